@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * One rare event, as BPF writes it into the ring buffer `events` and as the daemon reads it.
+ *
+ * Shape: 64 bytes, fixed-width, no implicit padding, native endianness. The length and the kind are
+ * checked by edge/probe.c before anybody looks inside. Times are CLOCK_MONOTONIC in nanoseconds
+ * (bpf_ktime_get_ns()), so they compare with the daemon's now_ns. Groups are named by id (inode of
+ * the cgroup directory in the anchor hierarchy, see knobs.h): paths are reused, ids are not.
+ */
+#ifndef PFUSE_EVENT_H
+#define PFUSE_EVENT_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define PFUSE_COMM_LEN 16 /* TASK_COMM_LEN of the kernel */
+
+enum pfuse_event_kind {
+	PFUSE_EV_HIGH_WATER = 1, /* ram: usage crossed the high-water share of the limit */
+	PFUSE_EV_LIMIT_HIT,	 /* ram: the kernel reclaims because a charge met the limit */
+	PFUSE_EV_TALK,		 /* talk: the group talked with a process outside itself */
+	PFUSE_EV_ACTIVE,	 /* a task of a group that slept was given a CPU */
+	PFUSE_EV_EMPTY,		 /* the last process left the group */
+	PFUSE_EV_POPULATED,	 /* the first process entered the group */
+	PFUSE_EV_REMOVED,	 /* the group's directory is gone */
+	PFUSE_EV_OOM_VICTIM,	 /* task: the OOM killer chose a process of the group */
+	PFUSE_EV_KINDS,
+};
+
+/* How a group talked. The peer of a TALK event is a port for INET channels, a pid for UNIX. */
+enum pfuse_channel {
+	PFUSE_CH_NONE = 0,
+	PFUSE_CH_TCP,
+	PFUSE_CH_UDP,
+	PFUSE_CH_UNIX,
+	PFUSE_CH_OTHER, /* another socket family, or one whose peer cannot be told */
+	PFUSE_CHANNELS,
+};
+
+struct pfuse_event {
+	__u64 time_ns;
+	__u64 group_id;
+	__u32 kind; /* enum pfuse_event_kind */
+	__u32 slot; /* index in `groups`; believe it only if groups[slot].id == group_id */
+	union {
+		struct {
+			__u64 usage_bytes;
+			__u64 limit_bytes; /* the lower of memory.high and memory.max */
+		} ram;
+		struct {
+			__u32 channel;	 /* enum pfuse_channel */
+			__u32 pid;	 /* thread group id of the talker, as BPF sees it */
+			__u32 peer_pid;	 /* 0: not known */
+			__u16 peer_port; /* host order; 0: none */
+			__u16 incoming;	 /* 1: the outsider talked to the group */
+		} talk;
+		struct {
+			__u32 pid;
+			__u32 pad;
+			char comm[PFUSE_COMM_LEN]; /* untrusted bytes: escape before printing */
+		} task;
+		__u8 bytes[40];
+	};
+};
+
+_Static_assert(sizeof(struct pfuse_event) == 64, "the ring's record is 64 bytes");
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What the daemon tells the BPF programs once, between open and load. Read-only afterwards.
+ */
+#ifndef PFUSE_KNOBS_H
+#define PFUSE_KNOBS_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+/* The hierarchy whose cgroup ids name groups: the one that holds the memory controller. */
+enum pfuse_anchor {
+	PFUSE_ANCHOR_V2 = 0,	 /* the unified hierarchy (dfl_cgrp) */
+	PFUSE_ANCHOR_V1_MEMORY, /* the v1 memory controller's hierarchy */
+};
+
+struct pfuse_knobs {
+	__u32 ncpus;  /* possible CPUs: the stride of `stats` */
+	__u32 nslots; /* elements of `groups`, slot 0 included */
+	__u32 anchor; /* enum pfuse_anchor */
+	__u32 page_bytes;
+};
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * One observation of one group at one time: what the core decides from. Counters are cumulative
+ * (the core keeps the last sample and takes differences; 32-bit ones wrap), sizes are in bytes.
+ * A sample is a value: recorded and replayed, it gives the same verdicts, bit for bit.
+ */
+#ifndef PFUSE_SAMPLE_H
+#define PFUSE_SAMPLE_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define PFUSE_UNLIMITED (~(__u64)0) /* "max" of v2, and anything from 2^62 up on v1 */
+
+struct pfuse_sample {
+	__u64 ram_usage_bytes;
+	__u64 ram_limit_bytes; /* the lower of memory.high and memory.max; PFUSE_UNLIMITED: none */
+	__u64 run_ns;
+	__u64 wait_ns;
+	__u64 net_bytes; /* sent and received */
+	__u64 io_bytes;	 /* read and written; 0 where not observed */
+	__u32 nvcsw;
+	__u32 nivcsw;
+	__u32 faults;
+	__u32 talks;
+	__u32 oncpu; /* CPUs that run a task of the group at this moment */
+	__u32 nprocs; /* processes in the group; 0: empty */
+};
+
+#endif
