@@ -19,7 +19,10 @@ struct pfuse_knobs {
 	__u32 ncpus;  /* possible CPUs: the stride of `stats` */
 	__u32 nslots; /* elements of `groups`, slot 0 included */
 	__u32 anchor; /* enum pfuse_anchor */
+	__u32 hierarchy_id; /* of the anchor: 0 for v2, else the number in /proc/cgroups; ids are
+			     * unique within one hierarchy only */
 	__u32 page_bytes;
+	__u32 memo_entries; /* per CPU, a power of two */
 };
 
 #endif

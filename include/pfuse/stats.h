@@ -49,12 +49,22 @@ struct pfuse_group {
 
 _Static_assert(sizeof(struct pfuse_group) == 64, "one cache line");
 
+/* What a CPU runs now: element cpu of the array `cpus`, written by that CPU at each switch. */
+struct pfuse_cpu {
+	__u32 slot;	/* 0: nothing of ours */
+	__u32 pid;	/* of the thread switched in */
+	__u64 exec_ns;	/* its sum_exec_runtime then */
+	__u64 delay_ns; /* its run_delay then, without the wait that just ended */
+	__u64 reserved[5];
+};
+
+_Static_assert(sizeof(struct pfuse_cpu) == 64, "one cache line");
+
 /* What was not counted or not told, and why. Shown in the summary: a number above 0 is a finding. */
 enum pfuse_drop {
 	PFUSE_DROP_RING_FULL,	 /* no room in the ring; the arm bit was set again */
 	PFUSE_DROP_UNSEEN_SWITCH, /* a task was switched out that was not seen being switched in */
 	PFUSE_DROP_DEEP_GROUP,	 /* a task lies deeper below its group than PFUSE_MAX_DEPTH */
-	PFUSE_DROP_PORTS_FULL,	 /* the table of local ports is full */
 	PFUSE_DROPS,
 };
 

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Does a group talk with processes outside it? The evidence of the Signal Flag.
+ *
+ * A message is judged where it is sent and where it is received, in the process that does so:
+ * - UNIX: the peer's process is known from connect or accept (sk_peer_pid); its group is looked up.
+ *   A datagram to an address has no such peer: outside.
+ * - TCP and UDP to an address of this machine: `ports` remembers which group used a port last; the
+ *   peer is that group, or outside when nobody of ours did. To any other address: outside.
+ * - netlink talks with the kernel, not with a process: not a talk. Other families: outside.
+ * An unknown peer counts as outside: that errs on the side of not stopping. Both ends learn of it: when
+ * an outsider sends to a group, the event says `incoming`, also while the group is stopped.
+ *
+ * Cannot see: data that comes from another machine for a stopped group (only new connections), pipes,
+ * shared memory; a sender's message whose kernel lacks the send and receive hooks.
+ *
+ * | program         | hook                         | without it                                     |
+ * | on_sent         | tp_btf/sock_send_length      | on_sent_fexit                                  |
+ * | on_received     | tp_btf/sock_recv_length      | on_received_fexit                              |
+ * | on_sent_fexit   | fexit/sock_sendmsg           | UDP and UNIX are not seen: nothing is stopped  |
+ * | on_received_fexit | fexit/sock_recvmsg         | the same                                       |
+ * | on_sock_state   | tp_btf/inet_sock_set_state   | new connections are seen with their first data |
+ */
+#include "pfuse.bpf.h"
+#include <bpf/bpf_endian.h>
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define AF_NETLINK 16
+#define MSG_PEEK 2
+
+struct talk {
+	__u32 channel;
+	__u32 pid; /* of the process whose call this is */
+	__u32 peer_pid;
+	__u16 peer_port;
+	__u16 incoming;
+};
+
+static __always_inline void tell_talk(__u32 slot, const struct talk *talk)
+{
+	struct pfuse_stats *count = stats_at(slot);
+	struct pfuse_group *group = group_at(slot);
+
+	if (!count || !group)
+		return;
+	count->talks++; /* may lose one to a softirq on this CPU: it stays a difference above 0 */
+	struct pfuse_event *event = event_once(group, slot, PFUSE_EV_TALK, PFUSE_ARM_TALK);
+
+	if (!event)
+		return;
+	event->talk.channel = talk->channel;
+	event->talk.pid = talk->pid;
+	event->talk.peer_pid = talk->peer_pid;
+	event->talk.peer_port = talk->peer_port;
+	event->talk.incoming = talk->incoming;
+	bpf_ringbuf_submit(event, 0);
+}
+
+/* Two groups (0: unmanaged) exchanged a message: whoever is ours and not alone is told. */
+static __always_inline void judge(__u32 own, __u32 peer, struct talk *talk)
+{
+	if (own == peer)
+		return;
+	if (own)
+		tell_talk(own, talk);
+	if (!peer)
+		return;
+	talk->incoming = 1;
+	tell_talk(peer, talk);
+}
+
+static __always_inline bool is_loopback4(__be32 addr)
+{
+	return (addr & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
+}
+
+/* Is the socket's peer on this machine: a loopback address, or its own address again? */
+static __always_inline bool peer_is_local(const struct sock *sk)
+{
+	const struct sock_common *common = &sk->__sk_common;
+
+	if (common->skc_family == AF_INET)
+		return is_loopback4(common->skc_daddr) ||
+		       (common->skc_daddr && common->skc_daddr == common->skc_rcv_saddr);
+
+	const __be32 *to = common->skc_v6_daddr.in6_u.u6_addr32;
+	const __be32 *from = common->skc_v6_rcv_saddr.in6_u.u6_addr32;
+
+	if (!to[0] && !to[1] && to[2] == bpf_htonl(0xffff) && is_loopback4(to[3]))
+		return true;
+	if (!to[0] && !to[1] && !to[2] && to[3] == bpf_htonl(1))
+		return true;
+	return to[3] && to[0] == from[0] && to[1] == from[1] && to[2] == from[2] && to[3] == from[3];
+}
+
+static __always_inline struct port_key port_key(const struct sock *sk, __u16 port)
+{
+	struct port_key key = {
+		.netns = sk->__sk_common.skc_net.net->ns.inum,
+		.port = port,
+		.proto = sk->sk_protocol,
+	};
+
+	return key;
+}
+
+/* `slot` (0: an outsider) uses the socket's own port now: whoever had it before does not. */
+static __always_inline void claim_port(const struct sock *sk, __u32 slot)
+{
+	struct port_key key = port_key(sk, sk->__sk_common.skc_num);
+	__u32 *owner = key.port ? bpf_map_lookup_elem(&ports, &key) : NULL;
+
+	if (!key.port || (owner ? *owner == slot : !slot))
+		return;
+	if (slot)
+		bpf_map_update_elem(&ports, &key, &slot, BPF_ANY);
+	else
+		bpf_map_delete_elem(&ports, &key);
+}
+
+static __always_inline __u32 port_owner(const struct sock *sk, __u16 port)
+{
+	struct port_key key = port_key(sk, port);
+	__u32 *owner = bpf_map_lookup_elem(&ports, &key);
+
+	return owner ? *owner : 0;
+}
+
+static __always_inline void judge_inet(const struct sock *sk, __u32 slot, struct talk *talk)
+{
+	bool local = peer_is_local(sk);
+
+	if (!slot && !local)
+		return;
+	talk->channel = sk->sk_protocol == IPPROTO_TCP ? PFUSE_CH_TCP : PFUSE_CH_UDP;
+	talk->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	claim_port(sk, slot);
+	judge(slot, local ? port_owner(sk, talk->peer_port) : 0, talk);
+}
+
+/*
+ * The group of a process known by its struct pid; 0 when it is gone or not managed. The list head in a
+ * struct pid points into the task, which the verifier cannot know: read with checks, not dereferenced.
+ */
+static __always_inline __u32 group_of_pid(struct pid *pid)
+{
+	struct hlist_node *first = BPF_CORE_READ(pid, tasks[PIDTYPE_TGID].first);
+
+	if (!first)
+		return 0;
+	struct task_struct *task =
+		(void *)first - bpf_core_field_offset(struct task_struct, pid_links[PIDTYPE_TGID]);
+	struct css_set *set = BPF_CORE_READ(task, cgroups);
+	struct cgroup *cgroup;
+
+	if (knobs.anchor == PFUSE_ANCHOR_V1_MEMORY) {
+		struct cgroup_subsys_state *css = NULL;
+
+		bpf_core_read(&css, sizeof(css),
+			      &set->subsys[bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)]);
+		cgroup = BPF_CORE_READ(css, cgroup);
+	} else {
+		cgroup = BPF_CORE_READ(set, dfl_cgrp);
+	}
+	for (int depth = 0; depth < PFUSE_MAX_DEPTH && cgroup; depth++) {
+		__u64 id = BPF_CORE_READ(cgroup, kn, id);
+		__u32 *slot = bpf_map_lookup_elem(&managed, &id);
+
+		if (slot)
+			return *slot;
+		cgroup = BPF_CORE_READ(cgroup, self.parent, cgroup);
+	}
+	return 0;
+}
+
+static __always_inline void judge_unix(const struct sock *sk, __u32 slot, struct talk *talk)
+{
+	struct pid *peer = sk->sk_peer_pid;
+
+	if (!slot && !peer)
+		return;
+	talk->channel = PFUSE_CH_UNIX;
+	talk->peer_pid = peer ? BPF_CORE_READ(peer, numbers[0].nr) : 0;
+	judge(slot, peer ? group_of_pid(peer) : 0, talk);
+}
+
+static __always_inline void judge_socket(const struct sock *sk, __u32 slot, bool incoming)
+{
+	__u16 family = sk->__sk_common.skc_family;
+	struct talk talk = { .pid = bpf_get_current_pid_tgid() >> 32, .incoming = incoming };
+
+	if (family == AF_INET || family == AF_INET6) {
+		judge_inet(sk, slot, &talk);
+	} else if (family == AF_UNIX) {
+		judge_unix(sk, slot, &talk);
+	} else if (slot && family != AF_NETLINK) {
+		talk.channel = PFUSE_CH_OTHER;
+		tell_talk(slot, &talk);
+	}
+}
+
+static __always_inline int sent(const struct sock *sk, int bytes)
+{
+	if (bytes <= 0)
+		return 0;
+	__u32 slot = group_of_current();
+	struct pfuse_stats *count = slot ? stats_at(slot) : NULL;
+
+	if (count)
+		count->tx_bytes += bytes;
+	judge_socket(sk, slot, false);
+	return 0;
+}
+
+/* What an outsider receives was judged when it was sent. */
+static __always_inline int received(const struct sock *sk, int bytes, int flags)
+{
+	if (bytes <= 0 || flags & MSG_PEEK)
+		return 0;
+	__u32 slot = group_of_current();
+	struct pfuse_stats *count = slot ? stats_at(slot) : NULL;
+
+	if (!count)
+		return 0;
+	count->rx_bytes += bytes;
+	judge_socket(sk, slot, true);
+	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(on_sent, struct sock *sk, int ret, int flags)
+{
+	return sent(sk, ret);
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(on_received, struct sock *sk, int ret, int flags)
+{
+	return received(sk, ret, flags);
+}
+
+SEC("fexit/sock_sendmsg")
+int BPF_PROG(on_sent_fexit, struct socket *socket, void *msg, int ret)
+{
+	return sent(socket->sk, ret);
+}
+
+SEC("fexit/sock_recvmsg")
+int BPF_PROG(on_received_fexit, struct socket *socket, void *msg, int flags, int ret)
+{
+	return received(socket->sk, ret, flags);
+}
+
+/*
+ * A connection from another machine is completed in softirq: the port tells whose it is. One from this
+ * machine was judged when the client sent its SYN, in the client.
+ */
+static __always_inline void accepted(const struct sock *sk)
+{
+	if (peer_is_local(sk))
+		return;
+	__u32 slot = port_owner(sk, sk->__sk_common.skc_num);
+	struct talk talk = {
+		.channel = PFUSE_CH_TCP,
+		.peer_port = bpf_ntohs(sk->__sk_common.skc_dport),
+		.incoming = 1,
+	};
+
+	if (slot)
+		tell_talk(slot, &talk);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_sock_state, const struct sock *sk, int oldstate, int newstate)
+{
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	if (newstate == BPF_TCP_SYN_SENT || newstate == BPF_TCP_LISTEN) {
+		__u32 slot = group_of_current();
+		struct talk talk = { .pid = bpf_get_current_pid_tgid() >> 32 };
+
+		claim_port(sk, slot);
+		if (newstate == BPF_TCP_SYN_SENT)
+			judge_inet(sk, slot, &talk);
+	} else if (oldstate == BPF_TCP_LISTEN && newstate == BPF_TCP_CLOSE) {
+		claim_port(sk, 0);
+	} else if (oldstate == BPF_TCP_SYN_RECV && newstate == BPF_TCP_ESTABLISHED) {
+		accepted(sk);
+	}
+	return 0;
+}

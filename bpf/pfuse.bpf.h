@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What every observation shares: the maps, "which group is this task in", "count", "tell".
+ *
+ * Task -> group: the id of a task's cgroup in the anchor hierarchy is looked up in `memos`, a small
+ * direct-mapped table per CPU. A miss walks up to the nearest managed ancestor and remembers the
+ * answer, which holds until the daemon changes the managed set and raises `generation`: ids are never
+ * reused, and a task that moves has another one. Cheaper than task storage (no allocation per task,
+ * no helper call) and nothing has to be told when tasks or cgroups come and go.
+ */
+#ifndef PFUSE_BPF_H
+#define PFUSE_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+#include <pfuse/event.h>
+#include <pfuse/knobs.h>
+#include <pfuse/stats.h>
+
+/* maps.bpf.c defines what all the others only declare. */
+#ifndef DECLARED
+#define DECLARED extern
+#endif
+
+DECLARED const volatile struct pfuse_knobs knobs;
+DECLARED volatile __u32 generation;
+DECLARED volatile __u64 drops[PFUSE_DROPS];
+
+/* One entry of `memo`. Torn entries need two interrupts by other programs of ours on one CPU between
+ * two stores, and cost one misplaced count until the second store: harmless.
+ */
+struct memo {
+	__u64 id;     /* of a cgroup */
+	__u64 answer; /* generation << 32 | slot */
+};
+
+/* A port on this machine and the group that was last seen using it. */
+struct port_key {
+	__u32 netns; /* inode number */
+	__u16 port;  /* host order */
+	__u16 proto; /* IPPROTO_* */
+};
+
+/* Sizes of 1 are set by the daemon between open and load: groups attached and possible CPUs are known
+ * only then.
+ */
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536);
+} events SEC(".maps");
+
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pfuse_stats);
+} stats SEC(".maps");
+
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pfuse_group);
+} groups SEC(".maps");
+
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pfuse_cpu);
+} cpus SEC(".maps");
+
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, __u32);
+} managed SEC(".maps");
+
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct memo);
+} memos SEC(".maps");
+
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct port_key);
+	__type(value, __u32);
+} ports SEC(".maps");
+
+static __always_inline void drop(enum pfuse_drop why)
+{
+	__sync_fetch_and_add(&drops[why], 1);
+}
+
+static __always_inline struct pfuse_group *group_at(__u32 slot)
+{
+	return bpf_map_lookup_elem(&groups, &slot);
+}
+
+static __always_inline struct pfuse_stats *stats_at(__u32 slot)
+{
+	__u32 index = slot * knobs.ncpus + bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&stats, &index);
+}
+
+/* The task's cgroup_subsys_state of the memory controller. */
+static __always_inline struct cgroup_subsys_state *task_memory_css(struct task_struct *task)
+{
+	return task->cgroups->subsys[bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)];
+}
+
+static __always_inline struct cgroup *task_cgroup(struct task_struct *task)
+{
+	if (knobs.anchor == PFUSE_ANCHOR_V1_MEMORY)
+		return task_memory_css(task)->cgroup;
+	return task->cgroups->dfl_cgrp;
+}
+
+static __always_inline struct memo *memo_of(__u64 id)
+{
+	__u32 index = bpf_get_smp_processor_id() * knobs.memo_entries +
+		      (id & (knobs.memo_entries - 1));
+
+	return bpf_map_lookup_elem(&memos, &index);
+}
+
+static __always_inline void memo_store(struct memo *memo, __u64 id, __u32 gen, __u32 slot)
+{
+	memo->id = 0;
+	barrier();
+	memo->answer = (__u64)gen << 32 | slot;
+	barrier();
+	memo->id = id;
+}
+
+/* The nearest managed group at or above `cgroup`; 0: none. */
+static __noinline __u32 nearest_managed(struct cgroup *cgroup)
+{
+	for (int depth = 0; depth < PFUSE_MAX_DEPTH; depth++) {
+		__u64 id = cgroup->kn->id;
+		__u32 *slot = bpf_map_lookup_elem(&managed, &id);
+
+		if (slot)
+			return *slot;
+		struct cgroup_subsys_state *parent = cgroup->self.parent;
+
+		if (!parent)
+			return 0;
+		cgroup = parent->cgroup;
+	}
+	drop(PFUSE_DROP_DEEP_GROUP);
+	return 0;
+}
+
+/* The slot of the group that `task` counts for; 0: not managed. */
+static __always_inline __u32 group_of(struct task_struct *task)
+{
+	struct cgroup *cgroup = task_cgroup(task);
+	__u64 id = cgroup->kn->id;
+	__u32 gen = generation;
+	struct memo *memo = memo_of(id);
+
+	if (!memo)
+		return 0;
+	if (memo->id == id && memo->answer >> 32 == gen)
+		return (__u32)memo->answer;
+	__u32 slot = nearest_managed(cgroup);
+
+	memo_store(memo, id, gen, slot);
+	return slot;
+}
+
+static __always_inline __u32 group_of_current(void)
+{
+	return group_of(bpf_get_current_task_btf());
+}
+
+/* True for exactly one caller per arming. */
+static __always_inline bool take_arm(struct pfuse_group *group, __u32 bit)
+{
+	return (group->arm & bit) && (__sync_fetch_and_and(&group->arm, ~bit) & bit);
+}
+
+/* Room for an event, filled but for its own part; NULL when there is none (counted). */
+static __always_inline struct pfuse_event *event_reserve(__u32 kind, __u32 slot, __u64 id)
+{
+	struct pfuse_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		drop(PFUSE_DROP_RING_FULL);
+		return NULL;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	event->time_ns = bpf_ktime_get_ns();
+	event->group_id = id;
+	event->kind = kind;
+	event->slot = slot;
+	return event;
+}
+
+/* As event_reserve(), once per arming: a full ring arms the group again, so the next occasion tells. */
+static __always_inline struct pfuse_event *event_once(struct pfuse_group *group, __u32 slot,
+						      __u32 kind, __u32 bit)
+{
+	if (!take_arm(group, bit))
+		return NULL;
+	struct pfuse_event *event = event_reserve(kind, slot, group->id);
+
+	if (!event)
+		__sync_fetch_and_or(&group->arm, bit);
+	return event;
+}
+
+#endif

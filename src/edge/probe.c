@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include "edge/probe.h"
+#include "pfuse.skel.h"
+
+#define MEMO_ENTRIES 256   /* per CPU, 4 KiB: cgroups that a CPU runs within a short time */
+#define PORTS_PER_SLOT 64
+#define PORTS_MIN 1024
+#define RING_BYTES 65536   /* 1,000 events; grows with the slots */
+
+/* All that stays open after loading. The libbpf object is closed: it holds 30 times as much memory. */
+struct probe {
+	int links[PROBE_HOOKS_MAX];
+	int nlinks;
+	int managed_fd;
+	struct ring_buffer *ring;
+	struct pfuse_stats *stats;
+	struct pfuse_group *groups;
+	const struct pfuse_cpu *cpus;
+	struct pfuse__bss *bss;
+	uint32_t slots; /* slot 0 included */
+	uint32_t ncpus;
+	uint64_t memory_bytes;
+	bool sees_talks;
+	probe_handler *handle;
+	void *context;
+};
+
+static const struct probe_hook hook_table[] = {
+	{ "on_switch", "tp_btf/sched_switch", "CPU time, run-queue wait, switches, idleness", NULL,
+	  "nothing can be observed", .required = true },
+	{ "on_user_fault", "tp_btf/page_fault_user", "page faults, memory growth at the fault",
+	  "on_reclaim", "growth is told when it meets the limit, not before" },
+	{ "on_reclaim", "tp_btf/mm_vmscan_memcg_reclaim_begin", "growth that meets the limit",
+	  "samples once per interval", "page cache growth is seen at the next sample" },
+	{ "on_sent", "tp_btf/sock_send_length", "bytes sent, talks with outsiders", "on_sent_fexit",
+	  "talks over UDP and UNIX sockets are not seen: no group is stopped" },
+	{ "on_received", "tp_btf/sock_recv_length", "bytes received, talks with outsiders",
+	  "on_received_fexit", "talks over UDP and UNIX sockets are not seen: no group is stopped" },
+	{ "on_sent_fexit", "fexit/sock_sendmsg", "the same, on kernels before 6.3", NULL,
+	  "see on_sent", .stands_in_for = "on_sent" },
+	{ "on_received_fexit", "fexit/sock_recvmsg", "the same, on kernels before 6.3", NULL,
+	  "see on_received", .stands_in_for = "on_received" },
+	{ "on_sock_state", "tp_btf/inet_sock_set_state", "TCP connections made and taken",
+	  "on_sent, on_received", "a connection is seen with its first data" },
+	{ "on_populated", "tp_btf/cgroup_notify_populated", "groups that empty and fill",
+	  "samples once per interval", "emptiness is seen at the next sample" },
+	{ "on_rmdir", "tp_btf/cgroup_rmdir", "groups that are removed", "errors of reads and writes",
+	  "removal is seen at the next sample" },
+	{ "on_exec", "tp_btf/sched_process_exec", "programs started", NULL, "no exec counts" },
+	{ "on_exit", "tp_btf/sched_process_exit", "processes ended", NULL, "no exit counts" },
+	{ "on_oom_victim", "tp_btf/mark_victim", "victims of the OOM killer", "on_oom_victim_pid",
+	  "kills are counted from the group's own file only" },
+	{ "on_oom_victim_pid", "tp_btf/mark_victim(pid)", "the same, on kernels before 6.8", NULL,
+	  "see on_oom_victim", .stands_in_for = "on_oom_victim" },
+};
+
+#define HOOKS (sizeof(hook_table) / sizeof(hook_table[0]))
+_Static_assert(HOOKS <= PROBE_HOOKS_MAX, "probe_hook arrays are too small");
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level, (void)format, (void)args;
+	return 0;
+}
+
+/* The last warning of libbpf, for the one sentence that we print. */
+static char last_warning[160];
+
+static int keep_warning(enum libbpf_print_level level, const char *format, va_list args)
+{
+	if (level == LIBBPF_WARN && !last_warning[0])
+		vsnprintf(last_warning, sizeof(last_warning), format, args);
+	return 0;
+}
+
+/* BTF id of what "tp_btf/NAME" or "fexit/NAME" attaches to; -ENOENT when the kernel has no such thing. */
+static int hook_btf_id(const struct btf *btf, const char *attach, bool *ret_tracepoint)
+{
+	char name[80];
+	int length = (int)strcspn(strchr(attach, '/') + 1, "(");
+
+	*ret_tracepoint = !strncmp(attach, "tp_btf/", 7);
+	snprintf(name, sizeof(name), "%s%.*s", *ret_tracepoint ? "btf_trace_" : "", length,
+		 strchr(attach, '/') + 1);
+	return btf__find_by_name_kind(btf, name, *ret_tracepoint ? BTF_KIND_TYPEDEF : BTF_KIND_FUNC);
+}
+
+/*
+ * mark_victim changed its argument from a pid to a task in 6.8: both variants load at the hook as far as
+ * two instructions go, so the type of the argument decides.
+ */
+static bool variant_fits(const struct btf *btf, int id, const char *program)
+{
+	if (strncmp(program, "on_oom_victim", strlen("on_oom_victim")) != 0)
+		return true;
+	const struct btf_type *type = btf__type_by_id(btf, btf__type_by_id(btf, id)->type);
+	const struct btf_type *proto = btf__type_by_id(btf, type->type);
+
+	if (!btf_is_func_proto(proto) || btf_vlen(proto) < 2)
+		return false;
+	const struct btf_type *arg = btf__type_by_id(btf, btf_params(proto)[1].type);
+
+	return btf_is_ptr(arg) == !strcmp(program, "on_oom_victim");
+}
+
+static int try_hook(const struct btf *btf, const struct probe_hook *hook)
+{
+	static const struct bpf_insn nothing[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts);
+	bool tracepoint;
+	int id = hook_btf_id(btf, hook->attach, &tracepoint);
+
+	if (id < 0 || !variant_fits(btf, id, hook->program))
+		return -ENOENT;
+	opts.attach_btf_id = (uint32_t)id;
+	opts.expected_attach_type = tracepoint ? BPF_TRACE_RAW_TP : BPF_TRACE_FEXIT;
+	int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "try_hook", "GPL", nothing, 2, &opts);
+
+	if (fd < 0)
+		return fd;
+	int link = bpf_raw_tracepoint_open(NULL, fd); /* attaching may be refused where loading is not */
+	int err = link < 0 ? link : 0;
+
+	close(fd);
+	if (link >= 0)
+		close(link);
+	return err;
+}
+
+static const struct probe_hook *find_hook(const struct probe_hook *hooks, const char *program)
+{
+	for (size_t i = 0; i < HOOKS; i++)
+		if (!strcmp(hooks[i].program, program))
+			return &hooks[i];
+	return NULL;
+}
+
+/* A stand-in is used only where the hook that it stands in for is not available. */
+static void choose_hooks(struct probe_hook *hooks)
+{
+	for (size_t i = 0; i < HOOKS; i++) {
+		const char *better = hooks[i].stands_in_for;
+
+		hooks[i].used = hooks[i].available &&
+				!(better && find_hook(hooks, better)->available);
+	}
+}
+
+int probe_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX])
+{
+	libbpf_print_fn_t print = libbpf_set_print(quiet);
+	struct btf *btf = btf__load_vmlinux_btf();
+	int err = btf ? 0 : -errno;
+
+	memcpy(hooks, hook_table, sizeof(hook_table));
+	for (size_t i = 0; i < HOOKS; i++) {
+		hooks[i].err = btf ? try_hook(btf, &hooks[i]) : err;
+		hooks[i].available = !hooks[i].err;
+	}
+	choose_hooks(hooks);
+	btf__free(btf);
+	libbpf_set_print(print);
+	return err ? err : (int)HOOKS;
+}
+
+static int say(char *text, size_t cap, int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, cap, format, args);
+	va_end(args);
+	return err;
+}
+
+static uint32_t next_power_of_two(uint32_t n)
+{
+	uint32_t power = 1;
+
+	while (power < n)
+		power *= 2;
+	return power;
+}
+
+static void set_sizes(struct pfuse *skel, uint32_t slots, uint32_t ncpus)
+{
+	uint32_t ports = (slots - 1) * PORTS_PER_SLOT, ring = slots * 2 * sizeof(struct pfuse_event);
+
+	bpf_map__set_max_entries(skel->maps.stats, slots * ncpus);
+	bpf_map__set_max_entries(skel->maps.groups, slots);
+	bpf_map__set_max_entries(skel->maps.cpus, ncpus);
+	bpf_map__set_max_entries(skel->maps.memos, MEMO_ENTRIES * ncpus);
+	bpf_map__set_max_entries(skel->maps.managed, slots);
+	bpf_map__set_max_entries(skel->maps.ports, ports < PORTS_MIN ? PORTS_MIN : ports);
+	bpf_map__set_max_entries(skel->maps.events,
+				 ring < RING_BYTES ? RING_BYTES : next_power_of_two(ring));
+}
+
+static void set_knobs(struct pfuse *skel, const struct probe_config *config, uint32_t ncpus)
+{
+	skel->rodata->knobs = (struct pfuse_knobs){
+		.ncpus = ncpus,
+		.nslots = config->slots + 1,
+		.anchor = config->anchor,
+		.hierarchy_id = config->hierarchy_id,
+		.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE),
+		.memo_entries = MEMO_ENTRIES,
+	};
+}
+
+/* Leave out the programs whose hooks this kernel lacks. */
+static int select_programs(struct pfuse *skel, const struct probe_hook *hooks, char *text, size_t cap)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, skel->obj) {
+		const struct probe_hook *hook = find_hook(hooks, bpf_program__name(program));
+
+		if (!hook)
+			return say(text, cap, -EINVAL, "program %s has no row in the table of hooks",
+				   bpf_program__name(program));
+		if (hook->required && !hook->available)
+			return say(text, cap, hook->err == -EPERM ? -EPERM : -EOPNOTSUPP,
+				   "the kernel refuses %s (%s): %s; see `pfuse-bpf doctor`", hook->attach,
+				   strerror(-hook->err), hook->lack);
+		bpf_program__set_autoload(program, hook->used);
+	}
+	return 0;
+}
+
+static uint64_t map_memory(int fd)
+{
+	char path[48], line[128];
+	unsigned long long bytes = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	FILE *info = fopen(path, "re");
+
+	while (info && fgets(line, sizeof(line), info))
+		if (sscanf(line, "memlock: %llu", &bytes) == 1)
+			break;
+	if (info)
+		fclose(info);
+	return bytes;
+}
+
+static void *map_values(struct bpf_map *map, size_t bytes, int protection)
+{
+	void *at = mmap(NULL, bytes, protection, MAP_SHARED, bpf_map__fd(map), 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static size_t page_round(size_t bytes)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (bytes + page - 1) / page * page;
+}
+
+static size_t stats_bytes(const struct probe *probe)
+{
+	return page_round(sizeof(struct pfuse_stats) * probe->slots * probe->ncpus);
+}
+
+static size_t groups_bytes(const struct probe *probe)
+{
+	return page_round(sizeof(struct pfuse_group) * probe->slots);
+}
+
+static size_t cpus_bytes(const struct probe *probe)
+{
+	return page_round(sizeof(struct pfuse_cpu) * probe->ncpus);
+}
+
+static int on_record(void *context, void *data, size_t size)
+{
+	const struct probe *probe = context;
+	const struct pfuse_event *event = data;
+
+	if (size < sizeof(*event) || !event->kind || event->kind >= PFUSE_EV_KINDS ||
+	    !event->slot || event->slot >= probe->slots)
+		return 0;
+	probe->handle(event, probe->context);
+	return 0;
+}
+
+/* Keep what outlives the libbpf object: link and map fds, and the mapped arrays. */
+static int keep_links(struct probe *probe, struct pfuse *skel)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, skel->obj) {
+		if (!bpf_program__autoload(program))
+			continue;
+		struct bpf_link *link = bpf_program__attach(program);
+
+		if (!link)
+			return -errno;
+		int fd = dup(bpf_link__fd(link));
+
+		probe->memory_bytes += map_memory(bpf_program__fd(program));
+		bpf_link__destroy(link);
+		if (fd < 0)
+			return -errno;
+		probe->links[probe->nlinks++] = fd;
+	}
+	return 0;
+}
+
+static int keep_maps(struct probe *probe, struct pfuse *skel)
+{
+	struct bpf_map *map;
+	int rw = PROT_READ | PROT_WRITE;
+
+	bpf_object__for_each_map(map, skel->obj)
+		probe->memory_bytes += map_memory(bpf_map__fd(map));
+	probe->stats = map_values(skel->maps.stats, stats_bytes(probe), rw);
+	probe->groups = map_values(skel->maps.groups, groups_bytes(probe), rw);
+	probe->cpus = map_values(skel->maps.cpus, cpus_bytes(probe), PROT_READ);
+	probe->bss = map_values(skel->maps.bss, page_round(sizeof(*probe->bss)), rw);
+	probe->managed_fd = dup(bpf_map__fd(skel->maps.managed));
+	probe->ring = ring_buffer__new(bpf_map__fd(skel->maps.events), on_record, probe, NULL);
+	if (!probe->stats || !probe->groups || !probe->cpus || !probe->bss || probe->managed_fd < 0 ||
+	    !probe->ring)
+		return -errno;
+	return 0;
+}
+
+static int load(struct probe *probe, struct pfuse *skel, const struct probe_hook *hooks, char *text,
+		size_t cap)
+{
+	int err = select_programs(skel, hooks, text, cap);
+
+	if (err)
+		return err;
+	last_warning[0] = 0;
+	err = pfuse__load(skel);
+	if (err)
+		return say(text, cap, err, "the kernel refuses the BPF programs (%s): %.*s",
+			   strerror(-err), (int)strcspn(last_warning, "\n"), last_warning);
+	err = keep_maps(probe, skel);
+	if (!err)
+		err = keep_links(probe, skel);
+	if (err)
+		return say(text, cap, err, "cannot attach the BPF programs: %s", strerror(-err));
+	return 0;
+}
+
+static bool talks_are_seen(const struct probe_hook *hooks)
+{
+	return (find_hook(hooks, "on_sent")->used || find_hook(hooks, "on_sent_fexit")->used) &&
+	       (find_hook(hooks, "on_received")->used || find_hook(hooks, "on_received_fexit")->used);
+}
+
+int probe_open(const struct probe_config *config, struct probe **ret, char *ret_text, size_t cap)
+{
+	struct probe_hook hooks[PROBE_HOOKS_MAX];
+	int ncpus = libbpf_num_possible_cpus();
+	int err = probe_hooks(hooks);
+
+	if (err < 0)
+		return say(ret_text, cap, err == -EPERM ? -EPERM : -EOPNOTSUPP,
+			   "no kernel BTF at /sys/kernel/btf/vmlinux (%s): a kernel with "
+			   "CONFIG_DEBUG_INFO_BTF is needed",
+			   strerror(-err));
+	if (ncpus < 0)
+		return say(ret_text, cap, ncpus, "cannot count CPUs: %s", strerror(-ncpus));
+	struct probe *probe = calloc(1, sizeof(*probe));
+	libbpf_print_fn_t print = libbpf_set_print(keep_warning);
+	struct pfuse *skel = probe ? pfuse__open() : NULL;
+
+	if (!skel) {
+		err = say(ret_text, cap, -ENOMEM, "cannot open the BPF object: out of memory");
+	} else {
+		*probe = (struct probe){ .managed_fd = -1, .slots = config->slots + 1,
+					 .ncpus = (uint32_t)ncpus,
+					 .sees_talks = talks_are_seen(hooks) };
+		set_knobs(skel, config, probe->ncpus);
+		set_sizes(skel, probe->slots, probe->ncpus);
+		err = load(probe, skel, hooks, ret_text, cap);
+	}
+	pfuse__destroy(skel);
+	libbpf_set_print(print);
+	if (err) {
+		probe_close(probe);
+		return err;
+	}
+	*ret = probe;
+	return 0;
+}
+
+static void unmap(const volatile void *at, size_t bytes)
+{
+	if (at)
+		munmap((void *)at, bytes);
+}
+
+void probe_close(struct probe *probe)
+{
+	if (!probe)
+		return;
+	for (int i = 0; i < probe->nlinks; i++)
+		close(probe->links[i]);
+	ring_buffer__free(probe->ring);
+	unmap(probe->stats, stats_bytes(probe));
+	unmap(probe->groups, groups_bytes(probe));
+	unmap(probe->cpus, cpus_bytes(probe));
+	unmap(probe->bss, page_round(sizeof(*probe->bss)));
+	if (probe->managed_fd >= 0)
+		close(probe->managed_fd);
+	free(probe);
+}
+
+bool probe_sees_talks(const struct probe *probe)
+{
+	return probe->sees_talks;
+}
+
+/* Every remembered answer of "which group is this cgroup in" is void from here on. */
+static void forget_answers(struct probe *probe)
+{
+	__atomic_fetch_add(&probe->bss->generation, 1, __ATOMIC_SEQ_CST);
+}
+
+int probe_manage(struct probe *probe, uint32_t slot, uint64_t id, uint32_t high_water_permille)
+{
+	if (!slot || slot >= probe->slots || !id)
+		return -EINVAL;
+	struct pfuse_group *group = &probe->groups[slot];
+
+	group->high_water_permille = high_water_permille;
+	__atomic_store_n(&group->arm, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&group->id, id, __ATOMIC_RELEASE);
+	if (bpf_map_update_elem(probe->managed_fd, &id, &slot, BPF_ANY) < 0)
+		return -errno;
+	forget_answers(probe);
+	return 0;
+}
+
+int probe_unmanage(struct probe *probe, uint32_t slot)
+{
+	if (!slot || slot >= probe->slots || !probe->groups[slot].id)
+		return -EINVAL;
+	uint64_t id = probe->groups[slot].id;
+	int err = bpf_map_delete_elem(probe->managed_fd, &id) < 0 ? -errno : 0;
+
+	__atomic_store_n(&probe->groups[slot].arm, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&probe->groups[slot].id, 0, __ATOMIC_RELEASE);
+	forget_answers(probe);
+	return err;
+}
+
+void probe_arm(struct probe *probe, uint32_t slot, uint32_t bits)
+{
+	__atomic_fetch_or(&probe->groups[slot].arm, bits, __ATOMIC_SEQ_CST);
+}
+
+void probe_disarm(struct probe *probe, uint32_t slot, uint32_t bits)
+{
+	__atomic_fetch_and(&probe->groups[slot].arm, ~bits, __ATOMIC_SEQ_CST);
+}
+
+void probe_read(const struct probe *probe, uint32_t slot, struct pfuse_stats *ret)
+{
+	struct pfuse_stats sum = { 0 };
+
+	for (uint32_t cpu = 0; cpu < probe->ncpus; cpu++) {
+		const struct pfuse_stats *part = &probe->stats[slot * probe->ncpus + cpu];
+
+		sum.run_ns += part->run_ns;
+		sum.wait_ns += part->wait_ns;
+		sum.tx_bytes += part->tx_bytes;
+		sum.rx_bytes += part->rx_bytes;
+		sum.nvcsw += part->nvcsw;
+		sum.nivcsw += part->nivcsw;
+		sum.faults += part->faults;
+		sum.talks += part->talks;
+		sum.execs += part->execs;
+		sum.exits += part->exits;
+	}
+	*ret = sum;
+}
+
+uint32_t probe_oncpu(const struct probe *probe, uint32_t slot)
+{
+	uint32_t count = 0;
+
+	for (uint32_t cpu = 0; cpu < probe->ncpus; cpu++)
+		count += __atomic_load_n(&probe->cpus[cpu].slot, __ATOMIC_RELAXED) == slot;
+	return count;
+}
+
+uint64_t probe_drops(const struct probe *probe, enum pfuse_drop why)
+{
+	return probe->bss->drops[why];
+}
+
+uint64_t probe_memory_bytes(const struct probe *probe)
+{
+	return probe->memory_bytes;
+}
+
+int probe_fd(const struct probe *probe)
+{
+	return ring_buffer__epoll_fd(probe->ring);
+}
+
+int probe_consume(struct probe *probe, probe_handler *handle, void *context)
+{
+	probe->handle = handle;
+	probe->context = context;
+	return ring_buffer__consume(probe->ring);
+}

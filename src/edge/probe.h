@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The BPF programs as one object: load them, tell them which groups to watch, read what they counted,
+ * receive the rare events.
+ *
+ * Order of calls: probe_open() once with the sizes; probe_manage() per group; then, in the loop,
+ * probe_consume() when probe_fd() is readable and probe_read() whenever figures are wanted (no system
+ * call). probe_close() accepts NULL and a half-open probe; the programs are detached with it.
+ *
+ * Hooks are probed by loading a program of two instructions at each: what the kernel refuses is left
+ * out, and probe_hooks() says what that costs and what is used instead. Errors are negative errno;
+ * -EOPNOTSUPP: a hook without which nothing works is missing (the text says which).
+ */
+#ifndef EDGE_PROBE_H
+#define EDGE_PROBE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pfuse/event.h"
+#include "pfuse/knobs.h"
+#include "pfuse/stats.h"
+
+#define PROBE_HOOKS_MAX 16
+
+struct probe;
+
+/* One hook: what it is for, whether this kernel has it, and what happens where it has not. */
+struct probe_hook {
+	const char *program;  /* name of the BPF program */
+	const char *attach;   /* "tp_btf/sched_switch" */
+	const char *observes; /* what a user gets from it */
+	const char *fallback; /* what is used instead; NULL: nothing */
+	const char *lack;     /* what it means for the user where neither works */
+	const char *stands_in_for; /* not used where this hook is available */
+	bool required;	      /* nothing works without it */
+	bool available;	      /* the kernel accepts a program there */
+	bool used;	      /* attached: available, and no better one is */
+	int err;	      /* why not, negative errno; 0 when available */
+};
+
+struct probe_config {
+	uint32_t slots;	       /* groups to hold, slot 0 not counted */
+	enum pfuse_anchor anchor;
+	uint32_t hierarchy_id; /* of the anchor, see pfuse/knobs.h */
+};
+
+/* Fills `hooks` for the running kernel, loads nothing else. Returns the number of hooks or -errno. */
+int probe_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX]);
+
+/* `ret_text` (of `cap` bytes) gets one sentence on failure. */
+int probe_open(const struct probe_config *config, struct probe **ret, char *ret_text, size_t cap);
+void probe_close(struct probe *probe);
+
+/* Are UDP and UNIX talks seen? Where they are not, silence proves nothing and nobody may be stopped. */
+bool probe_sees_talks(const struct probe *probe);
+
+/* Watch group `id` as `slot` (1 .. slots); its counters start from what the slot holds. */
+int probe_manage(struct probe *probe, uint32_t slot, uint64_t id, uint32_t high_water_permille);
+int probe_unmanage(struct probe *probe, uint32_t slot);
+
+/* Ask for one event of each kind in `bits` (enum pfuse_arm); withdraw the wish. */
+void probe_arm(struct probe *probe, uint32_t slot, uint32_t bits);
+void probe_disarm(struct probe *probe, uint32_t slot, uint32_t bits);
+
+/* Sum over CPUs. */
+void probe_read(const struct probe *probe, uint32_t slot, struct pfuse_stats *ret);
+/* CPUs that run a task of the group at this moment. */
+uint32_t probe_oncpu(const struct probe *probe, uint32_t slot);
+
+uint64_t probe_drops(const struct probe *probe, enum pfuse_drop why);
+/* Memory that the maps and programs hold in the kernel, as the kernel accounts it. */
+uint64_t probe_memory_bytes(const struct probe *probe);
+
+/* Readable when events wait. */
+int probe_fd(const struct probe *probe);
+/* Calls `handle` for each waiting event that is well-formed; returns their number or -errno. */
+typedef void probe_handler(const struct pfuse_event *event, void *context);
+int probe_consume(struct probe *probe, probe_handler *handle, void *context);
+
+#endif
