@@ -15,20 +15,21 @@
 #include "pfuse.bpf.h"
 
 struct ram {
-	__u64 usage_pages;
-	__u64 limit_pages;
+	__u64 usage_bytes;
+	__u64 limit_bytes;
 };
 
 /*
  * The page counter of the group `id` above (or at) the task. A css is the first member of its
  * mem_cgroup, but the verifier cannot know: hence bpf_core_read() instead of a plain access.
  */
-static __always_inline bool read_ram(struct task_struct *task, __u64 id, struct ram *ram)
+static __always_inline bool read_ram(struct task_struct *task, const struct pfuse_group *group,
+				     struct ram *ram)
 {
 	struct cgroup_subsys_state *css = task_memory_css(task);
 	int depth = 0;
 
-	while (css && css->cgroup->kn->id != id) {
+	while (css && css->cgroup->kn->id != group->id) {
 		if (++depth == PFUSE_MAX_DEPTH)
 			return false;
 		css = css->parent;
@@ -39,8 +40,10 @@ static __always_inline bool read_ram(struct task_struct *task, __u64 id, struct 
 	struct mem_cgroup *memcg = (struct mem_cgroup *)css;
 	__u64 max = BPF_CORE_READ(memcg, memory.max), high = BPF_CORE_READ(memcg, memory.high);
 
-	ram->usage_pages = BPF_CORE_READ(memcg, memory.usage.counter);
-	ram->limit_pages = high < max ? high : max;
+	ram->usage_bytes = BPF_CORE_READ(memcg, memory.usage.counter) * knobs.page_bytes;
+	ram->limit_bytes = (high < max ? high : max) * knobs.page_bytes;
+	if (group->shadow_limit_bytes)
+		ram->limit_bytes = group->shadow_limit_bytes;
 	return true;
 }
 
@@ -52,16 +55,17 @@ static __always_inline void tell_if_high(__u32 slot, __u32 kind, __u32 bit)
 
 	if (!group || !(group->arm & bit))
 		return;
-	if (!read_ram(bpf_get_current_task_btf(), group->id, &ram))
+	if (!read_ram(bpf_get_current_task_btf(), group, &ram))
 		return;
-	if (ram.usage_pages * 1000 < ram.limit_pages * group->high_water_permille)
+	/* in KiB, so that an unlimited limit times 1000 does not overflow */
+	if ((ram.usage_bytes >> 10) * 1000 < (ram.limit_bytes >> 10) * group->high_water_permille)
 		return;
 	struct pfuse_event *event = event_once(group, slot, kind, bit);
 
 	if (!event)
 		return;
-	event->ram.usage_bytes = ram.usage_pages * knobs.page_bytes;
-	event->ram.limit_bytes = ram.limit_pages * knobs.page_bytes;
+	event->ram.usage_bytes = ram.usage_bytes;
+	event->ram.limit_bytes = ram.limit_bytes;
 	bpf_ringbuf_submit(event, 0);
 }
 

@@ -44,7 +44,8 @@ struct pfuse_group {
 	__u64 id;		   /* 0: the slot is free */
 	__u32 arm;		   /* enum pfuse_arm, atomic */
 	__u32 high_water_permille; /* share of the limit at which HIGH_WATER is due */
-	__u64 reserved[6];
+	__u64 shadow_limit_bytes;  /* dry run: the limit to judge by; 0: the kernel's own */
+	__u64 reserved[5];
 };
 
 _Static_assert(sizeof(struct pfuse_group) == 64, "one cache line");

@@ -445,6 +445,7 @@ int probe_manage(struct probe *probe, uint32_t slot, uint64_t id, uint32_t high_
 	struct pfuse_group *group = &probe->groups[slot];
 
 	group->high_water_permille = high_water_permille;
+	group->shadow_limit_bytes = 0;
 	__atomic_store_n(&group->arm, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&group->id, id, __ATOMIC_RELEASE);
 	if (bpf_map_update_elem(probe->managed_fd, &id, &slot, BPF_ANY) < 0)
@@ -474,6 +475,11 @@ void probe_arm(struct probe *probe, uint32_t slot, uint32_t bits)
 void probe_disarm(struct probe *probe, uint32_t slot, uint32_t bits)
 {
 	__atomic_fetch_and(&probe->groups[slot].arm, ~bits, __ATOMIC_SEQ_CST);
+}
+
+void probe_shadow_limit(struct probe *probe, uint32_t slot, uint64_t bytes)
+{
+	__atomic_store_n(&probe->groups[slot].shadow_limit_bytes, bytes, __ATOMIC_RELAXED);
 }
 
 void probe_read(const struct probe *probe, uint32_t slot, struct pfuse_stats *ret)

@@ -64,6 +64,9 @@ int probe_unmanage(struct probe *probe, uint32_t slot);
 void probe_arm(struct probe *probe, uint32_t slot, uint32_t bits);
 void probe_disarm(struct probe *probe, uint32_t slot, uint32_t bits);
 
+/* Dry run: judge usage by this limit, since the kernel's own is not ours. */
+void probe_shadow_limit(struct probe *probe, uint32_t slot, uint64_t bytes);
+
 /* Sum over CPUs. */
 void probe_read(const struct probe *probe, uint32_t slot, struct pfuse_stats *ret);
 /* CPUs that run a task of the group at this moment. */
