@@ -11,10 +11,10 @@
 #include <stddef.h>
 
 struct err {
-	char text[320];
+	char text[512];
 };
 
-#define ERR_QUOTED 100 /* bytes that hold any name quoted by err_quote() */
+#define ERR_QUOTED 200 /* bytes that hold any name quoted by err_quote() */
 
 /* Writes the sentence and returns `code` (a -errno), so that `return err_set(…)` reads well. */
 int err_set(struct err *err, int code, const char *format, ...)
