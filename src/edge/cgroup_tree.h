@@ -40,7 +40,8 @@ struct cgroup_hierarchy {
 	int fd;	    /* directory, O_PATH */
 	bool v2;
 	uint32_t controllers; /* CGROUP_BIT()s that this hierarchy serves */
-	char *names; /* v1: the controller list as in /proc/PID/cgroup ("memory", "name=x") */
+	char *name;   /* one word of its line in /proc/PID/cgroup; v2: ""; NULL: not known */
+	char *device; /* "0:31": tells whether two mounts show one hierarchy */
 };
 
 struct cgroup_tree {
@@ -50,7 +51,6 @@ struct cgroup_tree {
 	int v2;				/* index, -1: no v2 tree is mounted */
 	int serves[CGROUP_CONTROLLERS]; /* index, -1: nobody serves it */
 	int proc_fd;
-	bool made_up;
 };
 
 struct cgroup_tree_options {

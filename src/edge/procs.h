@@ -59,6 +59,9 @@ int procs_list_add(struct procs_list *list, pid_t pid);
 void procs_list_sort(struct procs_list *list);
 bool procs_list_has(const struct procs_list *sorted, pid_t pid);
 
+/* Calls each() for every process listed in the group; a process may come twice while it moves. */
+int procs_each(int group_fd, bool deep, int (*each)(void *arg, pid_t pid), void *arg);
+
 /* The processes of the group at group_fd; deep: of the groups below it too. Sorted, each once. */
 int procs_of_group(int group_fd, bool deep, struct procs_list *ret_list);
 
