@@ -29,6 +29,7 @@
 #include "base/err.h"
 
 #define LEDGER_DEFAULT_PATH "/run/pfuse-bpf/ledger"
+#define LEDGER_PARENT "pfuse" /* directories of ours lie in it; it goes when it is empty */
 
 struct ledger;
 
@@ -37,7 +38,7 @@ enum ledger_kind {
 	LEDGER_FROZEN,	 /* cgroup.freeze of the group is 1 because of us */
 	LEDGER_SIGSTOP,	 /* we stopped the process */
 	LEDGER_MOVED,	 /* we moved the process here; `old` is the path it came from */
-	LEDGER_DIR,	 /* we made the directory */
+	LEDGER_DIR,	 /* we are about to make the directory, or made it */
 };
 
 struct ledger_entry {
