@@ -15,7 +15,7 @@
 #include "edge/cgroup.h"
 #include "edge/ledger.h"
 
-#define GROUP_PARENT "pfuse"
+#define GROUP_PARENT LEDGER_PARENT
 
 /*
  * Makes pfuse/NAME in the hierarchies that serve `controllers` (CGROUP_BIT()s; memory is always

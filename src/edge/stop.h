@@ -28,10 +28,19 @@ enum stop_mode {
 	STOP_SIGNAL,
 };
 
+enum stop_process_state { STOP_PROCESS_RUNS, STOP_PROCESS_PENDING, STOP_PROCESS_STOPPED };
+
+struct stop_process {
+	pid_t pid;
+	uint32_t record; /* ledger handle, kept for the next time */
+	enum stop_process_state state;
+};
+
 struct stop {
-	enum stop_mode how;  /* how it is stopped now; STOP_AUTO: it runs */
-	uint32_t frozen;     /* ledger handle of the freeze, kept for the next time */
-	uint32_t *signalled; /* ledger handles, one per process, kept for the next time */
+	enum stop_mode how; /* how it is stopped now; STOP_AUTO: it runs */
+	uint32_t frozen;    /* ledger handle of the freeze, kept for the next time */
+	uint64_t frozen_id; /* inode of the v2 directory that it is about */
+	struct stop_process *processes;
 	uint32_t count;
 	uint32_t room;
 };
@@ -47,7 +56,7 @@ int stop_check(const struct cgroup_tree *tree, const struct cgroup *group,
 int stop_never(const struct cgroup_tree *tree, pid_t keeper, struct procs_list *ret_never);
 
 /*
- * -EALREADY: frozen by somebody else, or by us before · -ENOENT: STOP_FREEZE where there is no
+ * -EALREADY: frozen by somebody else, or by us before · -ENODEV: the group is gone · -ENOENT: STOP_FREEZE where there is no
  * cgroup.freeze · -EXDEV: the v2 twin holds other processes · -ETIMEDOUT: did not freeze within
  * deadline_ns, and runs again · -EAGAIN: forks faster than we signal, and runs again.
  */
