@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+static int read_up_to(int dirfd, const char *name, char *buf, size_t size, size_t *ret_length)
+{
+	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	size_t length = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (length < size) {
+		ssize_t n = read(fd, buf + length, size - length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		length += (size_t)n;
+	}
+	*ret_length = length;
+	return 0;
+}
+
+int fd_read_head_at(int dirfd, const char *name, char *buf, size_t size, size_t *ret_length)
+{
+	size_t length;
+	int r = read_up_to(dirfd, name, buf, size - 1, &length);
+
+	if (r < 0)
+		return r;
+	buf[length] = '\0';
+	if (ret_length)
+		*ret_length = length;
+	return 0;
+}
+
+int fd_read_at(int dirfd, const char *name, char *buf, size_t size, size_t *ret_length)
+{
+	size_t length;
+	int r = read_up_to(dirfd, name, buf, size, &length);
+
+	if (r < 0)
+		return r;
+	if (length == size)
+		return -EFBIG;
+	buf[length] = '\0';
+	if (ret_length)
+		*ret_length = length;
+	return 0;
+}
+
+int fd_write_at(int dirfd, const char *name, const char *text)
+{
+	/* O_TRUNC, as a shell's `>` has it: nothing to a kernel file, needed by a made-up one. */
+	_cleanup_close_ int fd =
+		openat(dirfd, name, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+	size_t length = strlen(text);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	do
+		n = write(fd, text, length);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return (size_t)n == length ? 0 : -EIO;
+}
+
+int fd_open_dir_beneath(int root, const char *path, int *ret_fd)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
+	};
+	long fd;
+
+	/* -EAGAIN: a rename raced with the check of ".."; the kernel asks for another try. */
+	for (int i = 0; i < 8; i++) {
+		fd = syscall(SYS_openat2, root, *path ? path : ".", &how, sizeof(how));
+		if (fd >= 0 || errno != EAGAIN)
+			break;
+	}
+	if (fd < 0)
+		return -errno;
+	*ret_fd = (int)fd;
+	return 0;
+}
+
+int fd_pwrite_all(int fd, const void *buf, size_t size, off_t offset)
+{
+	const char *from = buf;
+
+	while (size > 0) {
+		ssize_t n = pwrite(fd, from, size, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		from += n;
+		offset += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+int fd_pread_all(int fd, void *buf, size_t size, off_t offset)
+{
+	char *to = buf;
+
+	while (size > 0) {
+		ssize_t n = pread(fd, to, size, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -ENODATA;
+		to += n;
+		offset += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
