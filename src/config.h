@@ -24,7 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/complaint.h"
+#include "base/err.h"
 
 enum config_policy {
 	CONFIG_FUSEBOX = 0,
@@ -76,10 +76,10 @@ struct config {
 void config_default(struct config *ret);
 
 /*
- * Reads `path`. 0; or -errno with one line in *c and *ret untouched: -EINVAL is a finding in the
+ * Reads `path`. 0; or -errno with one line in *err and *ret untouched: -EINVAL is a finding in the
  * file (exit status 1 like the rest: the command line was right).
  */
-int config_load(const char *path, struct config *ret, struct complaint *c);
+int config_load(const char *path, struct config *ret, struct err *err);
 
 /*
  * The entry for a group: the first whose glob matches `name` (GROUP as given on the command line)

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "edge/cgroup_tree.h"
+
 enum system_lockdown {
 	LOCKDOWN_NONE = 0, /* also: securityfs is not mounted, or no such LSM */
 	LOCKDOWN_INTEGRITY,
@@ -21,16 +23,6 @@ enum system_place {
 	PLACE_V1,	      /* a v1 mount */
 	PLACE_V2,	      /* v2, and handed to the children of the root */
 	PLACE_V2_NOT_ENABLED, /* v2, but not in the root's cgroup.subtree_control */
-};
-
-enum system_controller {
-	CTL_MEMORY = 0,
-	CTL_CPU,
-	CTL_CPUSET,
-	CTL_IO, /* blkio on v1 */
-	CTL_PIDS,
-	CTL_FREEZER, /* of v1; on v2 every group has cgroup.freeze */
-	SYSTEM_CONTROLLERS,
 };
 
 struct system_info {
@@ -47,7 +39,7 @@ struct system_info {
 	bool mglru; /* on */
 	bool zswap; /* on */
 	enum system_lockdown lockdown;
-	enum system_place controllers[SYSTEM_CONTROLLERS];
+	enum system_place controllers[CGROUP_CONTROLLERS];
 	uint64_t capabilities; /* effective: bit CAP_* of <linux/capability.h> */
 	uint64_t zram_bytes;   /* swap on zram */
 	uint64_t swap_bytes;   /* swap elsewhere */
@@ -55,11 +47,12 @@ struct system_info {
 	uint64_t files_hard;
 };
 
-/* Fills *ret. 0, or -errno if `root_fd` is no directory with a proc in it. */
-int system_read(int root_fd, struct system_info *ret);
+/*
+ * Fills *ret. `tree` says where the controllers are (NULL: no cgroup file system).
+ * 0, or -errno if there is no proc below `root_fd`.
+ */
+int system_read(int root_fd, const struct cgroup_tree *tree, struct system_info *ret);
 
 bool system_capable(const struct system_info *system, unsigned capability);
-
-extern const char *const system_controller_names[SYSTEM_CONTROLLERS];
 
 #endif

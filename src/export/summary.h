@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "base/complaint.h"
+#include "base/err.h"
 #include "base/hist.h"
 #include "pfuse/stats.h"
 
@@ -118,10 +118,10 @@ struct summary {
 struct summary_latency summary_latency(const struct hist *nanoseconds);
 
 /* Before the run: can FILE be written at its end? 0, or -errno with the line to print. */
-int summary_check_writable(const char *path, struct complaint *c);
+int summary_check_writable(const char *path, struct err *err);
 
 /* Atomic: a temporary file beside `path`, then rename(); mode 0644. 0, or -errno with the line. */
-int summary_write(const struct summary *summary, const char *path, struct complaint *c);
+int summary_write(const struct summary *summary, const char *path, struct err *err);
 
 /* The table for people. 0, or -errno of the stream. */
 int summary_print(const struct summary *summary, FILE *out);
