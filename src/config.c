@@ -12,7 +12,6 @@
 #include "base/cleanup.h"
 #include "config_doc.h"
 #include "core/parse.h"
-#include "pfuse/sample.h"
 
 #define FILE_MAX_BYTES (UINT64_C(1) << 20)
 #define GROUPS_MAX 10000
@@ -25,8 +24,6 @@
 
 const char *const config_policy_words[] = { "fusebox", NULL };
 const char *const config_stop_words[] = { "auto", "freeze", "signal", NULL };
-const char *const config_mode_words[] = { "off", "observe", "act", NULL };
-const char *const config_freeze_words[] = { "off", "isolated", NULL };
 
 static const char *const later_words[] = { "adaptive", "act", "guarded", NULL };
 
@@ -78,14 +75,14 @@ static const cyaml_strval_t stop_values[] = {
 
 /* The first `2` are what controls that cannot act yet allow. */
 static const cyaml_strval_t mode_values[] = {
-	{ "observe", CONFIG_OBSERVE + 1 },
-	{ "off", CONFIG_OFF + 1 },
-	{ "act", CONFIG_ACT + 1 },
+	{ "observe", FCB_OBSERVE + 1 },
+	{ "off", FCB_OFF + 1 },
+	{ "act", FCB_ACT + 1 },
 };
 
 static const cyaml_strval_t freeze_values[] = {
-	{ "off", CONFIG_FREEZE_OFF + 1 },
-	{ "isolated", CONFIG_FREEZE_ISOLATED + 1 },
+	{ "off", FCB_FREEZE_OFF + 1 },
+	{ "isolated", FCB_FREEZE_ISOLATED + 1 },
 };
 
 #define WORD(key, type, field, values, count)                                                      \
@@ -144,21 +141,8 @@ void config_default(struct config *ret)
 		.policy = CONFIG_FUSEBOX,
 		.stop = CONFIG_STOP_AUTO,
 		.interval_ns = 1 * S,
-		.defaults = {
-			.floor_bytes = UINT64_C(16) << 20,
-			.ceiling_bytes = PFUSE_UNLIMITED,
-			.high_water_permille = 900,
-			.ram = CONFIG_ACT,
-			.cpu = CONFIG_OBSERVE,
-			.io = CONFIG_OBSERVE,
-			.net = CONFIG_OBSERVE,
-			.freeze = CONFIG_FREEZE_ISOLATED,
-			.cool_down_ns = 5 * S,
-			.idle_ns = 10 * S,
-			.deadline_ns = 25 * S,
-			.window_ns = 10 * S,
-		},
 	};
+	fcb_policy_defaults(&ret->defaults.policy, 0); /* 0: the ceiling is what the machine has */
 }
 
 /* Where a value stands in the file, for messages. */
@@ -217,48 +201,48 @@ static int take_high_water(const struct place *at, const char *text, uint32_t *f
 	return 0;
 }
 
-static int take_ram(const struct place *at, const struct raw_ram *raw, struct config_group *group)
+static int take_ram(const struct place *at, const struct raw_ram *raw, struct fcb_policy *policy)
 {
 	int r;
 
-	r = take_size(at, "floor", raw->floor, &group->floor_bytes);
+	r = take_size(at, "floor", raw->floor, &policy->ram_floor_bytes);
 	if (r < 0)
 		return r;
-	r = take_size(at, "ceiling", raw->ceiling, &group->ceiling_bytes);
+	r = take_size(at, "ceiling", raw->ceiling, &policy->ram_ceiling_bytes);
 	if (r < 0)
 		return r;
-	if (group->floor_bytes > group->ceiling_bytes)
+	if (policy->ram_ceiling_bytes && policy->ram_floor_bytes > policy->ram_ceiling_bytes)
 		return err_set(at->err, -EINVAL,
 			       "%s:%u: ram: the floor (%llu bytes%s) is above the ceiling "
 			       "(%llu bytes); allowed: floor <= ceiling",
 			       at->doc->name,
 			       config_doc_line(at->doc, at->entry, "ram",
 					       raw->floor ? "floor" : "ceiling"),
-			       (unsigned long long)group->floor_bytes,
+			       (unsigned long long)policy->ram_floor_bytes,
 			       raw->floor ? "" : ", the default",
-			       (unsigned long long)group->ceiling_bytes);
-	r = take_high_water(at, raw->high_water, &group->high_water_permille);
+			       (unsigned long long)policy->ram_ceiling_bytes);
+	r = take_high_water(at, raw->high_water, &policy->high_water_permille);
 	if (r < 0)
 		return r;
 	return take_duration(at, "ram", "cool_down", raw->cool_down, 0, HOUR,
-			     "a duration from 0s to 1h", &group->cool_down_ns);
+			     "a duration from 0s to 1h", &policy->cool_down_ns);
 }
 
 static int take_times(const struct place *at, const struct raw_group *raw,
-		      struct config_group *group)
+		      struct fcb_policy *policy)
 {
 	int r;
 
 	r = take_duration(at, NULL, "idle", raw->idle, 100 * MS, 24 * HOUR,
-			  "a duration from 100ms to 24h", &group->idle_ns);
+			  "a duration from 100ms to 24h", &policy->idle_ns);
 	if (r < 0)
 		return r;
 	r = take_duration(at, NULL, "deadline", raw->deadline, 1 * S, 24 * HOUR,
-			  "a duration from 1s to 24h", &group->deadline_ns);
+			  "a duration from 1s to 24h", &policy->deadline_ns);
 	if (r < 0)
 		return r;
 	return take_duration(at, NULL, "window", raw->window, 100 * MS, HOUR,
-			     "a duration from 100ms to 1h", &group->window_ns);
+			     "a duration from 100ms to 1h", &policy->window_ns);
 }
 
 static void take_word(int raw, uint8_t *field)
@@ -271,20 +255,21 @@ static void take_word(int raw, uint8_t *field)
 static int take_group(const struct place *at, const struct raw_group *raw,
 		      struct config_group *group)
 {
+	struct fcb_policy *policy = &group->policy;
 	int r;
 
 	if (!raw->match[0])
 		return bad_value(at, NULL, "match", raw->match,
 				 "a GROUP or a glob, like \"docker:web*\"");
-	take_word(raw->ram.mode, &group->ram);
-	take_word(raw->cpu.mode, &group->cpu);
-	take_word(raw->io.mode, &group->io);
-	take_word(raw->net.mode, &group->net);
-	take_word(raw->freeze, &group->freeze);
-	r = take_ram(at, &raw->ram, group);
+	take_word(raw->ram.mode, &policy->mode[FCB_RAM]);
+	take_word(raw->cpu.mode, &policy->mode[FCB_CPU]);
+	take_word(raw->io.mode, &policy->mode[FCB_IO]);
+	take_word(raw->net.mode, &policy->mode[FCB_NET]);
+	take_word(raw->freeze, &policy->freeze);
+	r = take_ram(at, &raw->ram, policy);
 	if (r < 0)
 		return r;
-	r = take_times(at, raw, group);
+	r = take_times(at, raw, policy);
 	if (r < 0)
 		return r;
 	group->match = strdup(raw->match);
@@ -414,12 +399,12 @@ int config_load(const char *path, struct config *ret, struct err *err)
 
 static bool matches(const char *glob, const char *name, const char *path)
 {
-	/* As in a shell, `*` stays within one component. */
-	if (name && fnmatch(glob, name, FNM_PATHNAME) == 0)
+	/* Without FNM_PATHNAME: "*" is to be a match for everything, nested groups included. */
+	if (name && fnmatch(glob, name, 0) == 0)
 		return true;
 	if (!path)
 		return false;
-	return fnmatch(glob + strspn(glob, "/"), path + strspn(path, "/"), FNM_PATHNAME) == 0;
+	return fnmatch(glob + strspn(glob, "/"), path + strspn(path, "/"), 0) == 0;
 }
 
 const struct config_group *config_match(const struct config *config, const char *name,

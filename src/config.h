@@ -7,14 +7,14 @@
  *	stop: auto			# auto | freeze | signal
  *	groups:				# first match wins
  *	  - match: "docker:web*"	# GROUP or glob; also the path of the cgroup
- *	    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 90%, cool_down: 5s }
+ *	    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 90%, cool_down: 3s }
  *	    cpu: { mode: observe }	# observe | off; also io, net
  *	    freeze: isolated		# off | isolated
  *	    idle: 10s
  *	    deadline: 25s
  *	    window: 10s
  *
- * Every key but `match` may be left out. An unknown key, a wrong type or a bad value is refused with
+ * Every key but `match` may be left out; without a ceiling, it is the machine's RAM. An unknown key, a wrong type or a bad value is refused with
  * file, line and what is allowed. Values are in the units that their names say.
  */
 #ifndef PFUSE_CONFIG_H
@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "core/fcb.h"
 
 enum config_policy {
 	CONFIG_FUSEBOX = 0,
@@ -36,31 +37,9 @@ enum config_stop {
 	CONFIG_STOP_SIGNAL,
 };
 
-enum config_mode {
-	CONFIG_OFF = 0,
-	CONFIG_OBSERVE,
-	CONFIG_ACT,
-};
-
-enum config_freeze {
-	CONFIG_FREEZE_OFF = 0,
-	CONFIG_FREEZE_ISOLATED,
-};
-
 struct config_group {
 	char *match; /* owned; NULL in the defaults */
-	uint64_t floor_bytes;
-	uint64_t ceiling_bytes; /* PFUSE_UNLIMITED (pfuse/sample.h): none */
-	uint32_t high_water_permille;
-	uint8_t ram; /* enum config_mode, also the next three */
-	uint8_t cpu;
-	uint8_t io;
-	uint8_t net;
-	uint8_t freeze; /* enum config_freeze */
-	uint64_t cool_down_ns;
-	uint64_t idle_ns;
-	uint64_t deadline_ns;
-	uint64_t window_ns;
+	struct fcb_policy policy;
 };
 
 struct config {
@@ -83,7 +62,8 @@ int config_load(const char *path, struct config *ret, struct err *err);
 
 /*
  * The entry for a group: the first whose glob matches `name` (GROUP as given on the command line)
- * or `path` (of the cgroup, relative to its hierarchy); either may be NULL. Never NULL.
+ * or `path` (of the cgroup, relative to its hierarchy); either may be NULL. `*` matches `/` too.
+ * Never NULL.
  */
 const struct config_group *config_match(const struct config *config, const char *name,
 					const char *path);
@@ -91,10 +71,8 @@ const struct config_group *config_match(const struct config *config, const char 
 /* Leaves a zeroed config; accepts one. */
 void config_free(struct config *config);
 
-/* The words of the enums above, NULL-terminated, in the order of their values. */
+/* The words of the two enums, NULL-terminated, in the order of their values. */
 extern const char *const config_policy_words[];
 extern const char *const config_stop_words[];
-extern const char *const config_mode_words[];
-extern const char *const config_freeze_words[];
 
 #endif
