@@ -170,7 +170,7 @@ static int take_duration(const struct place *at, const char *section, const char
 
 	if (!text)
 		return 0;
-	if (!parse_duration(text, &ns) || ns < min || ns > max)
+	if (!parse_duration(text, strlen(text), &ns) || ns < min || ns > max)
 		return bad_value(at, section, key, text, allowed);
 	*field = ns;
 	return 0;
@@ -182,7 +182,7 @@ static int take_size(const struct place *at, const char *key, const char *text, 
 
 	if (!text)
 		return 0;
-	if (!parse_size(text, &bytes) || bytes == 0 || bytes >= UINT64_C(1) << 62)
+	if (!parse_size(text, strlen(text), &bytes) || bytes == 0 || bytes >= UINT64_C(1) << 62)
 		return bad_value(at, "ram", key, text,
 				 "a size above 0, with K, M, G or T, like 64M");
 	*field = bytes;
@@ -195,7 +195,7 @@ static int take_high_water(const struct place *at, const char *text, uint32_t *f
 
 	if (!text)
 		return 0;
-	if (!parse_permille(text, &permille) || permille < 500 || permille > 990)
+	if (!parse_permille(text, strlen(text), &permille) || permille < 500 || permille > 990)
 		return bad_value(at, "ram", "high_water", text, "50% to 99%");
 	*field = permille;
 	return 0;

@@ -12,7 +12,7 @@
 #include "edge/ledger.h"
 
 #define FOR_MIN_NS 1000000ULL
-#define FOR_MAX_NS (365ULL * 86400 * 1000000000)
+#define FOR_MAX_NS (8760ULL * 3600 * 1000000000)
 
 /* Optimal string alignment on short words: insert, delete, replace, swap neighbours. */
 static unsigned word_distance(const char *a, const char *b)
@@ -147,13 +147,13 @@ static int set_duration(const char *command, const struct option_info *info, con
 	char q[ERR_QUOTED];
 	uint64_t ns;
 
-	if (parse_duration(arg, &ns) && ns >= FOR_MIN_NS && ns <= FOR_MAX_NS) {
+	if (parse_duration(arg, strlen(arg), &ns) && ns >= FOR_MIN_NS && ns <= FOR_MAX_NS) {
 		*field = ns;
 		return 0;
 	}
 	return err_set(err, -EINVAL,
-			"%s: --%s \"%s\" is no duration; allowed: 1ms to 365d, with a unit "
-			"(ms, s, m, h, d), like 60s",
+			"%s: --%s \"%s\" is no duration; allowed: 1ms to 8760h, with a unit "
+			"(ms, s, m, h), like 60s or 1.5h",
 			command, info->name, err_quote(arg, q));
 }
 
