@@ -20,11 +20,10 @@ const struct summary_field summary_daemon_fields[] = {
 	{ "drops", "ring_full", D(drops[PFUSE_DROP_RING_FULL]), true },
 	{ "drops", "unseen_switch", D(drops[PFUSE_DROP_UNSEEN_SWITCH]), true },
 	{ "drops", "deep_group", D(drops[PFUSE_DROP_DEEP_GROUP]), true },
-	{ "drops", "ports_full", D(drops[PFUSE_DROP_PORTS_FULL]), true },
 	{ 0 },
 };
 
-_Static_assert(PFUSE_DROPS == 4, "each reason has a line above");
+_Static_assert(PFUSE_DROPS == 3, "each reason has a line above");
 
 const struct summary_field summary_group_fields[] = {
 	{ NULL, "seconds", G(seconds), false },

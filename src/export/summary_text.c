@@ -85,7 +85,6 @@ static void print_drops(const struct summary_daemon *daemon, FILE *out)
 		[PFUSE_DROP_RING_FULL] = "ring full",
 		[PFUSE_DROP_UNSEEN_SWITCH] = "switch-in not seen",
 		[PFUSE_DROP_DEEP_GROUP] = "group too deep",
-		[PFUSE_DROP_PORTS_FULL] = "port table full",
 	};
 	const char *before = "not counted: ";
 
