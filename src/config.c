@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "config_doc.h"
+#include "core/parse.h"
+
+#define FILE_MAX_BYTES (UINT64_C(1) << 20)
+#define GROUPS_MAX 10000
+#define MATCH_MAX 4096
+#define VALUE_MAX 64
+
+#define MS UINT64_C(1000000)
+#define S (1000 * MS)
+#define HOUR (3600 * S)
+
+const char *const config_policy_words[] = { "fusebox", NULL };
+const char *const config_stop_words[] = { "auto", "freeze", "signal", NULL };
+
+static const char *const later_words[] = { "adaptive", "act", "guarded", NULL };
+
+/*
+ * The file as libcyaml reads it. Quantities stay text: their units are ours to parse. Words are
+ * their enum value + 1, so that 0 is "not given".
+ */
+struct raw_control {
+	int mode;
+};
+
+struct raw_ram {
+	int mode;
+	char *floor;
+	char *ceiling;
+	char *high_water;
+	char *cool_down;
+};
+
+struct raw_group {
+	char *match;
+	struct raw_ram ram;
+	struct raw_control cpu;
+	struct raw_control io;
+	struct raw_control net;
+	int freeze;
+	char *idle;
+	char *deadline;
+	char *window;
+};
+
+struct raw {
+	int policy;
+	int stop;
+	char *interval;
+	struct raw_group *groups;
+	unsigned groups_count;
+};
+
+static const cyaml_strval_t policy_values[] = {
+	{ "fusebox", CONFIG_FUSEBOX + 1 },
+};
+
+static const cyaml_strval_t stop_values[] = {
+	{ "auto", CONFIG_STOP_AUTO + 1 },
+	{ "freeze", CONFIG_STOP_FREEZE + 1 },
+	{ "signal", CONFIG_STOP_SIGNAL + 1 },
+};
+
+/* The first `2` are what controls that cannot act yet allow. */
+static const cyaml_strval_t mode_values[] = {
+	{ "observe", FCB_OBSERVE + 1 },
+	{ "off", FCB_OFF + 1 },
+	{ "act", FCB_ACT + 1 },
+};
+
+static const cyaml_strval_t freeze_values[] = {
+	{ "off", FCB_FREEZE_OFF + 1 },
+	{ "isolated", FCB_FREEZE_ISOLATED + 1 },
+};
+
+#define WORD(key, type, field, values, count)                                                      \
+	CYAML_FIELD_ENUM(key, CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, type, field, values, count)
+#define TEXT(key, type, field)                                                                     \
+	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, field, 0,      \
+			       VALUE_MAX)
+
+static const cyaml_schema_field_t control_fields[] = {
+	WORD("mode", struct raw_control, mode, mode_values, 2),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t ram_fields[] = {
+	WORD("mode", struct raw_ram, mode, mode_values, 3),
+	TEXT("floor", struct raw_ram, floor),
+	TEXT("ceiling", struct raw_ram, ceiling),
+	TEXT("high_water", struct raw_ram, high_water),
+	TEXT("cool_down", struct raw_ram, cool_down),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t group_fields[] = {
+	CYAML_FIELD_STRING_PTR("match", CYAML_FLAG_POINTER, struct raw_group, match, 0, MATCH_MAX),
+	CYAML_FIELD_MAPPING("ram", CYAML_FLAG_OPTIONAL, struct raw_group, ram, ram_fields),
+	CYAML_FIELD_MAPPING("cpu", CYAML_FLAG_OPTIONAL, struct raw_group, cpu, control_fields),
+	CYAML_FIELD_MAPPING("io", CYAML_FLAG_OPTIONAL, struct raw_group, io, control_fields),
+	CYAML_FIELD_MAPPING("net", CYAML_FLAG_OPTIONAL, struct raw_group, net, control_fields),
+	WORD("freeze", struct raw_group, freeze, freeze_values, ARRAY_SIZE(freeze_values)),
+	TEXT("idle", struct raw_group, idle),
+	TEXT("deadline", struct raw_group, deadline),
+	TEXT("window", struct raw_group, window),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t group_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_group, group_fields),
+};
+
+static const cyaml_schema_field_t file_fields[] = {
+	WORD("policy", struct raw, policy, policy_values, ARRAY_SIZE(policy_values)),
+	TEXT("interval", struct raw, interval),
+	WORD("stop", struct raw, stop, stop_values, ARRAY_SIZE(stop_values)),
+	CYAML_FIELD_SEQUENCE("groups", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw, groups,
+			     &group_schema, 0, GROUPS_MAX),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t file_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw, file_fields),
+};
+
+void config_default(struct config *ret)
+{
+	*ret = (struct config){
+		.policy = CONFIG_FUSEBOX,
+		.stop = CONFIG_STOP_AUTO,
+		.interval_ns = 1 * S,
+	};
+	fcb_policy_defaults(&ret->defaults.policy, 0); /* 0: the ceiling is what the machine has */
+}
+
+/* Where a value stands in the file, for messages. */
+struct place {
+	struct config_doc *doc;
+	struct err *err;
+	int entry; /* of groups; −1: the top level */
+};
+
+static int bad_value(const struct place *at, const char *section, const char *key, const char *text,
+		     const char *allowed)
+{
+	char q[ERR_QUOTED];
+
+	return err_set(at->err, -EINVAL, "%s:%u: %s%s%s: \"%s\" is not allowed; allowed: %s",
+		       at->doc->name, config_doc_line(at->doc, at->entry, section, key),
+		       section ? section : "", section ? "." : "", key, err_quote(text, q), allowed);
+}
+
+static int take_duration(const struct place *at, const char *section, const char *key,
+			 const char *text, uint64_t min, uint64_t max, const char *allowed,
+			 uint64_t *field)
+{
+	uint64_t ns;
+
+	if (!text)
+		return 0;
+	if (!parse_duration(text, strlen(text), &ns) || ns < min || ns > max)
+		return bad_value(at, section, key, text, allowed);
+	*field = ns;
+	return 0;
+}
+
+static int take_size(const struct place *at, const char *key, const char *text, uint64_t *field)
+{
+	uint64_t bytes;
+
+	if (!text)
+		return 0;
+	if (!parse_size(text, strlen(text), &bytes) || bytes == 0 || bytes >= UINT64_C(1) << 62)
+		return bad_value(at, "ram", key, text,
+				 "a size above 0, with K, M, G or T, like 64M");
+	*field = bytes;
+	return 0;
+}
+
+static int take_high_water(const struct place *at, const char *text, uint32_t *field)
+{
+	uint32_t permille;
+
+	if (!text)
+		return 0;
+	if (!parse_permille(text, strlen(text), &permille) || permille < 500 || permille > 990)
+		return bad_value(at, "ram", "high_water", text, "50% to 99%");
+	*field = permille;
+	return 0;
+}
+
+static int take_ram(const struct place *at, const struct raw_ram *raw, struct fcb_policy *policy)
+{
+	int r;
+
+	r = take_size(at, "floor", raw->floor, &policy->ram_floor_bytes);
+	if (r < 0)
+		return r;
+	r = take_size(at, "ceiling", raw->ceiling, &policy->ram_ceiling_bytes);
+	if (r < 0)
+		return r;
+	if (policy->ram_ceiling_bytes && policy->ram_floor_bytes > policy->ram_ceiling_bytes)
+		return err_set(at->err, -EINVAL,
+			       "%s:%u: ram: the floor (%llu bytes%s) is above the ceiling "
+			       "(%llu bytes); allowed: floor <= ceiling",
+			       at->doc->name,
+			       config_doc_line(at->doc, at->entry, "ram",
+					       raw->floor ? "floor" : "ceiling"),
+			       (unsigned long long)policy->ram_floor_bytes,
+			       raw->floor ? "" : ", the default",
+			       (unsigned long long)policy->ram_ceiling_bytes);
+	r = take_high_water(at, raw->high_water, &policy->high_water_permille);
+	if (r < 0)
+		return r;
+	return take_duration(at, "ram", "cool_down", raw->cool_down, 0, HOUR,
+			     "a duration from 0s to 1h", &policy->cool_down_ns);
+}
+
+static int take_times(const struct place *at, const struct raw_group *raw,
+		      struct fcb_policy *policy)
+{
+	int r;
+
+	r = take_duration(at, NULL, "idle", raw->idle, 100 * MS, 24 * HOUR,
+			  "a duration from 100ms to 24h", &policy->idle_ns);
+	if (r < 0)
+		return r;
+	r = take_duration(at, NULL, "deadline", raw->deadline, 1 * S, 24 * HOUR,
+			  "a duration from 1s to 24h", &policy->deadline_ns);
+	if (r < 0)
+		return r;
+	return take_duration(at, NULL, "window", raw->window, 100 * MS, HOUR,
+			     "a duration from 100ms to 1h", &policy->window_ns);
+}
+
+static void take_word(int raw, uint8_t *field)
+{
+	if (raw)
+		*field = (uint8_t)(raw - 1);
+}
+
+/* *group holds the defaults, and is given what the file says. */
+static int take_group(const struct place *at, const struct raw_group *raw,
+		      struct config_group *group)
+{
+	struct fcb_policy *policy = &group->policy;
+	int r;
+
+	if (!raw->match[0])
+		return bad_value(at, NULL, "match", raw->match,
+				 "a GROUP or a glob, like \"docker:web*\"");
+	take_word(raw->ram.mode, &policy->mode[FCB_RAM]);
+	take_word(raw->cpu.mode, &policy->mode[FCB_CPU]);
+	take_word(raw->io.mode, &policy->mode[FCB_IO]);
+	take_word(raw->net.mode, &policy->mode[FCB_NET]);
+	take_word(raw->freeze, &policy->freeze);
+	r = take_ram(at, &raw->ram, policy);
+	if (r < 0)
+		return r;
+	r = take_times(at, raw, policy);
+	if (r < 0)
+		return r;
+	group->match = strdup(raw->match);
+	return group->match ? 0 : err_set(at->err, -ENOMEM, "%s: no memory", at->doc->name);
+}
+
+static int take_all(struct config_doc *doc, const struct raw *raw, struct config *config,
+		    struct err *err)
+{
+	struct place at = { .doc = doc, .err = err, .entry = -1 };
+	int r;
+
+	if (raw->policy)
+		config->policy = raw->policy - 1;
+	if (raw->stop)
+		config->stop = raw->stop - 1;
+	r = take_duration(&at, NULL, "interval", raw->interval, 100 * MS, 60 * S,
+			  "a duration from 100ms to 60s", &config->interval_ns);
+	if (r < 0 || !raw->groups_count)
+		return r;
+	config->groups = calloc(raw->groups_count, sizeof(*config->groups));
+	if (!config->groups)
+		return err_set(err, -ENOMEM, "%s: no memory", doc->name);
+	for (; config->ngroups < raw->groups_count; config->ngroups++) {
+		at.entry = (int)config->ngroups;
+		config->groups[config->ngroups] = config->defaults;
+		r = take_group(&at, &raw->groups[config->ngroups],
+			       &config->groups[config->ngroups]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* libcyaml's copy of the text, turned into a struct config. The document is checked already. */
+static int take_text(struct config_doc *doc, const char *text, size_t size, struct config *config,
+		     struct err *err)
+{
+	const cyaml_config_t cyaml = { .mem_fn = cyaml_mem, .flags = CYAML_CFG_NO_ALIAS };
+	struct raw *raw = NULL;
+	cyaml_err_t failed;
+	int r = 0;
+
+	failed = cyaml_load_data((const uint8_t *)text, size, &cyaml, &file_schema,
+				 (cyaml_data_t **)&raw, NULL);
+	if (failed != CYAML_OK)
+		return err_set(err, failed == CYAML_ERR_OOM ? -ENOMEM : -EINVAL, "%s: %s",
+			       doc->name, cyaml_strerror(failed));
+	if (raw)
+		r = take_all(doc, raw, config, err);
+	cyaml_free(&cyaml, &file_schema, raw, 0);
+	return r;
+}
+
+static int load_text(const char *name, const char *text, size_t size, struct config *ret,
+		     struct err *err)
+{
+	struct config_doc doc = { .later = later_words };
+	struct config config;
+	int r;
+
+	config_default(&config);
+	r = config_doc_load(&doc, name, text, size, err);
+	if (r < 0)
+		return r;
+	r = config_doc_check(&doc, &file_schema, err);
+	if (r == 0)
+		r = take_text(&doc, text, size, &config, err);
+	config_doc_free(&doc);
+	if (r < 0) {
+		config_free(&config);
+		return r;
+	}
+	*ret = config;
+	return 0;
+}
+
+static int read_text(int fd, size_t size, char **ret_text, size_t *ret_size)
+{
+	_cleanup_free_ char *text = malloc(size + 1);
+	size_t length = 0;
+
+	if (!text)
+		return -ENOMEM;
+	while (length < size) {
+		ssize_t n = read(fd, text + length, size - length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		length += (size_t)n;
+	}
+	text[length] = '\0';
+	*ret_text = TAKE_PTR(text);
+	*ret_size = length;
+	return 0;
+}
+
+int config_load(const char *path, struct config *ret, struct err *err)
+{
+	/* O_NONBLOCK: a FIFO is to be refused, not waited for. */
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	_cleanup_free_ char *text = NULL;
+	char q[ERR_QUOTED];
+	struct stat st;
+	size_t size;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(err, -errno, "%s: cannot read the configuration: %s",
+			       err_quote(path, q), strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, -EINVAL, "%s: the configuration must be a regular file",
+			       err_quote(path, q));
+	if ((uint64_t)st.st_size > FILE_MAX_BYTES)
+		return err_set(err, -EFBIG, "%s: the configuration must not exceed 1 MiB",
+			       err_quote(path, q));
+	r = read_text(fd, (size_t)st.st_size, &text, &size);
+	if (r < 0)
+		return err_set(err, r, "%s: cannot read the configuration: %s", err_quote(path, q),
+			       strerror(-r));
+	return load_text(path, text, size, ret, err);
+}
+
+static bool matches(const char *glob, const char *name, const char *path)
+{
+	/* Without FNM_PATHNAME: "*" is to be a match for everything, nested groups included. */
+	if (name && fnmatch(glob, name, 0) == 0)
+		return true;
+	if (!path)
+		return false;
+	return fnmatch(glob + strspn(glob, "/"), path + strspn(path, "/"), 0) == 0;
+}
+
+const struct config_group *config_match(const struct config *config, const char *name,
+					const char *path)
+{
+	for (size_t i = 0; i < config->ngroups; i++)
+		if (matches(config->groups[i].match, name, path))
+			return &config->groups[i];
+	return &config->defaults;
+}
+
+void config_free(struct config *config)
+{
+	for (size_t i = 0; i < config->ngroups; i++)
+		free(config->groups[i].match);
+	free(config->groups);
+	*config = (struct config){ 0 };
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The configuration file: YAML, checked against a schema, all or nothing.
+ *
+ *	policy: fusebox			# fusebox
+ *	interval: 1s			# how often the groups are sampled; 100ms to 60s
+ *	stop: auto			# auto | freeze | signal
+ *	groups:				# first match wins
+ *	  - match: "docker:web*"	# GROUP or glob; also the path of the cgroup
+ *	    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 90%, cool_down: 3s }
+ *	    cpu: { mode: observe }	# observe | off; also io, net
+ *	    freeze: isolated		# off | isolated
+ *	    idle: 10s
+ *	    deadline: 25s
+ *	    window: 10s
+ *
+ * Every key but `match` may be left out; without a ceiling, it is the machine's RAM. An unknown key, a wrong type or a bad value is refused with
+ * file, line and what is allowed. Values are in the units that their names say.
+ */
+#ifndef PFUSE_CONFIG_H
+#define PFUSE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "core/fcb.h"
+
+enum config_policy {
+	CONFIG_FUSEBOX = 0,
+};
+
+enum config_stop {
+	CONFIG_STOP_AUTO = 0,
+	CONFIG_STOP_FREEZE,
+	CONFIG_STOP_SIGNAL,
+};
+
+struct config_group {
+	char *match; /* owned; NULL in the defaults */
+	struct fcb_policy policy;
+};
+
+struct config {
+	enum config_policy policy;
+	enum config_stop stop;
+	uint64_t interval_ns;
+	size_t ngroups;
+	struct config_group *groups; /* in the order of the file */
+	struct config_group defaults;
+};
+
+/* What holds without a file. Nothing to free. */
+void config_default(struct config *ret);
+
+/*
+ * Reads `path`. 0; or -errno with one line in *err and *ret untouched: -EINVAL is a finding in the
+ * file (exit status 1 like the rest: the command line was right).
+ */
+int config_load(const char *path, struct config *ret, struct err *err);
+
+/*
+ * The entry for a group: the first whose glob matches `name` (GROUP as given on the command line)
+ * or `path` (of the cgroup, relative to its hierarchy); either may be NULL. `*` matches `/` too.
+ * Never NULL.
+ */
+const struct config_group *config_match(const struct config *config, const char *name,
+					const char *path);
+
+/* Leaves a zeroed config; accepts one. */
+void config_free(struct config *config);
+
+/* The words of the two enums, NULL-terminated, in the order of their values. */
+extern const char *const config_policy_words[];
+extern const char *const config_stop_words[];
+
+#endif

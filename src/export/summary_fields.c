@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "export/summary_fields.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/parse.h"
+
+#define D(field) offsetof(struct summary_daemon, field)
+#define G(field) offsetof(struct summary_group, field)
+
+const struct summary_field summary_daemon_fields[] = {
+	{ NULL, "seconds", D(seconds), false },
+	{ NULL, "cpu_seconds", D(cpu_seconds), false },
+	{ NULL, "private_bytes", D(private_bytes), true },
+	{ NULL, "bpf_bytes", D(bpf_bytes), true },
+	{ NULL, "events", D(events), true },
+	{ NULL, "wakeups", D(wakeups), true },
+	{ "drops", "ring_full", D(drops[PFUSE_DROP_RING_FULL]), true },
+	{ "drops", "unseen_switch", D(drops[PFUSE_DROP_UNSEEN_SWITCH]), true },
+	{ "drops", "deep_group", D(drops[PFUSE_DROP_DEEP_GROUP]), true },
+	{ 0 },
+};
+
+_Static_assert(PFUSE_DROPS == 3, "each reason has a line above");
+
+const struct summary_field summary_group_fields[] = {
+	{ NULL, "seconds", G(seconds), false },
+	{ NULL, "usage_mib_s", G(usage_mib_s), false },
+	{ NULL, "limit_mib_s", G(limit_mib_s), false },
+	{ NULL, "usage_with_zram_mib_s", G(usage_with_zram_mib_s), false },
+	{ NULL, "usage_peak_mib", G(usage_peak_mib), false },
+	{ NULL, "limit_first_mib", G(limit_first_mib), false },
+	{ NULL, "limit_last_mib", G(limit_last_mib), false },
+	{ NULL, "oom_kills", G(oom_kills), true },
+	{ NULL, "stall_seconds", G(stall_seconds), false },
+	{ NULL, "refaults", G(refaults), true },
+	{ NULL, "stopped_seconds", G(stopped_seconds), false },
+	{ NULL, "cpu_seconds", G(cpu_seconds), false },
+	{ NULL, "wait_seconds", G(wait_seconds), false },
+	{ NULL, "switches_voluntary", G(switches_voluntary), true },
+	{ NULL, "switches_involuntary", G(switches_involuntary), true },
+	{ NULL, "faults", G(faults), true },
+	{ NULL, "tx_bytes", G(tx_bytes), true },
+	{ NULL, "rx_bytes", G(rx_bytes), true },
+	{ NULL, "talks", G(talks), true },
+	{ "decisions", "grown", G(decisions[SUMMARY_GROWN]), true },
+	{ "decisions", "shrunk", G(decisions[SUMMARY_SHRUNK]), true },
+	{ "decisions", "stopped", G(decisions[SUMMARY_STOPPED]), true },
+	{ "decisions", "continued", G(decisions[SUMMARY_CONTINUED]), true },
+	{ "decisions", "avoided", G(decisions[SUMMARY_AVOIDED]), true },
+	{ "decisions", "foreign", G(decisions[SUMMARY_FOREIGN]), true },
+	{ "decisions", "failed", G(decisions[SUMMARY_FAILED]), true },
+	{ "wakes", "talk", G(wakes[SUMMARY_WAKE_TALK]), true },
+	{ "wakes", "deadline", G(wakes[SUMMARY_WAKE_DEADLINE]), true },
+	{ "wakes", "request", G(wakes[SUMMARY_WAKE_REQUEST]), true },
+	{ "wakes", "exit", G(wakes[SUMMARY_WAKE_EXIT]), true },
+	{ "wake_latency", "count", G(wake.count), true },
+	{ "wake_latency", "p50_us", G(wake.p50_us), false },
+	{ "wake_latency", "p99_us", G(wake.p99_us), false },
+	{ "limit_latency", "count", G(limit.count), true },
+	{ "limit_latency", "p50_us", G(limit.p50_us), false },
+	{ "limit_latency", "p99_us", G(limit.p99_us), false },
+	{ 0 },
+};
+
+_Static_assert(SUMMARY_DECISIONS == 7 && SUMMARY_WAKES == 4, "each kind has a line above");
+
+char *summary_escape(const char *text)
+{
+	size_t length = strlen(text), room = 4 * length + 4; /* \xNN for each byte, at the worst */
+	char *escaped = malloc(room);
+
+	if (escaped)
+		parse_escape(escaped, room, text, length);
+	return escaped;
+}
