@@ -378,7 +378,7 @@ int config_load(const char *path, struct config *ret, struct err *err)
 	_cleanup_free_ char *text = NULL;
 	char q[ERR_QUOTED];
 	struct stat st;
-	size_t size;
+	size_t size = 0;
 	int r;
 
 	if (fd < 0 || fstat(fd, &st) < 0)

@@ -182,7 +182,7 @@ int summary_check_writable(const char *path, struct err *err)
 {
 	char q[ERR_QUOTED], name[PATH_MAX];
 	struct stat st;
-	int r, fd;
+	int r, fd = -1;
 
 	/* rename() would put a file in the place of a device, /dev/null included. */
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/child.h"
+#include "edge/group.h"
+
+/* In the child: only async-signal-safe calls and the edge's writes; ends by exec or _exit. */
+static _Noreturn void become(const struct cgroup_tree *tree, const struct cgroup *group, char **argv,
+			     int go, int err_out)
+{
+	sigset_t none;
+	char byte;
+	int err = group_move(tree, group, 0);
+
+	if (!err && read(go, &byte, 1) != 1)
+		_exit(0); /* the daemon gave up */
+	if (!err) {
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		signal(SIGPIPE, SIG_DFL);
+		execvp(argv[0], argv);
+		err = -errno;
+	}
+	if (write(err_out, &err, sizeof(err)) < 0) {
+		/* nobody listens any more, going on */
+	}
+	_exit(127);
+}
+
+int child_prepare(const struct cgroup_tree *tree, const struct cgroup *group, char **argv,
+		    struct child *ret, struct err *err)
+{
+	int go[2], out[2];
+
+	if (pipe2(go, O_CLOEXEC) < 0)
+		return err_set(err, -errno, "cannot start %s: %s", argv[0], strerror(errno));
+	if (pipe2(out, O_CLOEXEC) < 0) {
+		int code = -errno;
+
+		close(go[0]), close(go[1]);
+		return err_set(err, code, "cannot start %s: %s", argv[0], strerror(-code));
+	}
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		close(go[1]), close(out[0]);
+		become(tree, group, argv, go[0], out[1]);
+	}
+	int code = pid < 0 ? -errno : 0;
+
+	close(go[0]), close(out[1]);
+	if (code) {
+		close(go[1]), close(out[0]);
+		return err_set(err, code, "cannot start %s: %s", argv[0], strerror(-code));
+	}
+	*ret = (struct child){ .pid = pid, .go_fd = go[1], .err_fd = out[0] };
+	return 0;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+int child_go(struct child *child, const char *name, struct err *err)
+{
+	int code = 0;
+	ssize_t got = write(child->go_fd, "", 1);
+
+	close_fd(&child->go_fd);
+	if (got == 1)
+		got = read(child->err_fd, &code, sizeof(code));
+	close_fd(&child->err_fd);
+	if (got == 0)
+		return 0;
+	if (got < 0 || !code)
+		code = -EIO;
+	return err_set(err, code, "cannot start %s: %s", name, strerror(-code));
+}
+
+int child_status(int how, int what)
+{
+	return how == CLD_EXITED ? what : 128 + what;
+}
+
+void child_close(struct child *child)
+{
+	if (!child->pid)
+		return;
+	close_fd(&child->go_fd);
+	close_fd(&child->err_fd);
+}

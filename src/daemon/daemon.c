@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <malloc.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "daemon/daemon.h"
+#include "daemon/report.h"
+#include "daemon/say.h"
+#include "edge/group.h"
+
+#define COMMAND_CONTROLLERS CGROUP_BIT(CGROUP_MEMORY)
+#define KEEPER_NAME "pfuse-keeper"
+#define RT_PRIORITY 1 /* above all normal tasks: a wake-up must not wait behind CPU hogs */
+
+/* Beside our own executable in a build tree, else where it is installed. */
+static void find_keeper(char *path, size_t size)
+{
+	ssize_t length = readlink("/proc/self/exe", path, size - sizeof(KEEPER_NAME) - 1);
+
+	if (length > 0) {
+		path[length] = 0;
+		strcpy(strrchr(path, '/') + 1, KEEPER_NAME);
+		if (access(path, X_OK) == 0)
+			return;
+	}
+	snprintf(path, size, "%s/%s", PFUSE_LIBEXECDIR, KEEPER_NAME);
+}
+
+static enum exit_status failed(int code)
+{
+	return code == -EPERM || code == -EOPNOTSUPP || code == -ENOTSUP ? EXIT_LACKS : EXIT_FAILED;
+}
+
+static void tell(void *out, const char *sentence)
+{
+	fprintf(out, "pfuse-bpf: %s\n", sentence);
+}
+
+/* What a killed daemon left behind is undone before anything new is recorded. */
+static int undo_leftovers(struct machine *machine, struct err *err)
+{
+	struct ledger_restore how = { .proc_fd = machine->tree.proc_fd, .say = tell, .arg = stderr };
+	struct ledger_counts counts = { 0 };
+
+	if (!ledger_live(machine->ledger))
+		return 0;
+	fprintf(stderr, "pfuse-bpf: an earlier run was killed; restoring what it changed\n");
+	if (ledger_restore(machine->ledger, &how, &counts))
+		return err_set(err, -EIO,
+			       "%u controls that an earlier run changed cannot be restored; see above, "
+			       "then `pfuse-bpf restore`",
+			       counts.failed + counts.damaged);
+	return 0;
+}
+
+static int open_ledger(struct daemon *daemon, struct err *err)
+{
+	struct ledger_options options = { .path = daemon->options->ledger };
+	struct err note = { "" };
+	int code = ledger_open(&options, &daemon->machine.ledger, &note, err);
+
+	if (note.text[0])
+		tell(stderr, note.text);
+	if (!code)
+		code = undo_leftovers(&daemon->machine, err);
+	if (!code)
+		code = keeper_spawn(daemon->keeper_exe, daemon->options->ledger, &daemon->keeper, err);
+	daemon->keepers += !code;
+	return code;
+}
+
+/* pid:N and COMMAND have to make groups: a dry run of them is refused rather than half dry. */
+static bool needs_no_group(const struct options *options)
+{
+	for (size_t i = 0; i < options->ngroups; i++)
+		if (!strncmp(options->groups[i], "pid:", 4))
+			return false;
+	return !options->argv;
+}
+
+static enum exit_status open_edges(struct daemon *daemon, struct err *err)
+{
+	struct machine *machine = &daemon->machine;
+
+	if (geteuid() != 0) {
+		err_set(err, -EPERM, "run needs root: it loads BPF programs and writes cgroup files");
+		return EXIT_LACKS;
+	}
+	int code = cgroup_tree_open(NULL, &machine->tree, err);
+
+	if (code)
+		return EXIT_LACKS;
+	find_keeper(daemon->keeper_exe, sizeof(daemon->keeper_exe));
+	machine->dry_run = daemon->options->dry_run;
+	machine->stop_mode = daemon->options->stop >= 0 ? (enum stop_mode)daemon->options->stop
+							: (enum stop_mode)daemon->config->stop;
+	if (!machine->dry_run || !needs_no_group(daemon->options))
+		code = open_ledger(daemon, err);
+	if (!code)
+		code = stop_never(&machine->tree, daemon->keeper.pid, &machine->never);
+	return code ? failed(code) : EXIT_DONE;
+}
+
+/* /proc/cgroups: "memory <hierarchy> ..."; 0 stands for v2. */
+static uint32_t hierarchy_id(const struct machine *machine)
+{
+	char name[64], line[128];
+	unsigned id;
+
+	if (cgroup_tree_anchor(&machine->tree) == PFUSE_ANCHOR_V2)
+		return 0;
+	_cleanup_fclose_ FILE *file = fopen("/proc/cgroups", "re");
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "%63s %u", name, &id) == 2 && !strcmp(name, "memory"))
+			return id;
+	return 0;
+}
+
+static int open_probe(struct daemon *daemon, struct err *err)
+{
+	struct probe_config config = {
+		.slots = daemon->members.count - 1,
+		.anchor = cgroup_tree_anchor(&daemon->machine.tree),
+		.hierarchy_id = hierarchy_id(&daemon->machine),
+	};
+	int code = probe_open(&config, &daemon->machine.probe, err->text, sizeof(err->text));
+
+	malloc_trim(0); /* reading the kernel's BTF took tens of megabytes */
+	return code;
+}
+
+static uint64_t machine_ram(void)
+{
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void policy_of(const struct daemon *daemon, const struct member *member,
+		      struct fcb_policy *ret)
+{
+	const struct config *config = daemon->reread.interval_ns ? &daemon->reread : daemon->config;
+
+	*ret = config_match(config, member->name, member->group.path)->policy;
+}
+
+void daemon_apply_policies(struct daemon *daemon)
+{
+	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
+		struct fcb_policy policy;
+
+		policy_of(daemon, &daemon->members.at[slot], &policy);
+		if (!daemon->members.at[slot].acts_on_ram && policy.mode[FCB_RAM] == FCB_ACT)
+			policy.mode[FCB_RAM] = FCB_OBSERVE; /* its old value was never recorded */
+		if (!probe_sees_talks(daemon->machine.probe))
+			policy.freeze = FCB_FREEZE_OFF;
+		orchestrator_policy(&daemon->core, slot, &policy);
+	}
+}
+
+static int open_group(struct daemon *daemon, const char *name, struct cgroup *ret, struct err *err)
+{
+	const struct cgroup_tree *tree = &daemon->machine.tree;
+	char *end;
+
+	if (strncmp(name, "pid:", 4) != 0)
+		return cgroup_open(tree, name, ret, err);
+	long pid = strtol(name + 4, &end, 10);
+
+	if (end == name + 4 || *end || pid <= 0)
+		return err_set(err, -EINVAL, "%s: not a process id", name);
+	return group_from_pid(tree, daemon->machine.ledger, (pid_t)pid, COMMAND_CONTROLLERS, ret, err);
+}
+
+static int make_command_group(struct daemon *daemon, struct err *err)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "run-%d", getpid());
+	return group_create(&daemon->machine.tree, daemon->machine.ledger, name, COMMAND_CONTROLLERS,
+			    &daemon->command_group, err);
+}
+
+/* The same group twice would have two masters. */
+static int refuse_twice(const struct members *members, uint32_t slot, struct err *err)
+{
+	for (uint32_t other = 1; other < slot; other++)
+		if (members->at[other].group.id == members->at[slot].group.id)
+			return err_set(err, -EEXIST, "%s and %s are the same group; name it once",
+				       members->at[other].name, members->at[slot].name);
+	return 0;
+}
+
+static int add_member(struct daemon *daemon, uint32_t slot, const char *name, struct cgroup *group,
+		      struct err *err)
+{
+	struct member *member = &daemon->members.at[slot];
+	struct pfuse_sample first;
+	struct fcb_policy policy;
+	int code = member_open(&daemon->machine, name, group, member, &first, err);
+
+	if (!code)
+		code = refuse_twice(&daemon->members, slot, err);
+	if (code)
+		return code;
+	policy_of(daemon, member, &policy);
+	if (policy.mode[FCB_RAM] == FCB_ACT)
+		code = member_prepare(&daemon->machine, member, err);
+	orchestrator_attach(&daemon->core, slot, member->group.id, &policy, &first, clock_now_ns());
+	daemon->members.live++;
+	return code;
+}
+
+static int open_members(struct daemon *daemon, struct err *err)
+{
+	const struct options *options = daemon->options;
+	struct members *members = &daemon->members;
+	uint32_t count = (uint32_t)options->ngroups + (options->argv != NULL) + 1, slot = 1;
+	int code = 0;
+
+	members->at = calloc(count, sizeof(*members->at));
+	members->fcbs = calloc(count, sizeof(*members->fcbs));
+	if (!members->at || !members->fcbs)
+		return err_set(err, -ENOMEM, "out of memory for %u groups", count - 1);
+	orchestrator_init(&daemon->core, members->fcbs, count, machine_ram(),
+			  (uint32_t)sysconf(_SC_PAGESIZE));
+	for (size_t i = 0; i < options->ngroups && !code; i++) {
+		struct cgroup group = { .fd = -1 };
+
+		code = open_group(daemon, options->groups[i], &group, err);
+		members->count = slot + 1;
+		if (!code)
+			code = add_member(daemon, slot++, options->groups[i], &group, err);
+		cgroup_close(&group);
+	}
+	if (!code && options->argv) {
+		members->count = slot + 1;
+		code = make_command_group(daemon, err);
+		if (!code)
+			code = add_member(daemon, slot++, options->argv[0], &daemon->command_group, err);
+	}
+	if (!code && daemon->machine.ledger)
+		code = ledger_commit(daemon->machine.ledger);
+	return code;
+}
+
+/* Silence proves nothing where talks cannot be seen: then nobody is stopped, and that is said. */
+static void forbid_blind_stops(struct daemon *daemon)
+{
+	if (probe_sees_talks(daemon->machine.probe))
+		return;
+	fprintf(stderr, "pfuse-bpf: this kernel does not show talks over UDP and UNIX sockets; no group "
+			"is stopped, going on\n");
+	daemon_apply_policies(daemon);
+}
+
+static int watch_members(struct daemon *daemon, struct err *err)
+{
+	struct machine *machine = &daemon->machine;
+
+	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
+		struct member *member = &daemon->members.at[slot];
+		struct fcb *fcb = &daemon->members.fcbs[slot];
+		int code = probe_manage(machine->probe, slot, member->group.id,
+					fcb->policy.high_water_permille);
+
+		if (code)
+			return err_set(err, code, "%s: cannot be watched: %s", member->name,
+				       strerror(-code));
+		probe_arm(machine->probe, slot,
+			  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
+		if (member->acts_on_ram && !machine->dry_run &&
+		    control_ram_watch_oom(&machine->tree, &member->group, &member->oom_fd))
+			member->oom_fd = -1;
+	}
+	return 0;
+}
+
+/* Best effort: where it is not permitted, a wake-up may wait behind other tasks. */
+static void raise_priority(void)
+{
+	struct sched_param param = { .sched_priority = RT_PRIORITY };
+
+	(void)sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &param);
+}
+
+/* A group needs a directory fd, on v1 an eventfd too. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int open_all(struct daemon *daemon, struct err *err)
+{
+	int code = open_members(daemon, err);
+
+	if (!code)
+		code = open_probe(daemon, err);
+	if (code)
+		return code;
+	forbid_blind_stops(daemon);
+	code = watch_members(daemon, err);
+	if (!code && daemon->options->argv)
+		code = child_prepare(&daemon->machine.tree,
+				       &daemon->members.at[daemon->members.count - 1].group,
+				       daemon->options->argv, &daemon->child, err);
+	return code;
+}
+
+enum exit_status daemon_open(struct daemon *daemon, const struct options *options,
+			     const struct config *config, struct err *err)
+{
+	*daemon = (struct daemon){ .options = options,
+				   .config = config,
+				   .out = options->quiet ? NULL : stdout,
+				   .command_group = { .fd = -1 } };
+	if (options->summary && summary_check_writable(options->summary, err))
+		return EXIT_FAILED;
+	raise_file_limit();
+	enum exit_status status = open_edges(daemon, err);
+
+	if (status != EXIT_DONE)
+		return status;
+	int code = open_all(daemon, err);
+
+	if (code)
+		return failed(code);
+	raise_priority();
+	return EXIT_DONE;
+}
+
+/* Continue first: a stopped process cannot even end. */
+static void leave_members(struct daemon *daemon)
+{
+	struct pfuse_verdict verdicts[PFUSE_CONTROLS];
+	uint64_t now_ns = clock_now_ns();
+
+	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
+		unsigned n = orchestrator_exit(&daemon->core, slot, now_ns, verdicts);
+
+		daemon_carry_out(daemon, slot, verdicts, n, now_ns);
+	}
+}
+
+static enum exit_status restore_all(struct daemon *daemon)
+{
+	struct ledger_restore how = { .proc_fd = daemon->machine.tree.proc_fd, .say = tell,
+				      .arg = stderr };
+	struct ledger_counts counts;
+
+	if (!daemon->machine.ledger)
+		return EXIT_DONE;
+	return ledger_restore(daemon->machine.ledger, &how, &counts) ? EXIT_FAILED : EXIT_DONE;
+}
+
+static void close_members(struct members *members)
+{
+	for (uint32_t slot = 1; slot < members->count; slot++)
+		member_close(&members->at[slot]);
+	free(members->at);
+	free(members->fcbs);
+}
+
+static void close_edges(struct daemon *daemon)
+{
+	child_close(&daemon->child);
+	cgroup_close(&daemon->command_group);
+	probe_close(daemon->machine.probe);
+	keeper_bye(&daemon->keeper);
+	ledger_close(daemon->machine.ledger);
+	procs_list_free(&daemon->machine.never);
+	cgroup_tree_close(&daemon->machine.tree);
+}
+
+enum exit_status daemon_close(struct daemon *daemon, enum exit_status status)
+{
+	enum exit_status restored;
+
+	if (daemon->loop.started_ns) {
+		sd_notify(0, "STOPPING=1");
+		leave_members(daemon);
+	}
+	if (daemon->loop.started_ns && report(daemon) && status == EXIT_DONE)
+		status = EXIT_FAILED;
+	restored = restore_all(daemon);
+	close_members(&daemon->members);
+	close_edges(daemon);
+	config_free(&daemon->reread);
+	if (status == EXIT_DONE)
+		status = restored;
+	if (status == EXIT_DONE && daemon->options->argv)
+		status = (enum exit_status)daemon->status;
+	return status;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * `pfuse-bpf run`: wires the core to the edges. The only part that knows both.
+ *
+ * Order: daemon_open() takes the ledger's lock, undoes what a killed daemon left, starts the keeper,
+ * opens every group and loads the programs; daemon_loop() runs until told to stop; daemon_close()
+ * continues what is stopped, restores every control and reports. close accepts a half-open daemon:
+ * whatever was changed is undone.
+ * Errors: an exit status (cli/options.h), with one sentence in *err.
+ */
+#ifndef DAEMON_DAEMON_H
+#define DAEMON_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <systemd/sd-event.h>
+
+#include "base/err.h"
+#include "cli/options.h"
+#include "config.h"
+#include "core/orchestrator.h"
+#include "daemon/child.h"
+#include "daemon/member.h"
+#include "edge/keeper.h"
+
+/* Groups, index = slot: what the core knows of them and what the edges do. Slot 0 is unused. */
+struct members {
+	struct member *at;
+	struct fcb *fcbs;
+	uint32_t count; /* slot 0 included */
+	uint32_t live;	/* those not gone */
+};
+
+struct loop {
+	sd_event *event;
+	sd_event_source *timer;
+	uint64_t now_ns;      /* read once per turn */
+	uint64_t started_ns;
+	uint64_t next_tick_ns; /* FCB_NEVER: everybody is quiet */
+	uint64_t due_ns;      /* the earliest orchestrator_due(), or earlier */
+	uint64_t turns;
+	uint64_t events;
+};
+
+struct daemon {
+	const struct options *options;
+	const struct config *config;
+	struct config reread; /* the configuration after SIGHUP; zeroed before the first */
+	FILE *out;	      /* lines for the user; NULL: quiet */
+	struct machine machine;
+	struct keeper keeper;
+	char keeper_exe[256];
+	uint32_t keepers; /* started so far */
+	struct orchestrator core;
+	struct members members;
+	struct child child;
+	struct cgroup command_group; /* open until its member takes it */
+	struct loop loop;
+	int status; /* exit status so far */
+	bool command_ended;
+};
+
+enum exit_status daemon_open(struct daemon *daemon, const struct options *options,
+			     const struct config *config, struct err *err);
+enum exit_status daemon_loop(struct daemon *daemon, struct err *err);
+/* Restores, prints the summary and writes --summary FILE. The exit status of the whole run. */
+enum exit_status daemon_close(struct daemon *daemon, enum exit_status status);
+
+/* After SIGHUP: every group's policy anew. */
+void daemon_apply_policies(struct daemon *daemon);
+
+/* Carries the core's verdicts out, tells the core how that went, and says so. */
+void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_verdict *verdicts,
+		      unsigned count, uint64_t since_ns);
+
+#endif

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The life of an event from ring to line: what comes in (ring, timer, signals, children) is handed to
+ * the core with the time of this turn, and the core's verdicts are carried out and said.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "daemon/daemon.h"
+#include "daemon/report.h"
+#include "daemon/say.h"
+
+#define TIMER_ACCURACY_NS 1000000 /* 1 ms: the kernel may merge our wake-ups with others that near */
+#define KEEPERS_MAX 32		  /* somebody who kills it that often means it: say so and go on */
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static const struct config *config_now(const struct daemon *daemon)
+{
+	return daemon->reread.interval_ns ? &daemon->reread : daemon->config;
+}
+
+static void begin_turn(struct daemon *daemon)
+{
+	daemon->loop.now_ns = clock_now_ns();
+	daemon->loop.turns++;
+}
+
+static int set_timer(struct daemon *daemon)
+{
+	struct loop *loop = &daemon->loop;
+	uint64_t next_ns = earlier(loop->next_tick_ns, loop->due_ns);
+
+	if (next_ns == FCB_NEVER)
+		return sd_event_source_set_enabled(loop->timer, SD_EVENT_OFF);
+	int err = sd_event_source_set_time(loop->timer, next_ns / 1000 + 1);
+
+	return err < 0 ? err : sd_event_source_set_enabled(loop->timer, SD_EVENT_ONESHOT);
+}
+
+/* The group is sampled each interval from now on. */
+static void awaken(struct daemon *daemon, struct member *member)
+{
+	struct loop *loop = &daemon->loop;
+
+	member->awake = true;
+	if (loop->next_tick_ns == FCB_NEVER)
+		loop->next_tick_ns = loop->now_ns + config_now(daemon)->interval_ns;
+}
+
+/* After the core was asked anything about a slot: when does it want to be asked again? */
+static void note_due(struct daemon *daemon, uint32_t slot)
+{
+	daemon->loop.due_ns = earlier(daemon->loop.due_ns, orchestrator_due(&daemon->core, slot));
+}
+
+static void forget_member(struct daemon *daemon, uint32_t slot)
+{
+	struct member *member = &daemon->members.at[slot];
+	struct ledger_restore how = { .path = member->group.path,
+				      .proc_fd = daemon->machine.tree.proc_fd };
+	struct ledger_counts counts;
+
+	if (!orchestrator_fcb(&daemon->core, slot) || daemon->members.fcbs[slot].removed)
+		return;
+	struct pfuse_event gone = { .kind = PFUSE_EV_REMOVED, .slot = slot,
+				    .group_id = member->group.id, .time_ns = daemon->loop.now_ns };
+	struct pfuse_verdict none[PFUSE_CONTROLS];
+
+	orchestrator_event(&daemon->core, &gone, daemon->loop.now_ns, none);
+	(void)probe_unmanage(daemon->machine.probe, slot); /* its id never comes back */
+	if (daemon->machine.ledger)
+		(void)ledger_restore(daemon->machine.ledger, &how, &counts); /* forgets it */
+	member->awake = false;
+	daemon->members.live--;
+	say_note(daemon->out, member->name, "the group was removed");
+	if (!daemon->members.live && !daemon->options->argv)
+		sd_event_exit(daemon->loop.event, 0);
+}
+
+static void after_ram(struct daemon *daemon, uint32_t slot, const struct pfuse_verdict *verdict,
+		      enum orchestrator_outcome outcome)
+{
+	if (outcome == ORCHESTRATOR_DRY)
+		probe_shadow_limit(daemon->machine.probe, slot, verdict->to);
+	if (outcome != ORCHESTRATOR_FAILED && verdict->reason != PFUSE_WHY_CEILING)
+		probe_arm(daemon->machine.probe, slot, PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT);
+}
+
+void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_verdict *verdicts,
+		      unsigned count, uint64_t since_ns)
+{
+	struct member *member = &daemon->members.at[slot];
+	struct fcb *fcb = orchestrator_fcb(&daemon->core, slot);
+
+	for (unsigned i = 0; i < count; i++) {
+		struct say_decision said = { .name = member->name, .verdict = &verdicts[i],
+					     .flag = &fcb->flag };
+
+		said.outcome = member_carry_out(&daemon->machine, member, &verdicts[i], since_ns,
+						&said.err);
+		uint64_t done_ns = clock_now_ns();
+
+		said.took_ns = done_ns > since_ns ? done_ns - since_ns : 0;
+		orchestrator_applied(&daemon->core, &verdicts[i], said.outcome, done_ns);
+		if (verdicts[i].control == PFUSE_CTL_RAM)
+			after_ram(daemon, slot, &verdicts[i], said.outcome);
+		if (said.err == -ENODEV)
+			forget_member(daemon, slot);
+		else
+			say_decision(daemon->out, &said);
+	}
+	note_due(daemon, slot);
+}
+
+static void take_sample(struct daemon *daemon, uint32_t slot)
+{
+	struct member *member = &daemon->members.at[slot];
+	struct pfuse_verdict verdicts[PFUSE_CONTROLS];
+	struct pfuse_sample sample;
+	uint64_t now_ns = daemon->loop.now_ns;
+	int err = member_sample(&daemon->machine, member, slot, now_ns, &sample);
+
+	if (err == -ENODEV)
+		forget_member(daemon, slot);
+	if (err)
+		return; /* tried again at the next interval */
+	unsigned n = orchestrator_sample(&daemon->core, slot, &sample, now_ns, verdicts);
+
+	daemon_carry_out(daemon, slot, verdicts, n, now_ns);
+}
+
+/*
+ * ACTIVE is armed before the sample that finds the group quiet: what runs after that sample raises the
+ * event, what ran before is in the sample. The other arms are renewed once per interval, so that an
+ * event which led to nothing (at the ceiling, say) is heard again, but no more often than that.
+ */
+static void tick_member(struct daemon *daemon, uint32_t slot)
+{
+	struct member *member = &daemon->members.at[slot];
+	struct probe *probe = daemon->machine.probe;
+	uint32_t talks = daemon->members.fcbs[slot].last.talks;
+
+	probe_arm(probe, slot, PFUSE_ARM_ACTIVE | PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT);
+	take_sample(daemon, slot);
+	if (daemon->members.fcbs[slot].last.talks == talks)
+		probe_arm(probe, slot, PFUSE_ARM_TALK); /* silent since the last sample */
+	member->awake = member->awake && !orchestrator_quiet(&daemon->core, slot);
+	if (member->awake)
+		probe_disarm(probe, slot, PFUSE_ARM_ACTIVE);
+}
+
+static void tick(struct daemon *daemon)
+{
+	struct loop *loop = &daemon->loop;
+	bool anybody = false;
+
+	report_account(daemon);
+	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
+		if (daemon->members.at[slot].awake)
+			tick_member(daemon, slot);
+		anybody |= daemon->members.at[slot].awake;
+	}
+	loop->next_tick_ns = anybody ? loop->now_ns + config_now(daemon)->interval_ns : FCB_NEVER;
+}
+
+/* The core's own timers: idle long enough, stopped long enough, tried again. */
+static void ring_due(struct daemon *daemon)
+{
+	struct pfuse_verdict verdicts[PFUSE_CONTROLS];
+	uint64_t now_ns = daemon->loop.now_ns;
+
+	daemon->loop.due_ns = FCB_NEVER;
+	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
+		if (orchestrator_due(&daemon->core, slot) <= now_ns) {
+			unsigned n = orchestrator_timer(&daemon->core, slot, now_ns, verdicts);
+
+			daemon_carry_out(daemon, slot, verdicts, n, now_ns);
+			if (n && verdicts[n - 1].control == PFUSE_CTL_STOP && verdicts[n - 1].to)
+				tick_member(daemon, slot); /* what was said while it was being stopped */
+		}
+		note_due(daemon, slot);
+	}
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *context)
+{
+	struct daemon *daemon = context;
+
+	begin_turn(daemon);
+	if (daemon->loop.now_ns >= daemon->loop.next_tick_ns)
+		tick(daemon);
+	if (daemon->loop.now_ns >= daemon->loop.due_ns)
+		ring_due(daemon);
+	return set_timer(daemon);
+}
+
+static void note_event(struct daemon *daemon, struct member *member, const struct pfuse_event *event)
+{
+	switch (event->kind) {
+	case PFUSE_EV_EMPTY:
+		member->populated = false;
+		break;
+	case PFUSE_EV_POPULATED:
+		member->populated = true;
+		break;
+	case PFUSE_EV_OOM_VICTIM:
+		say_note(daemon->out, member->name, "pid %u was killed: out of memory", event->task.pid);
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_event(const struct pfuse_event *event, void *context)
+{
+	struct daemon *daemon = context;
+	struct member *member = &daemon->members.at[event->slot];
+	struct pfuse_verdict verdicts[PFUSE_CONTROLS];
+
+	daemon->loop.events++;
+	if (event->slot >= daemon->members.count || member->group.id != event->group_id)
+		return;
+	if (event->kind == PFUSE_EV_REMOVED) {
+		forget_member(daemon, event->slot);
+		return;
+	}
+	note_event(daemon, member, event);
+	awaken(daemon, member);
+	unsigned n = orchestrator_event(&daemon->core, event, daemon->loop.now_ns, verdicts);
+
+	daemon_carry_out(daemon, event->slot, verdicts, n, event->time_ns);
+}
+
+static int on_ring(sd_event_source *source, int fd, uint32_t revents, void *context)
+{
+	struct daemon *daemon = context;
+
+	begin_turn(daemon);
+	int err = probe_consume(daemon->machine.probe, on_event, daemon);
+
+	return err < 0 ? err : set_timer(daemon);
+}
+
+/* v1: a task waits at the limit, because the event came late or growth raised no fault. */
+static int on_oom(sd_event_source *source, int fd, uint32_t revents, void *context)
+{
+	struct daemon *daemon = context;
+	struct pfuse_event event = { .kind = PFUSE_EV_LIMIT_HIT };
+	struct member *member;
+	uint64_t waiting, usage, limit;
+	uint32_t slot = 1;
+
+	begin_turn(daemon);
+	while (slot < daemon->members.count && daemon->members.at[slot].oom_fd != fd)
+		slot++;
+	if (slot == daemon->members.count || read(fd, &waiting, sizeof(waiting)) < 0)
+		return 0;
+	member = &daemon->members.at[slot];
+	event.slot = slot;
+	event.group_id = member->group.id;
+	event.time_ns = daemon->loop.now_ns;
+	if (control_read(&daemon->machine.tree, &member->group, CONTROL_USAGE, &usage) ||
+	    control_read(&daemon->machine.tree, &member->group, CONTROL_LIMIT, &limit))
+		return 0;
+	event.ram.usage_bytes = usage;
+	event.ram.limit_bytes = limit;
+	on_event(&event, daemon);
+	return set_timer(daemon);
+}
+
+static void reread_config(struct daemon *daemon)
+{
+	struct config config;
+	struct err err;
+
+	if (!daemon->options->config)
+		return;
+	if (config_load(daemon->options->config, &config, &err)) {
+		fprintf(stderr, "pfuse-bpf: %s; the old configuration holds, going on\n", err.text);
+		return;
+	}
+	config_free(&daemon->reread);
+	daemon->reread = config;
+	daemon_apply_policies(daemon);
+}
+
+/* SIGUSR1: everybody who is stopped continues; for people, until there is a command for it. */
+static void continue_all(struct daemon *daemon)
+{
+	struct pfuse_verdict verdicts[PFUSE_CONTROLS];
+
+	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
+		unsigned n = orchestrator_request(&daemon->core, slot, false, daemon->loop.now_ns,
+						  verdicts);
+
+		daemon_carry_out(daemon, slot, verdicts, n, daemon->loop.now_ns);
+		awaken(daemon, &daemon->members.at[slot]);
+	}
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
+{
+	struct daemon *daemon = context;
+
+	begin_turn(daemon);
+	switch (info->ssi_signo) {
+	case SIGHUP:
+		reread_config(daemon);
+		break;
+	case SIGUSR1:
+		continue_all(daemon);
+		break;
+	default:
+		if (daemon->child.pid && !daemon->command_ended)
+			kill(daemon->child.pid, (int)info->ssi_signo);
+		return sd_event_exit(daemon->loop.event, 0);
+	}
+	return set_timer(daemon);
+}
+
+static int on_end(sd_event_source *source, uint64_t usec, void *context)
+{
+	struct daemon *daemon = context;
+
+	begin_turn(daemon);
+	return sd_event_exit(daemon->loop.event, 0);
+}
+
+static int on_command(sd_event_source *source, const siginfo_t *info, void *context)
+{
+	struct daemon *daemon = context;
+
+	begin_turn(daemon);
+	daemon->command_ended = true;
+	daemon->status = child_status(info->si_code, info->si_status);
+	return sd_event_exit(daemon->loop.event, 0);
+}
+
+static int watch_keeper(struct daemon *daemon);
+
+static int on_keeper(sd_event_source *source, int fd, uint32_t revents, void *context)
+{
+	struct daemon *daemon = context;
+	struct err err;
+
+	begin_turn(daemon);
+	sd_event_source_disable_unref(source);
+	keeper_reap(&daemon->keeper);
+	if (daemon->keepers++ < KEEPERS_MAX &&
+	    keeper_spawn(daemon->keeper_exe, daemon->options->ledger, &daemon->keeper, &err) == 0) {
+		fprintf(stderr, "pfuse-bpf: the keeper was killed; started another, going on\n");
+		return watch_keeper(daemon);
+	}
+	fprintf(stderr, "pfuse-bpf: the keeper is gone and cannot be started again; if this process is "
+			"killed, run `pfuse-bpf restore`; going on\n");
+	return 0;
+}
+
+static int watch_keeper(struct daemon *daemon)
+{
+	if (!daemon->keeper.pid)
+		return 0;
+	sd_event_source *source;
+	int err = sd_event_add_io(daemon->loop.event, &source, daemon->keeper.pidfd, EPOLLIN,
+				  on_keeper, daemon);
+
+	return err < 0 ? err : 0;
+}
+
+static int watch_ooms(struct daemon *daemon)
+{
+	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
+		int fd = daemon->members.at[slot].oom_fd;
+		int err = fd < 0 ? 0 : sd_event_add_io(daemon->loop.event, NULL, fd, EPOLLIN, on_oom,
+						       daemon);
+
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+static int watch_signals(struct daemon *daemon)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD };
+	sigset_t mask;
+	int err = 0;
+
+	sigemptyset(&mask);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaddset(&mask, signals[i]);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+		return -errno;
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; signals[i] != SIGCHLD && err >= 0; i++)
+		err = sd_event_add_signal(daemon->loop.event, NULL, signals[i], on_signal, daemon);
+	return err;
+}
+
+static int watch_times(struct daemon *daemon)
+{
+	struct loop *loop = &daemon->loop;
+	uint64_t for_ns = daemon->options->for_ns;
+	int err = sd_event_add_time(loop->event, &loop->timer, CLOCK_MONOTONIC,
+				    loop->next_tick_ns / 1000, TIMER_ACCURACY_NS / 1000, on_timer,
+				    daemon);
+
+	if (err >= 0 && for_ns)
+		err = sd_event_add_time(loop->event, NULL, CLOCK_MONOTONIC,
+					(loop->started_ns + for_ns) / 1000, TIMER_ACCURACY_NS / 1000,
+					on_end, daemon);
+	return err;
+}
+
+static int watch_all(struct daemon *daemon)
+{
+	struct loop *loop = &daemon->loop;
+	int err = sd_event_new(&loop->event);
+
+	if (err >= 0)
+		err = watch_signals(daemon);
+	if (err >= 0)
+		err = watch_times(daemon);
+	if (err >= 0)
+		err = sd_event_add_io(loop->event, NULL, probe_fd(daemon->machine.probe), EPOLLIN,
+				      on_ring, daemon);
+	if (err >= 0)
+		err = watch_keeper(daemon);
+	if (err >= 0)
+		err = watch_ooms(daemon);
+	if (err >= 0 && daemon->child.pid)
+		err = sd_event_add_child(loop->event, NULL, daemon->child.pid, WEXITED, on_command,
+					 daemon);
+	if (err >= 0)
+		err = sd_event_set_watchdog(loop->event, true);
+	return err;
+}
+
+static void say_ready(struct daemon *daemon)
+{
+	uint32_t groups = daemon->members.count - 1;
+
+	say_note(daemon->out, "pfuse-bpf", "%s %u group%s, policy fusebox, cgroup %s%s",
+		 daemon->machine.dry_run ? "watches (dry run: nothing is changed)" : "orchestrates",
+		 groups, groups == 1 ? "" : "s",
+		 cgroup_tree_anchor(&daemon->machine.tree) == PFUSE_ANCHOR_V2 ? "v2" : "v1",
+		 cgroup_tree_is_hybrid(&daemon->machine.tree) ? " with a v2 tree" : "");
+	sd_notifyf(0, "READY=1\nSTATUS=%u groups", groups);
+}
+
+enum exit_status daemon_loop(struct daemon *daemon, struct err *err)
+{
+	struct loop *loop = &daemon->loop;
+
+	loop->started_ns = loop->now_ns = clock_now_ns();
+	loop->next_tick_ns = loop->now_ns + daemon->config->interval_ns;
+	loop->due_ns = FCB_NEVER;
+	int code = watch_all(daemon);
+
+	if (code < 0)
+		err_set(err, code, "cannot set up the event loop: %s", strerror(-code));
+	say_ready(daemon);
+	if (code >= 0 && daemon->child.pid)
+		code = child_go(&daemon->child, daemon->options->argv[0], err);
+	if (code >= 0) {
+		code = sd_event_loop(loop->event);
+		if (code < 0)
+			err_set(err, code, "the event loop failed: %s", strerror(-code));
+	}
+	loop->timer = sd_event_source_unref(loop->timer);
+	loop->event = sd_event_unref(loop->event);
+	return code < 0 ? EXIT_FAILED : EXIT_DONE;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "daemon/member.h"
+
+#define STOP_WITHIN_NS 50000000ull /* a freeze that takes longer is rolled back: it may never end */
+
+static uint64_t figure_or_none(const struct machine *machine, const struct cgroup *group,
+			       enum control_figure figure)
+{
+	uint64_t value;
+
+	return control_read(&machine->tree, group, figure, &value) ? UINT64_MAX : value;
+}
+
+int member_open(const struct machine *machine, const char *name, struct cgroup *group,
+		struct member *ret, struct pfuse_sample *ret_first, struct err *err)
+{
+	struct member member = { .name = name, .group = *group, .oom_fd = -1, .awake = true };
+	uint32_t nprocs = 0;
+	int code = stop_check(&machine->tree, group, &machine->never, err);
+
+	if (code)
+		return code;
+	code = cgroup_count_procs(group, &nprocs);
+	if (code)
+		return err_set(err, code, "%s: cannot read its processes: %s", name, strerror(-code));
+	for (int figure = 0; figure < MEMBER_FIGURES; figure++)
+		member.first[figure] = figure_or_none(machine, group, figure);
+	member.populated = nprocs > 0;
+	member.usage_peak = member.first[CONTROL_USAGE] == UINT64_MAX ? 0 : member.first[CONTROL_USAGE];
+	memset(ret_first, 0, sizeof(*ret_first));
+	ret_first->ram_usage_bytes = member.usage_peak;
+	ret_first->ram_limit_bytes = member.first[CONTROL_LIMIT];
+	ret_first->nprocs = nprocs;
+	*ret = member;
+	*group = (struct cgroup){ .fd = -1 };
+	return 0;
+}
+
+int member_prepare(const struct machine *machine, struct member *member, struct err *err)
+{
+	member->acts_on_ram = true;
+	if (machine->dry_run)
+		return 0;
+	int code = control_ram_prepare(&machine->tree, &member->group, machine->ledger, &member->ram);
+
+	if (code == -ENOENT)
+		return err_set(err, code,
+			       "%s: the memory controller is not enabled for this group; write +memory "
+			       "into its parent's cgroup.subtree_control, or set ram: { mode: off }",
+			       member->name);
+	if (code)
+		return err_set(err, code, "%s: cannot record its memory limit: %s", member->name,
+			       strerror(-code));
+	return 0;
+}
+
+static void fill_counters(const struct pfuse_stats *stats, struct pfuse_sample *sample)
+{
+	sample->run_ns = stats->run_ns;
+	sample->wait_ns = stats->wait_ns;
+	sample->net_bytes = stats->tx_bytes + stats->rx_bytes;
+	sample->nvcsw = stats->nvcsw;
+	sample->nivcsw = stats->nivcsw;
+	sample->faults = stats->faults;
+	sample->talks = stats->talks;
+}
+
+int member_sample(const struct machine *machine, struct member *member, uint32_t slot,
+		  uint64_t now_ns, struct pfuse_sample *ret)
+{
+	struct pfuse_sample sample = { .nprocs = member->populated };
+	struct pfuse_stats stats;
+	uint64_t usage = 0, limit = PFUSE_UNLIMITED;
+	int err = control_read(&machine->tree, &member->group, CONTROL_USAGE, &usage);
+
+	if (err == -ENOENT && cgroup_gone(&member->group))
+		return -ENODEV;
+	if (err && err != -ENOENT)
+		return err;
+	err = control_read(&machine->tree, &member->group, CONTROL_LIMIT, &limit);
+	if (err && err != -ENOENT)
+		return err;
+	probe_read(machine->probe, slot, &stats);
+	fill_counters(&stats, &sample);
+	sample.oncpu = probe_oncpu(machine->probe, slot);
+	sample.ram_usage_bytes = usage;
+	sample.ram_limit_bytes = limit;
+	if (usage > member->usage_peak)
+		member->usage_peak = usage;
+	*ret = sample;
+	return 0;
+}
+
+static int set_ram(const struct machine *machine, struct member *member,
+		   const struct pfuse_verdict *verdict)
+{
+	return control_ram_set(&machine->tree, &member->group, machine->ledger, &member->ram,
+			       verdict->to, verdict->reason == PFUSE_WHY_CEILING);
+}
+
+static int set_stop(const struct machine *machine, struct member *member, bool stop)
+{
+	if (!stop)
+		return stop_continue(&machine->tree, &member->group, machine->ledger, &member->stop);
+	return stop_group(&machine->tree, &member->group, machine->ledger, machine->stop_mode,
+			  STOP_WITHIN_NS, &member->stop);
+}
+
+static enum orchestrator_outcome outcome_of(int err)
+{
+	switch (err) {
+	case 0:
+		return ORCHESTRATOR_APPLIED;
+	case -ESTALE:
+	case -EALREADY:
+		return ORCHESTRATOR_FOREIGN;
+	default:
+		return ORCHESTRATOR_FAILED;
+	}
+}
+
+static enum summary_decision kind_of(const struct pfuse_verdict *verdict)
+{
+	if (verdict->control == PFUSE_CTL_STOP)
+		return verdict->to ? SUMMARY_STOPPED : SUMMARY_CONTINUED;
+	return verdict->to > verdict->from ? SUMMARY_GROWN : SUMMARY_SHRUNK;
+}
+
+static enum summary_wake wake_of(enum pfuse_reason reason)
+{
+	switch (reason) {
+	case PFUSE_WHY_TALK:
+		return SUMMARY_WAKE_TALK;
+	case PFUSE_WHY_DEADLINE:
+		return SUMMARY_WAKE_DEADLINE;
+	case PFUSE_WHY_REQUEST:
+		return SUMMARY_WAKE_REQUEST;
+	default:
+		return SUMMARY_WAKE_EXIT;
+	}
+}
+
+static void count(struct member *member, const struct pfuse_verdict *verdict,
+		  enum orchestrator_outcome outcome, uint64_t took_ns)
+{
+	bool by_event = verdict->reason == PFUSE_WHY_HIGH_WATER ||
+			verdict->reason == PFUSE_WHY_LIMIT_HIT;
+
+	if (outcome == ORCHESTRATOR_FAILED) {
+		member->decisions[SUMMARY_FAILED]++;
+		return;
+	}
+	if (outcome == ORCHESTRATOR_FOREIGN) {
+		member->decisions[SUMMARY_FOREIGN]++;
+		return;
+	}
+	member->decisions[kind_of(verdict)]++;
+	if (outcome == ORCHESTRATOR_DRY)
+		member->decisions[SUMMARY_AVOIDED]++;
+	if (kind_of(verdict) == SUMMARY_CONTINUED)
+		member->wakes[wake_of(verdict->reason)]++;
+	if (outcome != ORCHESTRATOR_APPLIED)
+		return;
+	if (kind_of(verdict) == SUMMARY_CONTINUED && verdict->reason == PFUSE_WHY_TALK)
+		(void)hist_record(&member->wake_ns, took_ns); /* no memory: a figure less, going on */
+	if (by_event)
+		(void)hist_record(&member->limit_ns, took_ns);
+}
+
+enum orchestrator_outcome member_carry_out(const struct machine *machine, struct member *member,
+					   const struct pfuse_verdict *verdict, uint64_t since_ns,
+					   int *ret_err)
+{
+	int err = 0;
+	enum orchestrator_outcome outcome = ORCHESTRATOR_DRY;
+
+	if (!machine->dry_run) {
+		err = verdict->control == PFUSE_CTL_RAM ? set_ram(machine, member, verdict)
+							: set_stop(machine, member, verdict->to);
+		outcome = outcome_of(err);
+	}
+	count(member, verdict, outcome, clock_now_ns() - since_ns);
+	*ret_err = err;
+	return outcome;
+}
+
+void member_account_zram(const struct machine *machine, struct member *member, uint64_t zram_used,
+			 uint64_t swap_used, uint64_t now_ns)
+{
+	uint64_t swapped = 0;
+
+	if (member->zram_at_ns)
+		member->zram_byte_s +=
+			(double)member->zram_bytes * (double)(now_ns - member->zram_at_ns) / 1e9;
+	if (swap_used && zram_used)
+		(void)control_read(&machine->tree, &member->group, CONTROL_SWAP, &swapped);
+	member->zram_bytes = swapped ? (uint64_t)((double)zram_used * (double)swapped / (double)swap_used) : 0;
+	member->zram_at_ns = now_ns;
+}
+
+bool member_figure(const struct machine *machine, const struct member *member,
+		   enum control_figure figure, uint64_t *ret_value)
+{
+	uint64_t value = figure_or_none(machine, &member->group, figure);
+
+	if (value == UINT64_MAX || member->first[figure] == UINT64_MAX)
+		return false;
+	*ret_value = value > member->first[figure] ? value - member->first[figure] : 0;
+	return true;
+}
+
+void member_close(struct member *member)
+{
+	if (member->oom_fd >= 0 && member->group.path)
+		close(member->oom_fd);
+	hist_free(&member->wake_ns);
+	hist_free(&member->limit_ns);
+	stop_free(&member->stop);
+	cgroup_close(&member->group);
+}

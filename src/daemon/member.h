@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * A group under management as the daemon holds it: its edges (directory, RAM records, stop state), its
+ * latencies, and what stood in its files when we came. The core's side of it is the FCB of the same slot.
+ *
+ * Order: member_open() → member_prepare(), then ledger_commit() once for all → member_sample(),
+ * member_carry_out() … → member_continue() if stopped → member_close(). Accepts a zeroed member.
+ * About 250 bytes and the path.
+ */
+#ifndef DAEMON_MEMBER_H
+#define DAEMON_MEMBER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/hist.h"
+#include "core/orchestrator.h"
+#include "edge/cgroup.h"
+#include "edge/control.h"
+#include "edge/ledger.h"
+#include "edge/probe.h"
+#include "edge/stop.h"
+#include "export/summary.h"
+#include "pfuse/sample.h"
+#include "pfuse/verdict.h"
+
+/* The edges that all members share. Borrowed. */
+struct machine {
+	struct cgroup_tree tree;
+	struct ledger *ledger; /* NULL in a dry run that needs none */
+	struct probe *probe;
+	struct procs_list never; /* whom we never stop or squeeze */
+	enum stop_mode stop_mode;
+	bool dry_run;
+};
+
+enum { MEMBER_FIGURES = CONTROL_FIGURES };
+
+struct member {
+	const char *name; /* GROUP as the user gave it; borrowed */
+	struct cgroup group;
+	struct control_ram ram;
+	struct stop stop;
+	struct hist wake_ns;  /* from the reason to continue until it runs */
+	struct hist limit_ns; /* from the event in the kernel until the limit is written */
+	uint64_t first[MEMBER_FIGURES]; /* figures when we came; UINT64_MAX: not to be had */
+	uint64_t usage_peak;
+	double zram_byte_s; /* what zram spends on its pages, integrated over time */
+	uint64_t zram_at_ns;
+	uint64_t zram_bytes;
+	uint32_t decisions[SUMMARY_DECISIONS];
+	uint32_t wakes[SUMMARY_WAKES];
+	int oom_fd;	/* v1: readable when a task waits at the limit; -1: none */
+	bool acts_on_ram;
+	bool populated;
+	bool awake; /* sampled each interval; else an ACTIVE event wakes it */
+};
+
+/* Takes over `group`. The figures of the first sample are read here. */
+int member_open(const struct machine *machine, const char *name, struct cgroup *group,
+		struct member *ret, struct pfuse_sample *ret_first, struct err *err);
+
+/* Old values into the ledger, not yet binding. -ENOENT: no memory limit here; err says what to do. */
+int member_prepare(const struct machine *machine, struct member *member, struct err *err);
+
+/* The figures of this moment. -ENODEV: the group is gone. */
+int member_sample(const struct machine *machine, struct member *member, uint32_t slot,
+		  uint64_t now_ns, struct pfuse_sample *ret);
+
+/*
+ * Does what the verdict says, or leaves it out in a dry run, and counts it. `since_ns` is when the
+ * reason arose (time of the event, or of this turn of the loop).
+ */
+enum orchestrator_outcome member_carry_out(const struct machine *machine, struct member *member,
+					   const struct pfuse_verdict *verdict, uint64_t since_ns,
+					   int *ret_err);
+
+/* How much of zram's memory is the group's, by its share of the swapped pages. */
+void member_account_zram(const struct machine *machine, struct member *member, uint64_t zram_used,
+			 uint64_t swap_used, uint64_t now_ns);
+
+/* A figure as it is now less what it was when we came; false: not to be had. */
+bool member_figure(const struct machine *machine, const struct member *member,
+		   enum control_figure figure, uint64_t *ret_value);
+
+void member_close(struct member *member);
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/parse.h"
+#include "daemon/say.h"
+#include "pfuse/sample.h"
+
+static const char *const reasons[PFUSE_REASONS] = {
+	[PFUSE_WHY_NONE] = "",
+	[PFUSE_WHY_SCORE_HIGH] = "score above 1.0",
+	[PFUSE_WHY_SCORE_LOW] = "score below 0.5",
+	[PFUSE_WHY_HIGH_WATER] = "usage crossed the high-water mark",
+	[PFUSE_WHY_LIMIT_HIT] = "a charge met the limit",
+	[PFUSE_WHY_CEILING] = "at the ceiling, where the kernel's own rule holds",
+	[PFUSE_WHY_IDLE] = "idle, and talks with nobody",
+	[PFUSE_WHY_TALK] = "talks",
+	[PFUSE_WHY_DEADLINE] = "stopped for as long as the deadline allows",
+	[PFUSE_WHY_REQUEST] = "on request",
+	[PFUSE_WHY_EXIT] = "we leave",
+};
+
+static const char *const channels[PFUSE_CHANNELS] = {
+	[PFUSE_CH_NONE] = "an unknown channel", [PFUSE_CH_TCP] = "TCP", [PFUSE_CH_UDP] = "UDP",
+	[PFUSE_CH_UNIX] = "a UNIX socket",	[PFUSE_CH_OTHER] = "another kind of socket",
+};
+
+const char *say_bytes(uint64_t bytes, char out[24])
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	double value = (double)bytes;
+	unsigned unit = 0;
+
+	if (bytes == PFUSE_UNLIMITED)
+		return "unlimited";
+	for (; value >= 1024 && unit < 6; unit++)
+		value /= 1024;
+	snprintf(out, 24, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+	return out;
+}
+
+const char *say_duration(uint64_t ns, char out[24])
+{
+	if (ns < 1000000)
+		snprintf(out, 24, "%" PRIu64 " us", ns / 1000);
+	else if (ns < 1000000000)
+		snprintf(out, 24, "%.1f ms", (double)ns / 1e6);
+	else
+		snprintf(out, 24, "%.1f s", (double)ns / 1e9);
+	return out;
+}
+
+static void say_head(FILE *out, const char *name)
+{
+	char escaped[SAY_NAME];
+	struct timespec now;
+	struct tm tm;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	localtime_r(&now.tv_sec, &tm);
+	parse_escape(escaped, sizeof(escaped), name, strlen(name));
+	fprintf(out, "%02d:%02d:%02d.%03ld  %s  ", tm.tm_hour, tm.tm_min, tm.tm_sec,
+		now.tv_nsec / 1000000, escaped);
+}
+
+static void say_talk(FILE *out, const struct signalflag *flag)
+{
+	if (!flag || !flag->channel || flag->channel >= PFUSE_CHANNELS)
+		return;
+	fprintf(out, " (%s over %s", flag->incoming ? "spoken to" : "speaks", channels[flag->channel]);
+	if (flag->peer_port)
+		fprintf(out, ", peer port %u", flag->peer_port);
+	if (flag->peer_pid)
+		fprintf(out, ", peer pid %u", flag->peer_pid);
+	if (flag->pid)
+		fprintf(out, ", by pid %u", flag->pid);
+	fputc(')', out);
+}
+
+static void say_ram(FILE *out, const struct pfuse_verdict *verdict)
+{
+	char a[24], b[24], c[24], d[24];
+
+	fprintf(out, "ram  %s -> %s  %s (usage %s, before %s, score %.2f%s)",
+		say_bytes(verdict->from, a), say_bytes(verdict->to, b), reasons[verdict->reason],
+		say_bytes(verdict->usage_bytes, c), say_bytes(verdict->usage_prev_bytes, d),
+		verdict->score, verdict->clamped ? ", clamped" : "");
+}
+
+static void say_stop(FILE *out, const struct say_decision *decision)
+{
+	const struct pfuse_verdict *verdict = decision->verdict;
+	char since[24];
+
+	fprintf(out, "stop  %s  %s", verdict->to ? "running -> stopped" : "stopped -> running",
+		reasons[verdict->reason]);
+	if (verdict->reason == PFUSE_WHY_TALK)
+		say_talk(out, decision->flag);
+	if (verdict->since_ns)
+		fprintf(out, " (%s %s)", verdict->to ? "idle for" : "after",
+			say_duration(verdict->since_ns, since));
+}
+
+static void say_outcome(FILE *out, const struct say_decision *decision)
+{
+	char took[24];
+
+	switch (decision->outcome) {
+	case ORCHESTRATOR_APPLIED:
+		fprintf(out, ", done in %s", say_duration(decision->took_ns, took));
+		break;
+	case ORCHESTRATOR_DRY:
+		fputs(", left out: dry run", out);
+		break;
+	case ORCHESTRATOR_FOREIGN:
+		fputs(", left alone: somebody else changed it, and from now on it is theirs", out);
+		break;
+	default:
+		fprintf(out, ", failed (%s), going on", strerror(-decision->err));
+		break;
+	}
+}
+
+void say_decision(FILE *out, const struct say_decision *decision)
+{
+	if (!out)
+		return;
+	say_head(out, decision->name);
+	if (decision->verdict->control == PFUSE_CTL_RAM)
+		say_ram(out, decision->verdict);
+	else
+		say_stop(out, decision);
+	say_outcome(out, decision);
+	fputc('\n', out);
+	fflush(out);
+}
+
+void say_note(FILE *out, const char *name, const char *format, ...)
+{
+	va_list args;
+
+	if (!out)
+		return;
+	say_head(out, name);
+	va_start(args, format);
+	vfprintf(out, format, args);
+	va_end(args);
+	fputc('\n', out);
+	fflush(out);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * One line per decision: time, group, control, from → to, reason, evidence. Names are untrusted and
+ * come escaped; numbers carry their units.
+ */
+#ifndef DAEMON_SAY_H
+#define DAEMON_SAY_H
+
+#include <stdio.h>
+
+#include "core/orchestrator.h"
+#include "pfuse/event.h"
+#include "pfuse/verdict.h"
+
+#define SAY_NAME 100 /* bytes of an escaped name on a line */
+
+/* `err` is the edge's, 0 if it was carried out or left out. `took_ns`: from the reason to the end. */
+struct say_decision {
+	const char *name;
+	const struct pfuse_verdict *verdict;
+	enum orchestrator_outcome outcome;
+	int err;
+	uint64_t took_ns;
+	const struct signalflag *flag; /* evidence of the last talk; NULL: none */
+};
+
+void say_decision(FILE *out, const struct say_decision *decision);
+
+/* A line that is no decision: the group was removed, a process was killed, … */
+void say_note(FILE *out, const char *name, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* "64.0 MiB", "unlimited" */
+const char *say_bytes(uint64_t bytes, char out[24]);
+/* "850 us", "12.3 ms", "4.5 s" */
+const char *say_duration(uint64_t ns, char out[24]);
+
+#endif

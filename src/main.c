@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include <stdio.h>
+
+#include "cli/doctor.h"
+#include "cli/options.h"
+#include "cli/restore.h"
+#include "cli/run.h"
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct err err;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (options_parse(argc, argv, &options, &err)) {
+		fprintf(stderr, "pfuse-bpf: %s\n", err.text);
+		return EXIT_USAGE;
+	}
+	switch (options.command) {
+	case CMD_RUN:
+		return cmd_run(&options);
+	case CMD_DOCTOR:
+		return cmd_doctor(&options, stdout);
+	case CMD_RESTORE:
+		return cmd_restore(&options, stdout);
+	case CMD_VERSION:
+		puts("pfuse-bpf " PFUSE_VERSION);
+		return EXIT_DONE;
+	default:
+		options_help(options.topic, stdout);
+		return EXIT_DONE;
+	}
+}
