@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
@@ -13,7 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/fd.h"
+#include "base/trim.h"
 #include "daemon/daemon.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
@@ -135,10 +134,7 @@ static int open_probe(struct daemon *daemon, struct err *err)
 		.anchor = cgroup_tree_anchor(&daemon->machine.tree),
 		.hierarchy_id = hierarchy_id(&daemon->machine),
 	};
-	int code = probe_open(&config, &daemon->machine.probe, err->text, sizeof(err->text));
-
-	malloc_trim(0); /* reading the kernel's BTF took tens of megabytes */
-	return code;
+	return probe_open(&config, &daemon->machine.probe, err->text, sizeof(err->text));
 }
 
 static uint64_t machine_ram(void)
@@ -341,6 +337,7 @@ enum exit_status daemon_open(struct daemon *daemon, const struct options *option
 	if (code)
 		return failed(code);
 	raise_priority();
+	trim_startup();
 	return EXIT_DONE;
 }
 

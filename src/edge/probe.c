@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -19,11 +21,11 @@
 #define PORTS_MIN 1024
 #define RING_BYTES 65536   /* 1,000 events; grows with the slots */
 
-/* All that stays open after loading. The libbpf object is closed: it holds 30 times as much memory. */
 struct probe {
 	int links[PROBE_HOOKS_MAX];
 	int nlinks;
 	int managed_fd;
+	int events_fd; /* what `ring` reads; it does not own it */
 	struct ring_buffer *ring;
 	struct pfuse_stats *stats;
 	struct pfuse_group *groups;
@@ -259,9 +261,9 @@ static uint64_t map_memory(int fd)
 	return bytes;
 }
 
-static void *map_values(struct bpf_map *map, size_t bytes, int protection)
+static void *map_values(int fd, size_t bytes, int protection)
 {
-	void *at = mmap(NULL, bytes, protection, MAP_SHARED, bpf_map__fd(map), 0);
+	void *at = mmap(NULL, bytes, protection, MAP_SHARED, fd, 0);
 
 	return at == MAP_FAILED ? NULL : at;
 }
@@ -300,8 +302,37 @@ static int on_record(void *context, void *data, size_t size)
 	return 0;
 }
 
-/* Keep what outlives the libbpf object: link and map fds, and the mapped arrays. */
-static int keep_links(struct probe *probe, struct pfuse *skel)
+/*
+ * What the loader hands to the daemon: fds of maps and links, and figures. The loader is a child, because
+ * reading the kernel's BTF and relocating takes tens of megabytes and leaves the heap in pieces.
+ */
+enum { FD_STATS, FD_GROUPS, FD_CPUS, FD_BSS, FD_MANAGED, FD_EVENTS, FD_LINKS };
+
+struct loaded {
+	int fds[FD_LINKS + PROBE_HOOKS_MAX];
+	int nfds;
+	int err;
+	bool sees_talks;
+	uint64_t memory_bytes;
+	char text[256];
+};
+
+static void collect_maps(struct pfuse *skel, struct loaded *loaded)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, skel->obj)
+		loaded->memory_bytes += map_memory(bpf_map__fd(map));
+	loaded->fds[FD_STATS] = bpf_map__fd(skel->maps.stats);
+	loaded->fds[FD_GROUPS] = bpf_map__fd(skel->maps.groups);
+	loaded->fds[FD_CPUS] = bpf_map__fd(skel->maps.cpus);
+	loaded->fds[FD_BSS] = bpf_map__fd(skel->maps.bss);
+	loaded->fds[FD_MANAGED] = bpf_map__fd(skel->maps.managed);
+	loaded->fds[FD_EVENTS] = bpf_map__fd(skel->maps.events);
+	loaded->nfds = FD_LINKS;
+}
+
+static int attach_programs(struct pfuse *skel, struct loaded *loaded)
 {
 	struct bpf_program *program;
 
@@ -312,53 +343,28 @@ static int keep_links(struct probe *probe, struct pfuse *skel)
 
 		if (!link)
 			return -errno;
-		int fd = dup(bpf_link__fd(link));
-
-		probe->memory_bytes += map_memory(bpf_program__fd(program));
-		bpf_link__destroy(link);
-		if (fd < 0)
-			return -errno;
-		probe->links[probe->nlinks++] = fd;
+		loaded->memory_bytes += map_memory(bpf_program__fd(program));
+		loaded->fds[loaded->nfds++] = bpf_link__fd(link); /* the child's exit closes it */
 	}
 	return 0;
 }
 
-static int keep_maps(struct probe *probe, struct pfuse *skel)
+static int load(struct pfuse *skel, const struct probe_hook *hooks, struct loaded *loaded)
 {
-	struct bpf_map *map;
-	int rw = PROT_READ | PROT_WRITE;
-
-	bpf_object__for_each_map(map, skel->obj)
-		probe->memory_bytes += map_memory(bpf_map__fd(map));
-	probe->stats = map_values(skel->maps.stats, stats_bytes(probe), rw);
-	probe->groups = map_values(skel->maps.groups, groups_bytes(probe), rw);
-	probe->cpus = map_values(skel->maps.cpus, cpus_bytes(probe), PROT_READ);
-	probe->bss = map_values(skel->maps.bss, page_round(sizeof(*probe->bss)), rw);
-	probe->managed_fd = dup(bpf_map__fd(skel->maps.managed));
-	probe->ring = ring_buffer__new(bpf_map__fd(skel->maps.events), on_record, probe, NULL);
-	if (!probe->stats || !probe->groups || !probe->cpus || !probe->bss || probe->managed_fd < 0 ||
-	    !probe->ring)
-		return -errno;
-	return 0;
-}
-
-static int load(struct probe *probe, struct pfuse *skel, const struct probe_hook *hooks, char *text,
-		size_t cap)
-{
-	int err = select_programs(skel, hooks, text, cap);
+	int err = select_programs(skel, hooks, loaded->text, sizeof(loaded->text));
 
 	if (err)
 		return err;
-	last_warning[0] = 0;
 	err = pfuse__load(skel);
 	if (err)
-		return say(text, cap, err, "the kernel refuses the BPF programs (%s): %.*s",
-			   strerror(-err), (int)strcspn(last_warning, "\n"), last_warning);
-	err = keep_maps(probe, skel);
-	if (!err)
-		err = keep_links(probe, skel);
+		return say(loaded->text, sizeof(loaded->text), err,
+			   "the kernel refuses the BPF programs (%s): %.*s", strerror(-err),
+			   (int)strcspn(last_warning, "\n"), last_warning);
+	collect_maps(skel, loaded);
+	err = attach_programs(skel, loaded);
 	if (err)
-		return say(text, cap, err, "cannot attach the BPF programs: %s", strerror(-err));
+		return say(loaded->text, sizeof(loaded->text), err,
+			   "cannot attach the BPF programs: %s", strerror(-err));
 	return 0;
 }
 
@@ -368,38 +374,140 @@ static bool talks_are_seen(const struct probe_hook *hooks)
 	       (find_hook(hooks, "on_received")->used || find_hook(hooks, "on_received_fexit")->used);
 }
 
-int probe_open(const struct probe_config *config, struct probe **ret, char *ret_text, size_t cap)
+static int load_all(const struct probe_config *config, uint32_t ncpus, struct loaded *loaded)
 {
 	struct probe_hook hooks[PROBE_HOOKS_MAX];
-	int ncpus = libbpf_num_possible_cpus();
 	int err = probe_hooks(hooks);
 
 	if (err < 0)
-		return say(ret_text, cap, err == -EPERM ? -EPERM : -EOPNOTSUPP,
+		return say(loaded->text, sizeof(loaded->text), err == -EPERM ? -EPERM : -EOPNOTSUPP,
 			   "no kernel BTF at /sys/kernel/btf/vmlinux (%s): a kernel with "
 			   "CONFIG_DEBUG_INFO_BTF is needed",
 			   strerror(-err));
+	libbpf_set_print(keep_warning);
+	struct pfuse *skel = pfuse__open();
+
+	if (!skel)
+		return say(loaded->text, sizeof(loaded->text), -ENOMEM,
+			   "cannot open the BPF object: out of memory");
+	loaded->sees_talks = talks_are_seen(hooks);
+	set_knobs(skel, config, ncpus);
+	set_sizes(skel, config->slots + 1, ncpus);
+	return load(skel, hooks, loaded);
+}
+
+/* One message: the struct as data, its fds as SCM_RIGHTS. */
+union control_buffer {
+	struct cmsghdr header;
+	char room[CMSG_SPACE(sizeof(((struct loaded *)0)->fds))];
+};
+
+static int send_loaded(int socket, const struct loaded *loaded)
+{
+	struct iovec data = { (void *)loaded, sizeof(*loaded) };
+	union control_buffer control = { 0 };
+	size_t bytes = sizeof(int) * (size_t)loaded->nfds;
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1 };
+
+	if (bytes) {
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(bytes);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(bytes);
+		memcpy(CMSG_DATA(&control.header), loaded->fds, bytes);
+	}
+	return sendmsg(socket, &message, 0) < 0 ? -errno : 0;
+}
+
+static int receive_loaded(int socket, struct loaded *ret)
+{
+	struct iovec data = { ret, sizeof(*ret) };
+	union control_buffer control = { 0 };
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+	ssize_t got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+
+	if (got != (ssize_t)sizeof(*ret))
+		return got < 0 ? -errno : -ECHILD;
+	if (ret->nfds)
+		memcpy(ret->fds, CMSG_DATA(&control.header), sizeof(int) * (size_t)ret->nfds);
+	return 0;
+}
+
+static int load_in_child(const struct probe_config *config, uint32_t ncpus, struct loaded *ret)
+{
+	int sockets[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+		return -errno;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct loaded loaded = { 0 };
+
+		loaded.err = load_all(config, ncpus, &loaded);
+		if (loaded.err)
+			loaded.nfds = 0;
+		_exit(send_loaded(sockets[1], &loaded) ? 1 : 0);
+	}
+	int err = pid < 0 ? -errno : 0;
+
+	close(sockets[1]);
+	if (!err)
+		err = receive_loaded(sockets[0], ret);
+	close(sockets[0]);
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	return err;
+}
+
+static int take_over(struct probe *probe, const struct loaded *loaded)
+{
+	const int *fds = loaded->fds;
+	int rw = PROT_READ | PROT_WRITE;
+
+	probe->nlinks = loaded->nfds - FD_LINKS;
+	memcpy(probe->links, fds + FD_LINKS, sizeof(int) * (size_t)probe->nlinks);
+	probe->sees_talks = loaded->sees_talks;
+	probe->memory_bytes = loaded->memory_bytes;
+	probe->managed_fd = fds[FD_MANAGED];
+	probe->stats = map_values(fds[FD_STATS], stats_bytes(probe), rw);
+	probe->groups = map_values(fds[FD_GROUPS], groups_bytes(probe), rw);
+	probe->cpus = map_values(fds[FD_CPUS], cpus_bytes(probe), PROT_READ);
+	probe->bss = map_values(fds[FD_BSS], page_round(sizeof(*probe->bss)), rw);
+	probe->ring = ring_buffer__new(fds[FD_EVENTS], on_record, probe, NULL);
+	int err = probe->stats && probe->groups && probe->cpus && probe->bss && probe->ring ? 0 : -errno;
+
+	for (int fd = FD_STATS; fd <= FD_BSS; fd++)
+		close(fds[fd]);
+	probe->events_fd = fds[FD_EVENTS];
+	return err;
+}
+
+int probe_open(const struct probe_config *config, struct probe **ret, char *ret_text, size_t cap)
+{
+	struct loaded loaded = { 0 };
+	int ncpus = libbpf_num_possible_cpus();
+
 	if (ncpus < 0)
 		return say(ret_text, cap, ncpus, "cannot count CPUs: %s", strerror(-ncpus));
-	struct probe *probe = calloc(1, sizeof(*probe));
-	libbpf_print_fn_t print = libbpf_set_print(keep_warning);
-	struct pfuse *skel = probe ? pfuse__open() : NULL;
+	int err = load_in_child(config, (uint32_t)ncpus, &loaded);
 
-	if (!skel) {
-		err = say(ret_text, cap, -ENOMEM, "cannot open the BPF object: out of memory");
-	} else {
-		*probe = (struct probe){ .managed_fd = -1, .slots = config->slots + 1,
-					 .ncpus = (uint32_t)ncpus,
-					 .sees_talks = talks_are_seen(hooks) };
-		set_knobs(skel, config, probe->ncpus);
-		set_sizes(skel, probe->slots, probe->ncpus);
-		err = load(probe, skel, hooks, ret_text, cap);
-	}
-	pfuse__destroy(skel);
-	libbpf_set_print(print);
+	if (err)
+		return say(ret_text, cap, err, "cannot load the BPF programs: %s", strerror(-err));
+	if (loaded.err)
+		return say(ret_text, cap, loaded.err, "%s", loaded.text);
+	struct probe *probe = calloc(1, sizeof(*probe));
+
+	if (!probe)
+		return say(ret_text, cap, -ENOMEM, "out of memory");
+	*probe = (struct probe){ .managed_fd = -1, .events_fd = -1, .slots = config->slots + 1,
+				 .ncpus = (uint32_t)ncpus };
+	err = take_over(probe, &loaded);
 	if (err) {
 		probe_close(probe);
-		return err;
+		return say(ret_text, cap, err, "cannot map the BPF maps: %s", strerror(-err));
 	}
 	*ret = probe;
 	return 0;
@@ -424,6 +532,8 @@ void probe_close(struct probe *probe)
 	unmap(probe->bss, page_round(sizeof(*probe->bss)));
 	if (probe->managed_fd >= 0)
 		close(probe->managed_fd);
+	if (probe->events_fd >= 0)
+		close(probe->events_fd);
 	free(probe);
 }
 
