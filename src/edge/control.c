@@ -65,7 +65,9 @@ static int parse_stall(const char *text, uint64_t *ret_value)
 {
 	const char *total = strncmp(text, "some ", 5) == 0 ? strstr(text, "total=") : NULL;
 
-	return total ? num_parse(total + strlen("total="), NULL, ret_value) : -EBADMSG;
+	if (!total || num_parse(total + strlen("total="), NULL, ret_value) < 0)
+		return -EBADMSG;
+	return 0;
 }
 
 static int parse_cpu_stat(const char *text, uint64_t *ret_value)
@@ -176,11 +178,11 @@ int control_read(const struct cgroup_tree *tree, const struct cgroup *group,
 		r = read_limit(tree, group, ret_value);
 	else if (figure == CONTROL_SWAP && is_v1(tree))
 		r = read_v1_swap(group, ret_value);
-	else if (figure == CONTROL_CPU_NS && is_v1(tree) &&
-		 tree->serves[CGROUP_CPUACCT] == tree->v2)
-		r = read_source(tree, group, &v2_sources[CONTROL_CPU_NS], ret_value);
 	else
 		r = read_source(tree, group, &sources[figure], ret_value);
+	/* Where the group has no directory in v1's cpuacct, its v2 twin has the figure. */
+	if (r == -ENOENT && figure == CONTROL_CPU_NS && is_v1(tree))
+		r = read_source(tree, group, &v2_sources[CONTROL_CPU_NS], ret_value);
 	return r == -ENOENT && cgroup_gone(group) ? -ENODEV : r;
 }
 
