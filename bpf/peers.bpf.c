@@ -19,6 +19,7 @@
  * | on_received     | tp_btf/sock_recv_length      | on_received_fexit                              |
  * | on_sent_fexit   | fexit/sock_sendmsg           | UDP and UNIX are not seen: nothing is stopped  |
  * | on_received_fexit | fexit/sock_recvmsg         | the same                                       |
+ * | seed_ports      | iter/task_file               | ports in use before us are learnt by traffic   |
  * | on_sock_state   | tp_btf/inet_sock_set_state   | new connections are seen with their first data |
  */
 #include "pfuse.bpf.h"
@@ -289,5 +290,23 @@ int BPF_PROG(on_sock_state, const struct sock *sk, int oldstate, int newstate)
 	} else if (oldstate == BPF_TCP_SYN_RECV && newstate == BPF_TCP_ESTABLISHED) {
 		accepted(sk);
 	}
+	return 0;
+}
+
+/* Run once when groups are attached: whoever listens already is known from then on. */
+SEC("iter/task_file")
+int seed_ports(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+
+	if (!task || !file)
+		return 0;
+	__u32 slot = group_of(task);
+	struct socket *socket = slot ? bpf_sock_from_file(file) : NULL;
+	struct sock *sk = socket ? socket->sk : NULL;
+
+	if (sk && (sk->__sk_common.skc_family == AF_INET || sk->__sk_common.skc_family == AF_INET6))
+		claim_port(sk, slot);
 	return 0;
 }

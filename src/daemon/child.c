@@ -1,40 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/child.h"
-#include "edge/group.h"
 
-/* In the child: only async-signal-safe calls and the edge's writes; ends by exec or _exit. */
-static _Noreturn void become(const struct cgroup_tree *tree, const struct cgroup *group, char **argv,
-			     int go, int err_out)
+/* In the child: async-signal-safe calls only; ends by exec or _exit. */
+static _Noreturn void become(char **argv, int go, int err_out)
 {
 	sigset_t none;
 	char byte;
-	int err = group_move(tree, group, 0);
+	int err;
 
-	if (!err && read(go, &byte, 1) != 1)
+	if (read(go, &byte, 1) != 1)
 		_exit(0); /* the daemon gave up */
-	if (!err) {
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		signal(SIGPIPE, SIG_DFL);
-		execvp(argv[0], argv);
-		err = -errno;
-	}
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execvp(argv[0], argv);
+	err = -errno;
 	if (write(err_out, &err, sizeof(err)) < 0) {
 		/* nobody listens any more, going on */
 	}
 	_exit(127);
 }
 
-int child_prepare(const struct cgroup_tree *tree, const struct cgroup *group, char **argv,
-		    struct child *ret, struct err *err)
+int child_prepare(char **argv, struct child *ret, struct err *err)
 {
 	int go[2], out[2];
 
@@ -50,7 +43,7 @@ int child_prepare(const struct cgroup_tree *tree, const struct cgroup *group, ch
 
 	if (pid == 0) {
 		close(go[1]), close(out[0]);
-		become(tree, group, argv, go[0], out[1]);
+		become(argv, go[0], out[1]);
 	}
 	int code = pid < 0 ? -errno : 0;
 

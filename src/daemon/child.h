@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * `run -- COMMAND`: a child that enters its group before it becomes COMMAND.
+ * `run -- COMMAND`: a child that waits until its group is watched before it becomes COMMAND, so that
+ * not one fault of it is missed.
  *
- * child_prepare() forks a child that waits in the group; child_go() lets it exec once it is watched,
- * so that not one fault of it is missed. A child that was never let go ends by itself.
+ * Order: child_prepare() → the caller moves it into its group → child_go() → … → child_close(). A child
+ * that was never let go ends by itself.
  */
 #ifndef DAEMON_CHILD_H
 #define DAEMON_CHILD_H
@@ -11,7 +12,6 @@
 #include <sys/types.h>
 
 #include "base/err.h"
-#include "edge/cgroup.h"
 
 struct child {
 	pid_t pid;  /* 0: none */
@@ -19,8 +19,7 @@ struct child {
 	int err_fd; /* errno of a failed exec, or end of file; -1: done */
 };
 
-int child_prepare(const struct cgroup_tree *tree, const struct cgroup *group, char **argv,
-		    struct child *ret, struct err *err);
+int child_prepare(char **argv, struct child *ret, struct err *err);
 /* -ENOENT, -EACCES …: COMMAND could not be executed; err says so. */
 int child_go(struct child *child, const char *name, struct err *err);
 /* The exit status that a shell would show for what waitid(2) says. */

@@ -275,10 +275,12 @@ static int watch_members(struct daemon *daemon, struct err *err)
 				       strerror(-code));
 		probe_arm(machine->probe, slot,
 			  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
-		if (member->acts_on_ram && !machine->dry_run &&
-		    control_ram_watch_oom(&machine->tree, &member->group, &member->oom_fd))
-			member->oom_fd = -1;
+		code = member_spread_net(machine, member);
+		if (code)
+			return err_set(err, code, "%s: its memory limit cannot be guarded: %s",
+				       member->name, strerror(-code));
 	}
+	probe_seed(machine->probe); /* ports that are listened on already; best effort */
 	return 0;
 }
 
@@ -301,6 +303,21 @@ static void raise_file_limit(void)
 	}
 }
 
+/* COMMAND's group is the last one. */
+static int prepare_command(struct daemon *daemon, struct err *err)
+{
+	const struct cgroup *group = &daemon->members.at[daemon->members.count - 1].group;
+	int code = child_prepare(daemon->options->argv, &daemon->child, err);
+
+	if (code)
+		return code;
+	code = group_take_in(&daemon->machine.tree, group, daemon->machine.ledger, daemon->child.pid);
+	if (code)
+		return err_set(err, code, "cannot move %s into its group: %s",
+			       daemon->options->argv[0], strerror(-code));
+	return 0;
+}
+
 static int open_all(struct daemon *daemon, struct err *err)
 {
 	int code = open_members(daemon, err);
@@ -311,11 +328,7 @@ static int open_all(struct daemon *daemon, struct err *err)
 		return code;
 	forbid_blind_stops(daemon);
 	code = watch_members(daemon, err);
-	if (!code && daemon->options->argv)
-		code = child_prepare(&daemon->machine.tree,
-				       &daemon->members.at[daemon->members.count - 1].group,
-				       daemon->options->argv, &daemon->child, err);
-	return code;
+	return code || !daemon->options->argv ? code : prepare_command(daemon, err);
 }
 
 enum exit_status daemon_open(struct daemon *daemon, const struct options *options,
@@ -365,6 +378,18 @@ static enum exit_status restore_all(struct daemon *daemon)
 	return ledger_restore(daemon->machine.ledger, &how, &counts) ? EXIT_FAILED : EXIT_DONE;
 }
 
+/* --for ended before COMMAND: it goes on where it came from, and we wait for its status. */
+static void wait_for_command(struct daemon *daemon)
+{
+	siginfo_t info = { 0 };
+
+	if (!daemon->loop.started_ns || !daemon->child.pid || daemon->command_ended)
+		return;
+	while (waitid(P_PID, (id_t)daemon->child.pid, &info, WEXITED) < 0 && errno == EINTR)
+		;
+	daemon->status = child_status(info.si_code, info.si_status);
+}
+
 static void close_members(struct members *members)
 {
 	for (uint32_t slot = 1; slot < members->count; slot++)
@@ -392,11 +417,12 @@ enum exit_status daemon_close(struct daemon *daemon, enum exit_status status)
 		sd_notify(0, "STOPPING=1");
 		leave_members(daemon);
 	}
-	if (daemon->loop.started_ns && report(daemon) && status == EXIT_DONE)
+	if (daemon->loop.started_ns && status == EXIT_DONE && report(daemon))
 		status = EXIT_FAILED;
 	restored = restore_all(daemon);
 	close_members(&daemon->members);
 	close_edges(daemon);
+	wait_for_command(daemon);
 	config_free(&daemon->reread);
 	if (status == EXIT_DONE)
 		status = restored;

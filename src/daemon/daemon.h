@@ -35,6 +35,7 @@ struct members {
 struct loop {
 	sd_event *event;
 	sd_event_source *timer;
+	int oom_epoll;	      /* v1: eventfds of tasks that wait at their limit */
 	uint64_t now_ns;      /* read once per turn */
 	uint64_t started_ns;
 	uint64_t next_tick_ns; /* FCB_NEVER: everybody is quiet */

@@ -252,29 +252,31 @@ static int on_ring(sd_event_source *source, int fd, uint32_t revents, void *cont
 }
 
 /* v1: a task waits at the limit, because the event came late or growth raised no fault. */
-static int on_oom(sd_event_source *source, int fd, uint32_t revents, void *context)
+static void hit_limit(struct daemon *daemon, uint32_t slot)
 {
-	struct daemon *daemon = context;
-	struct pfuse_event event = { .kind = PFUSE_EV_LIMIT_HIT };
-	struct member *member;
+	struct member *member = &daemon->members.at[slot];
+	struct pfuse_event event = { .kind = PFUSE_EV_LIMIT_HIT, .slot = slot,
+				     .group_id = member->group.id, .time_ns = daemon->loop.now_ns };
 	uint64_t waiting, usage, limit;
-	uint32_t slot = 1;
 
-	begin_turn(daemon);
-	while (slot < daemon->members.count && daemon->members.at[slot].oom_fd != fd)
-		slot++;
-	if (slot == daemon->members.count || read(fd, &waiting, sizeof(waiting)) < 0)
-		return 0;
-	member = &daemon->members.at[slot];
-	event.slot = slot;
-	event.group_id = member->group.id;
-	event.time_ns = daemon->loop.now_ns;
-	if (control_read(&daemon->machine.tree, &member->group, CONTROL_USAGE, &usage) ||
+	if (read(member->oom_fd, &waiting, sizeof(waiting)) < 0 ||
+	    control_read(&daemon->machine.tree, &member->group, CONTROL_USAGE, &usage) ||
 	    control_read(&daemon->machine.tree, &member->group, CONTROL_LIMIT, &limit))
-		return 0;
+		return;
 	event.ram.usage_bytes = usage;
 	event.ram.limit_bytes = limit;
 	on_event(&event, daemon);
+}
+
+static int on_oom(sd_event_source *source, int fd, uint32_t revents, void *context)
+{
+	struct daemon *daemon = context;
+	struct epoll_event ready[16];
+	int count = epoll_wait(fd, ready, 16, 0);
+
+	begin_turn(daemon);
+	for (int i = 0; i < count; i++)
+		hit_limit(daemon, ready[i].data.u32);
 	return set_timer(daemon);
 }
 
@@ -377,17 +379,21 @@ static int watch_keeper(struct daemon *daemon)
 	return err < 0 ? err : 0;
 }
 
+/* One epoll fd for all groups' eventfds: a source of the loop costs 250 bytes, an entry here none. */
 static int watch_ooms(struct daemon *daemon)
 {
-	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
-		int fd = daemon->members.at[slot].oom_fd;
-		int err = fd < 0 ? 0 : sd_event_add_io(daemon->loop.event, NULL, fd, EPOLLIN, on_oom,
-						       daemon);
+	int epoll = daemon->loop.oom_epoll = epoll_create1(EPOLL_CLOEXEC);
 
-		if (err < 0)
-			return err;
+	if (epoll < 0)
+		return -errno;
+	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
+		struct epoll_event wanted = { .events = EPOLLIN, .data.u32 = slot };
+		int fd = daemon->members.at[slot].oom_fd;
+
+		if (fd >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &wanted) < 0)
+			return -errno;
 	}
-	return 0;
+	return sd_event_add_io(daemon->loop.event, NULL, epoll, EPOLLIN, on_oom, daemon);
 }
 
 static int watch_signals(struct daemon *daemon)
@@ -465,6 +471,7 @@ enum exit_status daemon_loop(struct daemon *daemon, struct err *err)
 	loop->started_ns = loop->now_ns = clock_now_ns();
 	loop->next_tick_ns = loop->now_ns + daemon->config->interval_ns;
 	loop->due_ns = FCB_NEVER;
+	loop->oom_epoll = -1;
 	int code = watch_all(daemon);
 
 	if (code < 0)
@@ -479,5 +486,7 @@ enum exit_status daemon_loop(struct daemon *daemon, struct err *err)
 	}
 	loop->timer = sd_event_source_unref(loop->timer);
 	loop->event = sd_event_unref(loop->event);
+	if (loop->oom_epoll >= 0)
+		close(loop->oom_epoll);
 	return code < 0 ? EXIT_FAILED : EXIT_DONE;
 }

@@ -60,6 +60,20 @@ int member_prepare(const struct machine *machine, struct member *member, struct 
 	return 0;
 }
 
+int member_spread_net(const struct machine *machine, struct member *member)
+{
+	uint64_t limit = member->first[CONTROL_LIMIT];
+
+	if (!member->acts_on_ram || machine->dry_run)
+		return 0;
+	if (control_ram_watch_oom(&machine->tree, &member->group, &member->oom_fd))
+		member->oom_fd = -1;
+	if (limit == PFUSE_UNLIMITED)
+		return 0;
+	return control_ram_set(&machine->tree, &member->group, machine->ledger, &member->ram, limit,
+			       false);
+}
+
 static void fill_counters(const struct pfuse_stats *stats, struct pfuse_sample *sample)
 {
 	sample->run_ns = stats->run_ns;

@@ -64,6 +64,12 @@ int member_open(const struct machine *machine, const char *name, struct cgroup *
 /* Old values into the ledger, not yet binding. -ENOENT: no memory limit here; err says what to do. */
 int member_prepare(const struct machine *machine, struct member *member, struct err *err);
 
+/*
+ * A limit that stands already gets its net before the first decision: growth that is faster than we are
+ * must not be killed. Watches for tasks that wait at the limit (v1).
+ */
+int member_spread_net(const struct machine *machine, struct member *member);
+
 /* The figures of this moment. -ENODEV: the group is gone. */
 int member_sample(const struct machine *machine, struct member *member, uint32_t slot,
 		  uint64_t now_ns, struct pfuse_sample *ret);

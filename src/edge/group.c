@@ -327,8 +327,8 @@ static int record_move(const struct cgroup_tree *tree, const struct cgroup *grou
 }
 
 /* A process that ends meanwhile is no error. */
-static int move_one(const struct cgroup_tree *tree, const struct cgroup *group,
-		    struct ledger *ledger, pid_t pid)
+int group_take_in(const struct cgroup_tree *tree, const struct cgroup *group, struct ledger *ledger,
+		  pid_t pid)
 {
 	struct procs_stat stat;
 	int r = procs_read_stat(tree->proc_fd, pid, &stat);
@@ -348,7 +348,7 @@ static int move_one(const struct cgroup_tree *tree, const struct cgroup *group,
 static int move_family(const struct cgroup_tree *tree, const struct cgroup *group,
 		       struct ledger *ledger, pid_t pid)
 {
-	int r = move_one(tree, group, ledger, pid);
+	int r = group_take_in(tree, group, ledger, pid);
 	bool again = true;
 
 	for (int round = 0; r == 0 && again; round++) {
@@ -361,7 +361,7 @@ static int move_family(const struct cgroup_tree *tree, const struct cgroup *grou
 		for (uint32_t i = 0; r == 0 && i < family.count; i++) {
 			if (procs_list_has(&inside, family.pids[i]))
 				continue;
-			r = move_one(tree, group, ledger, family.pids[i]);
+			r = group_take_in(tree, group, ledger, family.pids[i]);
 			again = true;
 		}
 		if (round == MAX_ROUNDS)

@@ -28,6 +28,13 @@ int group_create(const struct cgroup_tree *tree, struct ledger *ledger, const ch
 /* Moves a process (0: the caller) into the group, in every hierarchy where the group exists. */
 int group_move(const struct cgroup_tree *tree, const struct cgroup *group, pid_t pid);
 
+/*
+ * The same, with the place that it comes from in the ledger before: ledger_restore() brings it back,
+ * and with it whatever else is in the group then (what it forked). A process that is gone is no error.
+ */
+int group_take_in(const struct cgroup_tree *tree, const struct cgroup *group, struct ledger *ledger,
+		  pid_t pid);
+
 /* Removes the group's directories everywhere, and `pfuse` if it is empty then. -EBUSY: in use. */
 int group_remove(const struct cgroup_tree *tree, const char *path);
 

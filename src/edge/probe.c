@@ -24,6 +24,7 @@
 struct probe {
 	int links[PROBE_HOOKS_MAX];
 	int nlinks;
+	int seed_link; /* index of the iterator in links; -1: none */
 	int managed_fd;
 	int events_fd; /* what `ring` reads; it does not own it */
 	struct ring_buffer *ring;
@@ -56,6 +57,8 @@ static const struct probe_hook hook_table[] = {
 	  "see on_received", .stands_in_for = "on_received" },
 	{ "on_sock_state", "tp_btf/inet_sock_set_state", "TCP connections made and taken",
 	  "on_sent, on_received", "a connection is seen with its first data" },
+	{ "seed_ports", "iter/task_file", "ports that a group used before we came", "on_received",
+	  "an outsider is seen when the group answers it, not before" },
 	{ "on_populated", "tp_btf/cgroup_notify_populated", "groups that empty and fill",
 	  "samples once per interval", "emptiness is seen at the next sample" },
 	{ "on_rmdir", "tp_btf/cgroup_rmdir", "groups that are removed", "errors of reads and writes",
@@ -87,16 +90,36 @@ static int keep_warning(enum libbpf_print_level level, const char *format, va_li
 	return 0;
 }
 
-/* BTF id of what "tp_btf/NAME" or "fexit/NAME" attaches to; -ENOENT when the kernel has no such thing. */
-static int hook_btf_id(const struct btf *btf, const char *attach, bool *ret_tracepoint)
-{
-	char name[80];
-	int length = (int)strcspn(strchr(attach, '/') + 1, "(");
+/* How a hook is written in the table, what its BTF name begins with, and how it attaches. */
+static const struct hook_kind {
+	const char *attach;
+	const char *btf_name;
+	uint32_t btf_kind;
+	enum bpf_attach_type type;
+} hook_kinds[] = {
+	{ "tp_btf/", "btf_trace_", BTF_KIND_TYPEDEF, BPF_TRACE_RAW_TP },
+	{ "fexit/", "", BTF_KIND_FUNC, BPF_TRACE_FEXIT },
+	{ "iter/", "bpf_iter_", BTF_KIND_FUNC, BPF_TRACE_ITER },
+};
 
-	*ret_tracepoint = !strncmp(attach, "tp_btf/", 7);
-	snprintf(name, sizeof(name), "%s%.*s", *ret_tracepoint ? "btf_trace_" : "", length,
-		 strchr(attach, '/') + 1);
-	return btf__find_by_name_kind(btf, name, *ret_tracepoint ? BTF_KIND_TYPEDEF : BTF_KIND_FUNC);
+static const struct hook_kind *hook_kind(const char *attach)
+{
+	const struct hook_kind *kind = hook_kinds;
+
+	while (strncmp(attach, kind->attach, strlen(kind->attach)) != 0)
+		kind++;
+	return kind;
+}
+
+/* BTF id of what a hook attaches to; -ENOENT when the kernel has no such thing. */
+static int hook_btf_id(const struct btf *btf, const char *attach)
+{
+	const struct hook_kind *kind = hook_kind(attach);
+	const char *target = attach + strlen(kind->attach);
+	char name[80];
+
+	snprintf(name, sizeof(name), "%s%.*s", kind->btf_name, (int)strcspn(target, "("), target);
+	return btf__find_by_name_kind(btf, name, kind->btf_kind);
 }
 
 /*
@@ -124,17 +147,19 @@ static int try_hook(const struct btf *btf, const struct probe_hook *hook)
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts);
-	bool tracepoint;
-	int id = hook_btf_id(btf, hook->attach, &tracepoint);
+	int id = hook_btf_id(btf, hook->attach);
 
 	if (id < 0 || !variant_fits(btf, id, hook->program))
 		return -ENOENT;
 	opts.attach_btf_id = (uint32_t)id;
-	opts.expected_attach_type = tracepoint ? BPF_TRACE_RAW_TP : BPF_TRACE_FEXIT;
+	opts.expected_attach_type = hook_kind(hook->attach)->type;
 	int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "try_hook", "GPL", nothing, 2, &opts);
 
-	if (fd < 0)
-		return fd;
+	if (fd < 0 || opts.expected_attach_type == BPF_TRACE_ITER) {
+		if (fd >= 0)
+			close(fd);
+		return fd < 0 ? fd : 0;
+	}
 	int link = bpf_raw_tracepoint_open(NULL, fd); /* attaching may be refused where loading is not */
 	int err = link < 0 ? link : 0;
 
@@ -312,6 +337,7 @@ struct loaded {
 	int fds[FD_LINKS + PROBE_HOOKS_MAX];
 	int nfds;
 	int err;
+	int seed_link; /* index of the iterator among the links; -1: none */
 	bool sees_talks;
 	uint64_t memory_bytes;
 	char text[256];
@@ -344,6 +370,8 @@ static int attach_programs(struct pfuse *skel, struct loaded *loaded)
 		if (!link)
 			return -errno;
 		loaded->memory_bytes += map_memory(bpf_program__fd(program));
+		if (program == skel->progs.seed_ports)
+			loaded->seed_link = loaded->nfds - FD_LINKS;
 		loaded->fds[loaded->nfds++] = bpf_link__fd(link); /* the child's exit closes it */
 	}
 	return 0;
@@ -444,7 +472,7 @@ static int load_in_child(const struct probe_config *config, uint32_t ncpus, stru
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		struct loaded loaded = { 0 };
+		struct loaded loaded = { .seed_link = -1 };
 
 		loaded.err = load_all(config, ncpus, &loaded);
 		if (loaded.err)
@@ -470,6 +498,7 @@ static int take_over(struct probe *probe, const struct loaded *loaded)
 	probe->nlinks = loaded->nfds - FD_LINKS;
 	memcpy(probe->links, fds + FD_LINKS, sizeof(int) * (size_t)probe->nlinks);
 	probe->sees_talks = loaded->sees_talks;
+	probe->seed_link = loaded->seed_link;
 	probe->memory_bytes = loaded->memory_bytes;
 	probe->managed_fd = fds[FD_MANAGED];
 	probe->stats = map_values(fds[FD_STATS], stats_bytes(probe), rw);
@@ -575,6 +604,21 @@ int probe_unmanage(struct probe *probe, uint32_t slot)
 	__atomic_store_n(&probe->groups[slot].id, 0, __ATOMIC_RELEASE);
 	forget_answers(probe);
 	return err;
+}
+
+int probe_seed(struct probe *probe)
+{
+	char nothing[64];
+	int fd = probe->seed_link < 0 ? -ENOENT : bpf_iter_create(probe->links[probe->seed_link]);
+	ssize_t got = 0;
+
+	if (fd < 0)
+		return fd;
+	do
+		got = read(fd, nothing, sizeof(nothing));
+	while (got > 0 || (got < 0 && errno == EAGAIN));
+	close(fd);
+	return got < 0 ? -errno : 0;
 }
 
 void probe_arm(struct probe *probe, uint32_t slot, uint32_t bits)

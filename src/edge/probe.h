@@ -60,6 +60,9 @@ bool probe_sees_talks(const struct probe *probe);
 int probe_manage(struct probe *probe, uint32_t slot, uint64_t id, uint32_t high_water_permille);
 int probe_unmanage(struct probe *probe, uint32_t slot);
 
+/* Learns the ports that managed groups use already: after probe_manage(), once for many groups. */
+int probe_seed(struct probe *probe);
+
 /* Ask for one event of each kind in `bits` (enum pfuse_arm); withdraw the wish. */
 void probe_arm(struct probe *probe, uint32_t slot, uint32_t bits);
 void probe_disarm(struct probe *probe, uint32_t slot, uint32_t bits);

@@ -173,6 +173,15 @@ enum cgroup_subsys_id {
 	CGROUP_SUBSYS_COUNT = 12,
 };
 
+struct bpf_iter__task_file {
+	union {
+		struct task_struct *task;
+	};
+	union {
+		void *file;
+	};
+};
+
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX
 #pragma clang attribute pop
 #endif
