@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "core/freezer.h"
+
+#include "core/arbiter.h"
+#include "core/arith.h"
+#include "core/signalflag.h"
+
+bool freezer_quiet(const struct fcb *fcb)
+{
+	return fcb->still && (fcb->stopped || fcb->settled);
+}
+
+/*
+ * From when on a group may be stopped, if nothing happens until then. One function for timer,
+ * sample and due time: a timer that fires when due, and finds that it is not, would spin.
+ */
+static uint64_t stop_due_ns(const struct fcb *fcb)
+{
+	const struct fcb_policy *p = &fcb->policy;
+	uint64_t due_ns;
+
+	if (p->freeze != FCB_FREEZE_ISOLATED || fcb->last.nprocs == 0)
+		return FCB_NEVER;
+	due_ns = arith_add(fcb->active_ns, p->idle_ns);
+	due_ns = arith_max(due_ns, signalflag_due_ns(&fcb->flag, p->window_ns));
+	return arith_max(due_ns, fcb->control[PFUSE_CTL_STOP].retry_ns);
+}
+
+static uint64_t continue_due_ns(const struct fcb *fcb)
+{
+	if (fcb->overdue)
+		return fcb->control[PFUSE_CTL_STOP].retry_ns;
+	if (fcb->requested)
+		return FCB_NEVER;
+	return arith_add(fcb->stopped_since_ns, fcb->policy.deadline_ns);
+}
+
+uint64_t freezer_due_ns(const struct fcb *fcb)
+{
+	if (fcb->control[PFUSE_CTL_STOP].let_go)
+		return FCB_NEVER;
+	if (fcb->stopped)
+		return continue_due_ns(fcb);
+	/* A group that is sampled is stopped by its sample: only that proves that it is idle. */
+	return freezer_quiet(fcb) ? stop_due_ns(fcb) : FCB_NEVER;
+}
+
+static bool is_stop_due(const struct fcb *fcb, uint64_t now_ns)
+{
+	uint64_t due_ns = stop_due_ns(fcb);
+
+	return due_ns != FCB_NEVER && now_ns >= due_ns;
+}
+
+static bool is_deadline(const struct fcb *fcb, uint64_t now_ns)
+{
+	uint64_t due_ns = continue_due_ns(fcb);
+
+	return !fcb->overdue && due_ns != FCB_NEVER && now_ns >= due_ns;
+}
+
+static unsigned continue_wishes(const struct fcb *fcb, uint64_t now_ns, struct arbiter_wish *wishes)
+{
+	enum signalflag_state flag;
+	unsigned n = 0;
+
+	flag = signalflag_state(&fcb->flag, fcb->policy.window_ns, now_ns);
+	/* An emptied group that stays stopped would stop whatever is started in it next. */
+	if (fcb->last.nprocs == 0)
+		wishes[n++] = (struct arbiter_wish){ .reason = PFUSE_WHY_EXIT };
+	if (flag == SIGNALFLAG_TALKS && !fcb->requested)
+		wishes[n++] = (struct arbiter_wish){ .reason = PFUSE_WHY_TALK };
+	if (is_deadline(fcb, now_ns))
+		wishes[n++] = (struct arbiter_wish){ .reason = PFUSE_WHY_DEADLINE };
+	if (fcb->overdue)
+		wishes[n++] = (struct arbiter_wish){ .reason = fcb->overdue };
+	return n;
+}
+
+bool freezer_decide(const struct fcb *fcb, bool idle_proven, uint64_t now_ns,
+		    struct pfuse_verdict *ret_verdict)
+{
+	struct arbiter_wish wishes[4];
+	unsigned n = 0;
+
+	if (fcb->stopped)
+		n = continue_wishes(fcb, now_ns, wishes);
+	else if (idle_proven && is_stop_due(fcb, now_ns))
+		wishes[n++] = (struct arbiter_wish){ .to = 1, .reason = PFUSE_WHY_IDLE };
+	return arbiter_stop(fcb, wishes, n, now_ns, ret_verdict) == ARBITER_VERDICT;
+}
+
+bool freezer_ask(struct fcb *fcb, bool stop, enum pfuse_reason reason, uint64_t now_ns,
+		 struct pfuse_verdict *ret_verdict)
+{
+	struct arbiter_wish wish = { .to = stop, .reason = reason };
+
+	if (stop && fcb->last.nprocs == 0)
+		return false;
+	if (stop && fcb->stopped) {
+		/* The stop at hand becomes a requested one, and is not to be continued any more. */
+		fcb->requested = true;
+		fcb->overdue = PFUSE_WHY_NONE;
+	}
+	if (!stop)
+		fcb->active_ns = now_ns;
+	return arbiter_stop(fcb, &wish, 1, now_ns, ret_verdict) == ARBITER_VERDICT;
+}
+
+void freezer_policy_changed(struct fcb *fcb)
+{
+	if (fcb->stopped && !fcb->requested && fcb->policy.freeze != FCB_FREEZE_ISOLATED)
+		freezer_overdue(fcb, PFUSE_WHY_REQUEST);
+}
+
+/* A stopped group is still by definition, whatever it did until now. */
+void freezer_stopped(struct fcb *fcb, enum pfuse_reason reason, uint64_t now_ns)
+{
+	fcb->stopped = true;
+	fcb->stopped_since_ns = now_ns;
+	fcb->requested = reason == PFUSE_WHY_REQUEST;
+	fcb->still = true;
+}
+
+void freezer_continued(struct fcb *fcb, uint64_t now_ns)
+{
+	if (!fcb->stopped)
+		return;
+	fcb->totals.stopped_ns = fcb_stopped_ns(fcb, now_ns);
+	fcb->stopped = false;
+	fcb->requested = false;
+	fcb->overdue = PFUSE_WHY_NONE;
+	fcb->still = false;
+	fcb->active_ns = now_ns;
+}
+
+void freezer_overdue(struct fcb *fcb, enum pfuse_reason reason)
+{
+	fcb->overdue = (uint8_t)reason;
+}

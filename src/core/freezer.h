@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * When a group is stopped, and when it is continued.
+ *
+ * Source: the p-Fusebox paper, control by signals (SIGSTOP, SIGCONT). Reading: a group is stopped
+ * when its Signal Flag is true and it has been idle for policy.idle_ns; it is continued when it
+ * talks, when somebody asks, when it empties, and at the latest after policy.deadline_ns. After a
+ * continue the full idle time must pass again. A requested stop knows neither talk nor deadline.
+ *
+ * Works on one FCB; the verdict goes through the arbiter. How a group is stopped is the edge's
+ * matter.
+ */
+#ifndef PFUSE_CORE_FREEZER_H
+#define PFUSE_CORE_FREEZER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/fcb.h"
+#include "pfuse/verdict.h"
+
+/* Nothing runs in the group, and an ACTIVE event will tell when that ends: no sample is needed. */
+bool freezer_quiet(const struct fcb *fcb);
+
+/* When time alone will change something for this group; FCB_NEVER: it will not. */
+uint64_t freezer_due_ns(const struct fcb *fcb);
+
+/*
+ * What state and time ask for. idle_proven: it is known, from a sample taken now or from a quiet
+ * that nothing ended, that the group was idle up to now_ns; without that, it is only ever
+ * continued.
+ */
+bool freezer_decide(const struct fcb *fcb, bool idle_proven, uint64_t now_ns,
+		    struct pfuse_verdict *ret_verdict);
+
+/* Somebody asks for this (PFUSE_WHY_REQUEST, PFUSE_WHY_EXIT). */
+bool freezer_ask(struct fcb *fcb, bool stop, enum pfuse_reason reason, uint64_t now_ns,
+		 struct pfuse_verdict *ret_verdict);
+
+/* The policy has changed: a stop that it does not allow any more is due to end. */
+void freezer_policy_changed(struct fcb *fcb);
+
+/* What became of a verdict: the group is stopped, is continued, or could not be continued. */
+void freezer_stopped(struct fcb *fcb, enum pfuse_reason reason, uint64_t now_ns);
+void freezer_continued(struct fcb *fcb, uint64_t now_ns);
+void freezer_overdue(struct fcb *fcb, enum pfuse_reason reason);
+
+#endif

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "core/orchestrator.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "core/arbiter.h"
+#include "core/arith.h"
+#include "core/freezer.h"
+#include "core/fusebox.h"
+#include "core/signalflag.h"
+
+/*
+ * Back-off after a failed verdict: the base, doubled with each failure in a row (up to 64 times). A
+ * shrink or a stop that fails costs only what it would have saved; a group that cannot be continued
+ * is in trouble, so that is tried again after 16 ms, and at least once a second.
+ */
+#define RETRY_NS 1000000000ull
+#define RETRY_CONTINUE_NS 16000000ull
+
+void orchestrator_init(struct orchestrator *o, struct fcb *fcbs, uint32_t nslots,
+		       uint64_t machine_ram_bytes, uint32_t page_bytes)
+{
+	memset(fcbs, 0, nslots * sizeof(*fcbs));
+	*o = (struct orchestrator){
+		.fcbs = fcbs,
+		.nslots = nslots,
+		.page_bytes = page_bytes ? page_bytes : 4096,
+		.machine_ram_bytes = machine_ram_bytes,
+	};
+}
+
+void orchestrator_move(struct orchestrator *o, struct fcb *fcbs, uint32_t nslots)
+{
+	o->fcbs = fcbs;
+	o->nslots = nslots;
+}
+
+struct fcb *orchestrator_fcb(const struct orchestrator *o, uint32_t slot)
+{
+	if (slot == 0 || slot >= o->nslots || !o->fcbs[slot].group_id)
+		return NULL;
+	return &o->fcbs[slot];
+}
+
+/* The group of a slot, if anything can still be decided for it. */
+static struct fcb *live(const struct orchestrator *o, uint32_t slot)
+{
+	struct fcb *fcb = orchestrator_fcb(o, slot);
+
+	return fcb && !fcb->removed ? fcb : NULL;
+}
+
+/* Every door opens with this: the totals are brought up to date, and time never runs backwards. */
+static uint64_t enter(struct fcb *fcb, uint64_t now_ns)
+{
+	fcb_account(fcb, now_ns);
+	return arith_max(now_ns, fcb->accounted_ns);
+}
+
+void orchestrator_attach(struct orchestrator *o, uint32_t slot, uint64_t group_id,
+			 const struct fcb_policy *policy, const struct pfuse_sample *first,
+			 uint64_t now_ns)
+{
+	if (slot == 0 || slot >= o->nslots || group_id == 0)
+		return;
+	fcb_init(&o->fcbs[slot], group_id, first, now_ns);
+	o->fcbs[slot].slot = slot;
+	o->fcbs[slot].page_bytes = o->page_bytes;
+	fcb_set_policy(&o->fcbs[slot], policy, o->machine_ram_bytes);
+}
+
+void orchestrator_policy(struct orchestrator *o, uint32_t slot, const struct fcb_policy *policy)
+{
+	struct fcb *fcb = orchestrator_fcb(o, slot);
+
+	if (!fcb)
+		return;
+	fcb_set_policy(fcb, policy, o->machine_ram_bytes);
+	freezer_policy_changed(fcb);
+}
+
+void orchestrator_detach(struct orchestrator *o, uint32_t slot)
+{
+	struct fcb *fcb = orchestrator_fcb(o, slot);
+
+	if (fcb)
+		memset(fcb, 0, sizeof(*fcb));
+}
+
+/* RAM: what the rule found, as evidence into the FCB and as a wish to the arbiter. */
+static unsigned settle_ram(struct fcb *fcb, const struct fusebox *rule, enum pfuse_reason reason,
+			   uint64_t now_ns, struct pfuse_verdict *ret)
+{
+	struct arbiter_wish wish = {
+		.to = rule->limit_bytes,
+		.reason = reason,
+		.grow = rule->direction == FUSEBOX_GROW,
+		.clamped = rule->clamped,
+	};
+	unsigned nwishes = rule->direction != FUSEBOX_HOLD;
+	enum arbiter_result result;
+
+	fcb->res[FCB_RAM].score = rule->score;
+	fcb->res[FCB_RAM].size = rule->size_bytes;
+	if (fcb->policy.mode[FCB_RAM] != FCB_ACT)
+		nwishes = 0;
+	result = arbiter_ram(fcb, &wish, nwishes, now_ns, ret);
+	fcb->settled = result == ARBITER_SETTLED;
+	if (result != ARBITER_VERDICT)
+		return 0;
+	ret->limit_bytes = rule->y_bytes;
+	return 1;
+}
+
+/*
+ * Reading: the paper computes no score while the Signal Flag is true, since signals control the
+ * process then. Here that holds while the group is stopped. A group that talks to nobody but works
+ * is not controlled by signals either, and must not lose its limit control: it is driven by score.
+ */
+static unsigned ram_by_sample(struct fcb *fcb, uint64_t now_ns, struct pfuse_verdict *ret)
+{
+	const struct fcb_resource *ram = &fcb->res[FCB_RAM];
+	struct fusebox_bounds bounds = fcb_bounds(fcb);
+	enum pfuse_reason reason;
+	struct fusebox rule;
+
+	if (fcb->stopped || fcb->policy.mode[FCB_RAM] == FCB_OFF) {
+		fcb->settled = true;
+		return 0;
+	}
+	rule = fusebox_step(ram->usage, ram->usage_prev, ram->limit, &bounds);
+	reason = rule.direction == FUSEBOX_GROW ? PFUSE_WHY_SCORE_HIGH : PFUSE_WHY_SCORE_LOW;
+	return settle_ram(fcb, &rule, reason, now_ns, ret);
+}
+
+/*
+ * HIGH_WATER and LIMIT_HIT: grow at once, also while the group is stopped (the kernel may charge it
+ * then, and the event will not come again).
+ *
+ * The event names the limit it was emitted under. That may be older than the limit now (several
+ * events of one crossing, or an event on its way while the limit was raised), or larger (a dry run
+ * lowered ours only in thought). The larger of both is right in each case: a late event about a
+ * limit that has been raised since must not grow it a second time, unless the usage stands high
+ * under it as well.
+ */
+static unsigned ram_by_event(struct fcb *fcb, const struct pfuse_event *ev, uint64_t now_ns,
+			     struct pfuse_verdict *ret)
+{
+	struct fcb_resource *ram = &fcb->res[FCB_RAM];
+	struct fusebox_bounds bounds = fcb_bounds(fcb);
+	uint64_t limit =
+		arith_min(arith_max(ram->limit, ev->ram.limit_bytes), bounds.ceiling_bytes);
+	bool hit = ev->kind == PFUSE_EV_LIMIT_HIT && ev->ram.limit_bytes >= ram->limit;
+	struct fusebox rule;
+
+	fcb_ram_usage(fcb, ev->ram.usage_bytes, now_ns);
+	fcb->still = false;
+	if (fcb->policy.mode[FCB_RAM] == FCB_OFF)
+		return 0;
+	if (!hit && fusebox_mark(ram->usage, bounds.high_water_permille) <= limit &&
+	    fusebox_score(ram->usage, ram->usage_prev, limit) <= FUSEBOX_GROW_ABOVE)
+		return 0;
+	fcb->grown_ns = now_ns;
+	rule = fusebox_grow(ram->usage, ram->usage_prev, limit, &bounds);
+	return settle_ram(fcb, &rule, hit ? PFUSE_WHY_LIMIT_HIT : PFUSE_WHY_HIGH_WATER, now_ns,
+			  ret);
+}
+
+unsigned orchestrator_sample(struct orchestrator *o, uint32_t slot,
+			     const struct pfuse_sample *sample, uint64_t now_ns,
+			     struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS])
+{
+	struct fcb *fcb = live(o, slot);
+	unsigned n;
+
+	if (!fcb)
+		return 0;
+	now_ns = enter(fcb, now_ns);
+	fcb_sample(fcb, sample, now_ns);
+	n = ram_by_sample(fcb, now_ns, ret_verdicts);
+	return n + freezer_decide(fcb, true, now_ns, &ret_verdicts[n]);
+}
+
+/* ACTIVE is no activity in the sense of idleness: how much the group does, the next sample says. */
+static unsigned by_kind(struct fcb *fcb, const struct pfuse_event *ev, uint64_t now_ns,
+			struct pfuse_verdict *ret)
+{
+	switch (ev->kind) {
+	case PFUSE_EV_HIGH_WATER:
+	case PFUSE_EV_LIMIT_HIT:
+		return ram_by_event(fcb, ev, now_ns, ret);
+	case PFUSE_EV_TALK:
+		signalflag_event(&fcb->flag, ev, now_ns);
+		break;
+	case PFUSE_EV_ACTIVE:
+		if (fcb->still)
+			fcb->woken_ns = arith_min(ev->time_ns, now_ns);
+		fcb->still = false;
+		return 0;
+	case PFUSE_EV_EMPTY:
+		fcb->last.nprocs = 0;
+		break;
+	case PFUSE_EV_POPULATED:
+		fcb->last.nprocs = 1; /* the next sample says how many */
+		fcb->active_ns = now_ns;
+		fcb->still = false;
+		return 0;
+	case PFUSE_EV_REMOVED:
+		fcb->removed = true;
+		return 0;
+	case PFUSE_EV_OOM_VICTIM:
+		fcb->totals.oom_kills++;
+		fcb->still = false;
+		return 0;
+	}
+	return freezer_decide(fcb, false, now_ns, ret);
+}
+
+unsigned orchestrator_event(struct orchestrator *o, const struct pfuse_event *event,
+			    uint64_t now_ns, struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS])
+{
+	struct fcb *fcb = live(o, event->slot);
+
+	if (!fcb)
+		o->ignored[ORCHESTRATOR_BAD_SLOT]++;
+	else if (fcb->group_id != event->group_id)
+		o->ignored[ORCHESTRATOR_BAD_ID]++;
+	else if (event->kind == 0 || event->kind >= PFUSE_EV_KINDS)
+		o->ignored[ORCHESTRATOR_BAD_KIND]++;
+	else
+		return by_kind(fcb, event, enter(fcb, now_ns), ret_verdicts);
+	return 0;
+}
+
+/* A quiet that nothing has ended proves idleness up to now, without a sample. */
+unsigned orchestrator_timer(struct orchestrator *o, uint32_t slot, uint64_t now_ns,
+			    struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS])
+{
+	struct fcb *fcb = live(o, slot);
+
+	if (!fcb)
+		return 0;
+	now_ns = enter(fcb, now_ns);
+	return freezer_decide(fcb, freezer_quiet(fcb), now_ns, ret_verdicts);
+}
+
+unsigned orchestrator_request(struct orchestrator *o, uint32_t slot, bool stop, uint64_t now_ns,
+			      struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS])
+{
+	struct fcb *fcb = live(o, slot);
+
+	if (!fcb)
+		return 0;
+	now_ns = enter(fcb, now_ns);
+	return freezer_ask(fcb, stop, PFUSE_WHY_REQUEST, now_ns, ret_verdicts);
+}
+
+unsigned orchestrator_exit(struct orchestrator *o, uint32_t slot, uint64_t now_ns,
+			   struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS])
+{
+	struct fcb *fcb = live(o, slot);
+
+	if (!fcb)
+		return 0;
+	return freezer_ask(fcb, false, PFUSE_WHY_EXIT, enter(fcb, now_ns), ret_verdicts);
+}
+
+static void carried_out(struct fcb *fcb, const struct pfuse_verdict *v, bool dry, uint64_t now_ns)
+{
+	struct fcb_control *control = &fcb->control[v->control];
+
+	control->failures = 0;
+	control->retry_ns = 0;
+	if (v->control == PFUSE_CTL_STOP) {
+		fcb->totals.decisions[v->to ? FCB_STOPPED : FCB_CONTINUED]++;
+		if (v->to)
+			freezer_stopped(fcb, v->reason, now_ns);
+		else
+			freezer_continued(fcb, now_ns);
+		return;
+	}
+	fcb->totals.decisions[v->to > v->from ? FCB_GROWN : FCB_SHRUNK]++;
+	fcb->res[FCB_RAM].limit = v->to;
+	/* If the kernel shows another limit next, it is the truth: memory.max below memory.high. */
+	if (!dry)
+		fcb->limit_seen = v->to;
+}
+
+static void failed(struct fcb *fcb, const struct pfuse_verdict *v, uint64_t now_ns)
+{
+	struct fcb_control *control = &fcb->control[v->control];
+	bool is_continue = v->control == PFUSE_CTL_STOP && !v->to;
+	uint64_t base = is_continue ? RETRY_CONTINUE_NS : RETRY_NS;
+	uint32_t doublings = (uint32_t)arith_min(control->failures, FCB_RETRY_DOUBLINGS);
+
+	fcb->totals.decisions[FCB_FAILED]++;
+	control->failures = (uint32_t)arith_min((uint64_t)control->failures + 1, UINT32_MAX);
+	control->retry_ns = arith_add(now_ns, base << doublings);
+	if (is_continue)
+		freezer_overdue(fcb, v->reason);
+}
+
+void orchestrator_applied(struct orchestrator *o, const struct pfuse_verdict *verdict,
+			  enum orchestrator_outcome outcome, uint64_t now_ns)
+{
+	struct fcb *fcb = orchestrator_fcb(o, verdict->slot);
+
+	if (!fcb || verdict->control >= PFUSE_CONTROLS)
+		return;
+	now_ns = enter(fcb, now_ns);
+	switch (outcome) {
+	case ORCHESTRATOR_APPLIED:
+	case ORCHESTRATOR_DRY:
+		carried_out(fcb, verdict, outcome == ORCHESTRATOR_DRY, now_ns);
+		break;
+	case ORCHESTRATOR_FAILED:
+		failed(fcb, verdict, now_ns);
+		break;
+	case ORCHESTRATOR_FOREIGN:
+		fcb->control[verdict->control].let_go = true;
+		if (verdict->control == PFUSE_CTL_STOP)
+			freezer_continued(fcb, now_ns);
+		break;
+	}
+}
+
+uint64_t orchestrator_due(const struct orchestrator *o, uint32_t slot)
+{
+	const struct fcb *fcb = live(o, slot);
+
+	return fcb ? freezer_due_ns(fcb) : FCB_NEVER;
+}
+
+bool orchestrator_quiet(const struct orchestrator *o, uint32_t slot)
+{
+	const struct fcb *fcb = live(o, slot);
+
+	return !fcb || freezer_quiet(fcb);
+}
