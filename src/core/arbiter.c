@@ -47,10 +47,11 @@ static uint64_t bounded(const struct fcb *fcb, uint64_t to)
 }
 
 /*
- * Less than a page cannot be set, and less than 1 % is no decision but noise: every write of a limit
- * makes the kernel walk the group (and costs a line in the ledger, the trace and the log), while 1 %
- * of a limit is far below what one sample of usage says. One exception: usage at the mark. There the
- * smallest growth arms the high-water event again, and that one grows by as much as it takes.
+ * Less than a page cannot be set, and less than 1 % is no decision but noise: every write of a
+ * limit makes the kernel walk the group (and costs a line in the ledger, the trace and the log),
+ * while 1 % of a limit is far below what one sample of usage says. One exception: usage at the
+ * mark. There the smallest growth arms the high-water event again, and that one grows by as much as
+ * it takes.
  */
 static bool is_noise(const struct fcb *fcb, uint64_t from, uint64_t to)
 {
@@ -126,7 +127,7 @@ static unsigned stop_rank(const struct arbiter_wish *w)
 	return (w->to ? PFUSE_REASONS : 0) + (w->reason < PFUSE_REASONS ? rank[w->reason] : 0);
 }
 
-/* A stop at an idle group waits for the back-off; a continue and what somebody asks for never do. */
+/* The stop of an idle group waits for the back-off; a continue and a request never do. */
 enum arbiter_result arbiter_stop(const struct fcb *fcb, const struct arbiter_wish *wishes,
 				 unsigned nwishes, uint64_t now_ns,
 				 struct pfuse_verdict *ret_verdict)

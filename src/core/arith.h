@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Integer arithmetic that saturates instead of wrapping: sizes and times of the core are u64 and may
- * be PFUSE_UNLIMITED, so "limit + size" and "since + window" must stop at the end of the range.
+ * Integer arithmetic that saturates instead of wrapping: sizes and times of the core are u64 and
+ * may be PFUSE_UNLIMITED, so "limit + size" and "since + window" must stop at the end of the range.
  * Nothing here can fail; nothing needs a library.
  */
 #ifndef PFUSE_CORE_ARITH_H

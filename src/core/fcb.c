@@ -8,8 +8,8 @@
 #define NS_PER_S 1000000000ull
 
 /*
- * User faults per second from which on a group counts as busy whatever little CPU it takes: 256 pages
- * are 1 MiB per second of new or returning memory, more than a process does that only waits.
+ * User faults per second from which on a group counts as busy whatever little CPU it takes: 256
+ * pages are 1 MiB per second of new or returning memory, more than a process does that only waits.
  */
 #define IDLE_FAULTS_PER_S 256
 
@@ -17,8 +17,9 @@
 #define NO_LIMIT_FROM (1ull << 62)
 
 /*
- * Floor: below 16 MiB even an idle shell with its libraries thrashes. Deadline: under the 30 s after
- * which load balancers and health checks commonly give a silent process up. Cool-down: three samples.
+ * Floor: below 16 MiB even an idle shell with its libraries thrashes. Deadline: under the 30 s
+ * after which load balancers and health checks commonly give a silent process up. Cool-down: three
+ * samples.
  */
 void fcb_policy_defaults(struct fcb_policy *ret_policy, uint64_t machine_ram_bytes)
 {
@@ -122,9 +123,9 @@ static void note_rate(struct fcb *fcb, enum fcb_resource_kind kind, uint64_t cou
 }
 
 /*
- * The time within which the counted work was done. A quiet group is not sampled, maybe for hours, and
- * what it does after it woke must not be spread over them. At least a second (if that much passed):
- * a sample right after a wake-up would find any group busy that was on a CPU at all.
+ * The time within which the counted work was done. A quiet group is not sampled, maybe for hours,
+ * and what it does after it woke must not be spread over them. At least a second (if that much
+ * passed): a sample right after a wake-up would find any group busy that was on a CPU at all.
  */
 static uint64_t work_span_ns(const struct fcb *fcb, uint64_t dt_ns, uint64_t now_ns)
 {

@@ -5,10 +5,10 @@
  * Source: the p-Fusebox paper, Resource Monitor: one FCB per registered process with five kinds of
  * information, RAM, CPU, I/O, NET and the Signal Flag. Here a process is a group (cgroup).
  *
- * This module keeps the books (usages, rates, activity, totals) and decides nothing. The caller owns
- * the memory; an FCB holds no pointer, so an array of them may be moved by memcpy. All zero means
- * "not attached". Times in ns of one clock that the caller reads; a time before the last one counts
- * as the last one. Nothing can fail: absurd input is clamped.
+ * This module keeps the books (usages, rates, activity, totals) and decides nothing. The caller
+ * owns the memory; an FCB holds no pointer, so an array of them may be moved by memcpy. All zero
+ * means "not attached". Times in ns of one clock that the caller reads; a time before the last one
+ * counts as the last one. Nothing can fail: absurd input is clamped.
  */
 #ifndef PFUSE_CORE_FCB_H
 #define PFUSE_CORE_FCB_H
@@ -84,11 +84,12 @@ enum fcb_decision {
 
 /*
  * Sums for the summary. Usage and limit are step functions: what was read last holds until the next
- * reading. byte * ns leaves u64 after two seconds at 8 GiB, and KiB * ms loses what lies between two
- * events less than 1 ms apart, so the sums are doubles, in byte * s: 2^53 distinct values make the
- * error of a billion additions smaller than 1e-6 of the sum, and they cannot overflow.
- * An unlimited group counts with its ceiling: less than what it reserves in truth, so that no saving
- * is claimed for writing down a limit where there was none.
+ * reading. byte * ns leaves u64 after two seconds at 8 GiB, and KiB * ms loses what lies between
+ * two events less than 1 ms apart, so the sums are doubles, in byte * s: 2^53 distinct values make
+ * the error of a billion additions smaller than 1e-6 of the sum, and they cannot overflow.
+ *
+ * An unlimited group counts with its ceiling: less than what it reserves in truth, so that no
+ * saving is claimed for writing down a limit where there was none.
  */
 struct fcb_totals {
 	double usage_byte_s;

@@ -11,8 +11,8 @@ bool freezer_quiet(const struct fcb *fcb)
 }
 
 /*
- * From when on a group may be stopped, if nothing happens until then. One function for timer, sample
- * and due time: a timer that fires when due, and finds that it is not, would spin.
+ * From when on a group may be stopped, if nothing happens until then. One function for timer,
+ * sample and due time: a timer that fires when due, and finds that it is not, would spin.
  */
 static uint64_t stop_due_ns(const struct fcb *fcb)
 {

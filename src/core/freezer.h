@@ -2,12 +2,13 @@
 /*
  * When a group is stopped, and when it is continued.
  *
- * Source: the p-Fusebox paper, control by signals (SIGSTOP, SIGCONT). Reading: a group is stopped when
- * its Signal Flag is true and it has been idle for policy.idle_ns; it is continued when it talks, when
- * somebody asks, when it empties, and at the latest after policy.deadline_ns. After a continue the
- * full idle time must pass again. A requested stop knows neither talk nor deadline.
+ * Source: the p-Fusebox paper, control by signals (SIGSTOP, SIGCONT). Reading: a group is stopped
+ * when its Signal Flag is true and it has been idle for policy.idle_ns; it is continued when it
+ * talks, when somebody asks, when it empties, and at the latest after policy.deadline_ns. After a
+ * continue the full idle time must pass again. A requested stop knows neither talk nor deadline.
  *
- * Works on one FCB; the verdict goes through the arbiter. How a group is stopped is the edge's matter.
+ * Works on one FCB; the verdict goes through the arbiter. How a group is stopped is the edge's
+ * matter.
  */
 #ifndef PFUSE_CORE_FREEZER_H
 #define PFUSE_CORE_FREEZER_H
@@ -25,8 +26,9 @@ bool freezer_quiet(const struct fcb *fcb);
 uint64_t freezer_due_ns(const struct fcb *fcb);
 
 /*
- * What state and time ask for. idle_proven: it is known, from a sample taken now or from a quiet that
- * nothing ended, that the group was idle up to now_ns; without that, it is only ever continued.
+ * What state and time ask for. idle_proven: it is known, from a sample taken now or from a quiet
+ * that nothing ended, that the group was idle up to now_ns; without that, it is only ever
+ * continued.
  */
 bool freezer_decide(const struct fcb *fcb, bool idle_proven, uint64_t now_ns,
 		    struct pfuse_verdict *ret_verdict);

@@ -10,10 +10,10 @@
  *
  * Edge cases, none of which the paper mentions:
  * - x_n = x_{n-1} = 0: nothing is used and nothing changes, so the trend is 0 and the score is 0.
- * - x_n = 0, x_{n-1} > 0, and any collapse of usage: x_{n-1} / x_n grows without bound, so the trend
- *   ends at -2. This is the mirror image of its upper bound (+2, for x_{n-1} = 0), and it changes a
- *   decision only where x_n > 2.5 y: there the unbounded trend would shrink the limit of a group
- *   that stands at two and a half times its limit already.
+ * - x_n = 0, x_{n-1} > 0, and any collapse of usage: x_{n-1} / x_n grows without bound, so the
+ *   trend ends at -2. This is the mirror image of its upper bound (+2, for x_{n-1} = 0), and it
+ *   changes a decision only where x_n > 2.5 y: there the unbounded trend would shrink the limit of
+ *   a group that stands at two and a half times its limit already.
  * - y = 0: counts as 1 byte. x_n / y is then large, but finite.
  * - x_n = x_{n-1} = y: exactly 1.0, which is not above 1.0: no change.
  */
@@ -33,8 +33,9 @@ double fusebox_score(uint64_t x, uint64_t x_prev, uint64_t y)
 /*
  * size = | (x_n - x_{n-1}) + (y - x_n) * 0.3 |
  *
- * Both differences are signed (usage falls; usage stands above a soft limit), hence doubles. They are
- * exact up to 2^53 (8 PiB); beyond, the result is off by less than 2^-50 of itself and saturates.
+ * Both differences are signed (usage falls; usage stands above a soft limit), hence doubles. They
+ * are exact up to 2^53 (8 PiB); beyond, the inputs are rounded to 53 bits, and the result
+ * saturates.
  */
 uint64_t fusebox_size(uint64_t x, uint64_t x_prev, uint64_t y)
 {

@@ -138,10 +138,11 @@ static unsigned ram_by_sample(struct fcb *fcb, uint64_t now_ns, struct pfuse_ver
  * HIGH_WATER and LIMIT_HIT: grow at once, also while the group is stopped (the kernel may charge it
  * then, and the event will not come again).
  *
- * The event names the limit it was emitted under. That may be older than the limit now (several events
- * of one crossing, or an event on its way while the limit was raised), or larger (a dry run lowered
- * ours only in thought). The larger of both is right in each case: a late event about a limit that
- * has been raised since must not grow it a second time, unless the usage stands high under it as well.
+ * The event names the limit it was emitted under. That may be older than the limit now (several
+ * events of one crossing, or an event on its way while the limit was raised), or larger (a dry run
+ * lowered ours only in thought). The larger of both is right in each case: a late event about a
+ * limit that has been raised since must not grow it a second time, unless the usage stands high
+ * under it as well.
  */
 static unsigned ram_by_event(struct fcb *fcb, const struct pfuse_event *ev, uint64_t now_ns,
 			     struct pfuse_verdict *ret)

@@ -2,22 +2,23 @@
 /*
  * The one door to the core: samples, events and timers in, verdicts out.
  *
- * Source: the p-Fusebox paper, Orchestrator. The Signal Flag decides between the two means: true and
- * idle, the group is controlled by signals (STOP); otherwise by its limits, by score.
+ * Source: the p-Fusebox paper, Orchestrator. The Signal Flag decides between the two means: true
+ * and idle, the group is controlled by signals (STOP); otherwise by its limits, by score.
  *
- * Order of calls. For each slot: attach; then any mix of sample, event, timer, request, each returning
- * 0..PFUSE_CONTROLS verdicts; after each verdict the caller carries it out (or not: a dry run) and
- * says at once how that went with orchestrator_applied(); detach. Until then the FCB holds the old
- * state, so a verdict that was not reported is given again.
+ * Order of calls. For each slot: attach; then any mix of sample, event, timer, request, each
+ * returning 0..PFUSE_CONTROLS verdicts; after each verdict the caller carries it out (or not: a dry
+ * run) and says at once how that went with orchestrator_applied(); detach. Until then the FCB holds
+ * the old state, so a verdict that was not reported is given again.
  *
  * A quiet group costs nothing: while orchestrator_quiet() is true the caller need not sample it. To
- * lose no wake-up in between, set PFUSE_ARM_ACTIVE first and take the sample that finds it quiet after.
- * After every call the caller asks orchestrator_due() and sets one timer.
+ * lose no wake-up in between, set PFUSE_ARM_ACTIVE first and take the sample that finds it quiet
+ * after. After every call the caller asks orchestrator_due() and sets one timer.
  *
  * Ownership: the array of FCBs is the caller's, index = slot, slot 0 is unused. It may be moved
  * between calls (orchestrator_move()). Errors: there are none. A slot out of range or not attached
- * gives no verdict; a bad event is counted by kind of badness. Times: one clock (CLOCK_MONOTONIC, as
- * in events), read once per turn by the caller. The same calls give the same verdicts, bit for bit.
+ * gives no verdict; a bad event is counted by kind of badness. Times: one clock (CLOCK_MONOTONIC,
+ * as in events), read once per turn by the caller. The same calls give the same verdicts, bit for
+ * bit.
  */
 #ifndef PFUSE_CORE_ORCHESTRATOR_H
 #define PFUSE_CORE_ORCHESTRATOR_H

@@ -7,8 +7,8 @@
 #include "pfuse/sample.h"
 
 /*
- * Digits of a fraction that are taken. With six, fraction * unit stays below 2^62 for the largest unit
- * (10^6 * 1 h in ns); more digits than that are refused rather than silently dropped.
+ * Digits of a fraction that are taken. With six, fraction * unit stays below 2^62 for the largest
+ * unit (10^6 * 1 h in ns); more digits than that are refused rather than silently dropped.
  */
 #define FRACTION_DIGITS 6
 
@@ -22,7 +22,7 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Byte by byte: a loop that finds the end of the word first is turned into strlen() by the compiler. */
+/* Byte by byte: the compiler turns a loop that looks for the end first into strlen(). */
 static bool equals(struct parse_slice s, const char *word)
 {
 	for (size_t i = 0; i < s.len; i++)
@@ -284,9 +284,9 @@ bool parse_list_has(struct parse_slice list, const char *name)
 }
 
 /*
- * Length of the well-formed UTF-8 character at s, 0 if there is none. By the table "Well-Formed UTF-8
- * Byte Sequences" of the Unicode Standard (3.9): the second byte's range excludes overlong forms,
- * surrogates and what lies above U+10FFFF.
+ * Length of the well-formed UTF-8 character at s, 0 if there is none. By the table "Well-Formed
+ * UTF-8 Byte Sequences" of the Unicode Standard (3.9): the second byte's range excludes overlong
+ * forms, surrogates and what lies above U+10FFFF.
  */
 static size_t utf8_length(const unsigned char *s, size_t len)
 {
@@ -337,7 +337,7 @@ static size_t escape_one(const unsigned char *s, size_t len, char out[4], size_t
 		*ret_used = n;
 		return n;
 	}
-	/* The following bytes of a harmful character are malformed by themselves: they follow suit. */
+	/* The rest of a harmful character is malformed by itself: it follows suit. */
 	out[0] = '\\';
 	out[1] = 'x';
 	out[2] = hex[s[0] >> 4];
@@ -364,7 +364,7 @@ size_t parse_escape(char *dst, size_t cap, const char *src, size_t len)
 		}
 		memcpy(dst + at, out, n);
 		at += n;
-		if (cap >= sizeof(dots) && at <= cap - sizeof(dots))
+		if (at + sizeof(dots) <= cap)
 			cut = at; /* the last place where the dots still fit */
 	}
 	dst[at] = '\0';

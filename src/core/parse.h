@@ -3,10 +3,11 @@
  * Text to value, and untrusted bytes to text that is safe to print.
  *
  * Pure and bounded: (pointer, length) in, no terminating NUL needed, nothing read beyond, no libc
- * conversion, no locale, no errno. Every parser returns true and writes its result, or returns false
- * (malformed, out of range) and leaves the result untouched. Strict on purpose: a value that is not
- * exactly understood is an error of the user or a change of the kernel, and both want to be known.
- * Sources: the kernel's Documentation/admin-guide/cgroup-v2.rst ("Interface files") and cgroups(7).
+ * conversion, no locale, no errno. Every parser returns true and writes its result, or returns
+ * false (malformed, out of range) and leaves the result untouched. Strict on purpose: a value that
+ * is not exactly understood is an error of the user or a change of the kernel, and both want to be
+ * known. Sources: the kernel's Documentation/admin-guide/cgroup-v2.rst ("Interface files") and
+ * cgroups(7).
  */
 #ifndef PFUSE_CORE_PARSE_H
 #define PFUSE_CORE_PARSE_H
@@ -31,7 +32,7 @@ struct parse_cgroup {
 /* "4096", "4096\n"; "max" is PFUSE_UNLIMITED. No sign, no blanks: "-1" is refused. */
 bool parse_u64(const char *text, size_t len, uint64_t *ret_value);
 
-/* "123", "64M", "1.5G", "4GiB", "max" → bytes. K M G T are powers of 1024, with or without "iB". */
+/* "123", "64M", "1.5G", "4GiB", "max" → bytes. K M G T, also KiB..TiB, are powers of 1024. */
 bool parse_size(const char *text, size_t len, uint64_t *ret_bytes);
 
 /* "500ms", "10s", "1.5h" → ns. Units ns us ms s m h. A bare number is refused: of what? */
@@ -44,8 +45,8 @@ bool parse_permille(const char *text, size_t len, uint32_t *ret_permille);
 bool parse_key(const char *text, size_t len, const char *key, uint64_t *ret_value);
 
 /*
- * Nested keyed file (io.stat): the sum over all lines of "key=value". A device without the key, and an
- * empty file, count as 0: the kernel prints no device that did no I/O. The sum saturates.
+ * Nested keyed file (io.stat): the sum over all lines of "key=value". A device without the key, and
+ * an empty file, count as 0: the kernel prints no device that did no I/O. The sum saturates.
  */
 bool parse_nested_sum(const char *text, size_t len, const char *key, uint64_t *ret_sum);
 
@@ -62,11 +63,11 @@ bool parse_list_has(struct parse_slice list, const char *name);
 bool parse_next_line(struct parse_slice *rest, struct parse_slice *ret_line);
 
 /*
- * Untrusted bytes (names, paths, comms) for a terminal, log or file. Printable ASCII and well-formed
- * UTF-8 pass; control characters (C0, DEL, C1), the backslash, everything malformed, and what reorders
- * or breaks lines unseen (bidirectional controls, U+2028, U+2029) become \xNN byte by byte. The result
- * is terminated. What does not fit in cap bytes is cut between characters and ends in "..."; with less
- * than 4 bytes of room the result is then empty. Returns its length.
+ * Untrusted bytes (names, paths, comms) for a terminal, log or file. Printable ASCII and
+ * well-formed UTF-8 pass; control characters (C0, DEL, C1), the backslash, everything malformed,
+ * and what reorders or breaks lines unseen (bidirectional controls, U+2028, U+2029) become \xNN
+ * byte by byte. The result is terminated. What does not fit in cap bytes is cut between characters
+ * and ends in "..."; with less than 4 bytes of room the result is then empty. Returns its length.
  */
 size_t parse_escape(char *dst, size_t cap, const char *src, size_t len);
 

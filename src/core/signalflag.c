@@ -46,7 +46,7 @@ void signalflag_counted(struct signalflag *flag, uint32_t n, uint64_t now_ns)
 
 uint64_t signalflag_due_ns(const struct signalflag *flag, uint64_t window_ns)
 {
-	/* talked_ns is never before since_ns, so a talk restarts the window and never shortens it. */
+	/* A talk restarts the window and never shortens it: it is never before since_ns. */
 	return arith_add(flag->talks ? flag->talked_ns : flag->since_ns, window_ns);
 }
 

@@ -7,8 +7,8 @@
  * communicates with other processes". Reading: true = the group was observed for at least one full
  * window and talked with nobody outside itself within the last window.
  *
- * The state is a function of three times (start, last talk, now) and the window, so it needs no tick
- * and cannot be late; signalflag_due_ns() says when it changes next by time alone. Embedded in
+ * The state is a function of three times (start, last talk, now) and the window, so it needs no
+ * tick and cannot be late; signalflag_due_ns() says when it changes next by time alone. Embedded in
  * struct fcb, owns nothing, cannot fail. Times in ns of one clock.
  */
 #ifndef PFUSE_CORE_SIGNALFLAG_H
@@ -43,7 +43,7 @@ void signalflag_start(struct signalflag *flag, uint64_t now_ns);
 /* A TALK event; a time before the observation or after now_ns is moved to that end. */
 void signalflag_event(struct signalflag *flag, const struct pfuse_event *event, uint64_t now_ns);
 
-/* n messages between the last sample and this one: when exactly is not known, so it counts as now. */
+/* n messages since the last sample: when exactly is not known, so they count as now. */
 void signalflag_counted(struct signalflag *flag, uint32_t n, uint64_t now_ns);
 
 enum signalflag_state signalflag_state(const struct signalflag *flag, uint64_t window_ns,
