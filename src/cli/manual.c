@@ -111,14 +111,14 @@ static void shell_arguments(FILE *out, const struct command_info *command)
 			fprintf(out, "|%s/-%c", command->name, info->letter);
 		fputs(") ", out);
 		if (info->type == OPT_PATH)
-			fputs("COMPREPLY=($(compgen -f -- \"$cur\"))", out);
+			fputs("COMPREPLY=($(compgen -f -- \"$cur\")); ", out);
 		if (info->type == OPT_ENUM) {
 			fputs("COMPREPLY=($(compgen -W '", out);
 			for (const char *const *word = info->words; *word; word++)
 				fprintf(out, "%s ", *word);
-			fputs("' -- \"$cur\"))", out);
+			fputs("' -- \"$cur\")); ", out);
 		}
-		fputs("; return ;;\n", out);
+		fputs("return ;;\n", out);
 	}
 }
 
