@@ -250,20 +250,19 @@ static void report_swap(struct report *report, const struct system_info *s)
 
 static void report_hook(struct report *report, const struct probe_hook *hook)
 {
+	bool replaced = hook->fallback && !hook->required;
 	struct finding *finding;
 
 	if (hook->available) {
 		add(report, "hooks", hook->attach, MARK_OK, "%s", hook->observes);
 		return;
 	}
-	finding = add(report, "hooks", hook->attach,
-		      hook->fallback && !hook->required ? MARK_NOTE : MARK_LACKS, "%s: %s",
-		      hook->observes, strerror(-hook->err));
+	finding = add(report, "hooks", hook->attach, replaced ? MARK_NOTE : MARK_LACKS,
+		      "%s: %s%s%s", hook->observes, strerror(-hook->err),
+		      replaced ? "; used instead: " : "", replaced ? hook->fallback : "");
 	finding->essential = hook->required;
-	if (hook->fallback && !hook->required)
-		explain(finding, "this is used instead", hook->fallback);
-	else
-		explain(finding, hook->lack, "use a kernel that offers this hook");
+	explain(finding, hook->lack ? hook->lack : "nothing is lost by that",
+		replaced ? NULL : "use a kernel that offers this hook");
 }
 
 static void report_hooks(struct report *report, const struct doctor_facts *facts)
