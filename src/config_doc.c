@@ -61,7 +61,8 @@ static const char *bad_event(struct shape *shape, yaml_event_type_t type)
 		return "aliases are not allowed; write the value out";
 	case YAML_DOCUMENT_START_EVENT:
 		/* libcyaml would ignore it in silence. */
-		return ++shape->documents > 1 ? "a second document begins; only one is allowed" : NULL;
+		return ++shape->documents > 1 ? "a second document begins; only one is allowed"
+					      : NULL;
 	case YAML_SEQUENCE_START_EVENT:
 	case YAML_MAPPING_START_EVENT:
 		return ++shape->depth > DEPTH_MAX ? "nested too deeply" : NULL;
@@ -175,8 +176,8 @@ static int bad_word(const struct walk *walk, const struct cyaml_schema_value *sc
 static int bad_type(const struct walk *walk, const char *name, const yaml_node_t *node,
 		    const char *expected)
 {
-	return err_set(walk->err, -EINVAL, "%s:%u: %s: expected %s", walk->doc->name,
-		       line_of(node), name, expected);
+	return err_set(walk->err, -EINVAL, "%s:%u: %s: expected %s", walk->doc->name, line_of(node),
+		       name, expected);
 }
 
 static int check_node(struct walk *walk, const struct cyaml_schema_value *schema, const char *name,

@@ -71,8 +71,10 @@ void manual_page(FILE *out)
 		fputs("\n.br\n", out);
 	}
 	fputs(".SH DESCRIPTION\n"
-	      "Observes groups of processes with BPF programs, decides by their memory use and their\n"
-	      "conversations, and sets limits and stops or continues them. Every decision is printed\n"
+	      "Observes groups of processes with BPF programs, decides by their memory use and "
+	      "their\n"
+	      "conversations, and sets limits and stops or continues them. Every decision is "
+	      "printed\n"
 	      "with its reason, and undone at the end.\n"
 	      ".SH COMMANDS\n",
 	      out);

@@ -11,25 +11,33 @@
 #include "base/cleanup.h"
 #include "cli/doctor.h"
 
-/* The doctor's gathering half is linked with this file; it is not what is tested here. */
-int probe_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX])
-{
-	return -ENOSYS;
-}
-
 static const struct probe_hook good_hook = {
-	.program = "on_switch", .attach = "tp_btf/sched_switch", .observes = "run and wait times",
-	.lack = "nothing is known of CPU use", .required = true, .available = true,
+	.program = "on_switch",
+	.attach = "tp_btf/sched_switch",
+	.observes = "run and wait times",
+	.lack = "nothing is known of CPU use",
+	.required = true,
+	.available = true,
 };
 
 static struct doctor_facts healthy(void)
 {
 	struct doctor_facts facts = {
-		.system = { .kernel = "6.12.1", .root = true, .btf = true, .psi = true,
-			    .tracefs = true, .freeze = true, .pidfd = true, .mglru = true,
-			    .capabilities = UINT64_MAX, .zram_bytes = 1 << 30,
-			    .files_soft = 1024, .files_hard = 20000 },
-		.hooks = &good_hook, .nhooks = 1, .keeper = "/usr/libexec/pfuse-bpf/pfuse-keeper",
+		.system = { .kernel = "6.12.1",
+			    .root = true,
+			    .btf = true,
+			    .psi = true,
+			    .tracefs = true,
+			    .freeze = true,
+			    .pidfd = true,
+			    .mglru = true,
+			    .capabilities = UINT64_MAX,
+			    .zram_bytes = 1 << 30,
+			    .files_soft = 1024,
+			    .files_hard = 20000 },
+		.hooks = &good_hook,
+		.nhooks = 1,
+		.keeper = "/usr/libexec/pfuse-bpf/pfuse-keeper",
 	};
 
 	for (int i = 0; i < CGROUP_CONTROLLERS; i++)
@@ -102,9 +110,12 @@ static const struct {
 	const char *key;
 	void (*harm)(struct doctor_facts *facts);
 } essentials[] = {
-	{ "root", no_root },	     { "btf", no_btf },
-	{ "memory", no_memory },     { "memory", memory_not_enabled },
-	{ "cap_bpf", no_bpf },	     { "keeper", no_keeper },
+	{ "root", no_root },
+	{ "btf", no_btf },
+	{ "memory", no_memory },
+	{ "memory", memory_not_enabled },
+	{ "cap_bpf", no_bpf },
+	{ "keeper", no_keeper },
 	{ "tp_btf/sched_switch", no_hook },
 };
 
@@ -127,12 +138,38 @@ Test(doctor, each_essential_lack_is_named)
 static struct doctor_facts desolate(void)
 {
 	static const struct probe_hook hooks[] = {
-		{ .attach = "fexit/a", .observes = "pipes", .fallback = "tracepoint b", .err = -EPERM },
-		{ .attach = "fexit/c", .observes = "sockets", .lack = "talks are not seen",
+		{ .program = "on_a",
+		  .attach = "tp_btf/a",
+		  .observes = "emptying",
+		  .fallback = "samples once per interval",
+		  .lack = "seen at the next sample",
+		  .err = -EPERM },
+		{ .program = "on_b",
+		  .attach = "tp_btf/b",
+		  .observes = "bytes",
+		  .fallback = "on_b_old",
+		  .lack = "bytes are not known",
 		  .err = -ENOENT },
-		{ .attach = "tp_btf/old", .observes = "x", .stands_in_for = "y", .err = -ENOENT },
+		{ .program = "on_b_old",
+		  .attach = "fexit/b",
+		  .observes = "the same",
+		  .stands_in_for = "on_b",
+		  .available = true },
+		{ .program = "on_c",
+		  .attach = "tp_btf/c",
+		  .observes = "talks",
+		  .fallback = "on_c_old",
+		  .lack = "talks are not seen",
+		  .err = -ENOENT },
+		{ .program = "on_c_old",
+		  .attach = "fexit/c",
+		  .observes = "the same",
+		  .stands_in_for = "on_c",
+		  .err = -EPERM },
 	};
-	struct doctor_facts facts = { .hooks = hooks, .nhooks = 3, .ledger = "/run/l\n" };
+	struct doctor_facts facts = { .hooks = hooks,
+				      .nhooks = ARRAY_SIZE(hooks),
+				      .ledger = "/run/l\n" };
 
 	strcpy(facts.system.sched_ext, "evil\033[2J");
 	facts.system.autogroup = true;
@@ -151,7 +188,8 @@ Test(doctor, json_says_the_same)
 	cr_assert_not_null(root, "%s", text);
 	cr_assert(json_is_false(json_object_get(root, "run_works")));
 	findings = json_object_get(root, "findings");
-	json_array_foreach(findings, i, f) {
+	json_array_foreach(findings, i, f)
+	{
 		const char *state = json_string_value(json_object_get(f, "state"));
 
 		cr_assert(json_is_string(json_object_get(f, "key")));
@@ -166,15 +204,31 @@ Test(doctor, json_says_the_same)
 	json_decref(root);
 }
 
+static void expect_line(const char *text, const char *key, const char *mark, const char *value)
+{
+	const char *line = strstr(text, key);
+	size_t length;
+
+	cr_assert_not_null(line, "%s", key);
+	while (line > text && line[-1] != '\n')
+		line--;
+	length = strcspn(line, "\n");
+	cr_assert(memmem(line, length, mark, strlen(mark)), "%.*s", (int)length, line);
+	cr_assert(memmem(line, length, value, strlen(value)), "%.*s", (int)length, line);
+}
+
 Test(doctor, text_is_aligned_printable_and_explains)
 {
 	struct doctor_facts facts = desolate();
 	_cleanup_free_ char *text = report(&facts, false, EXIT_LACKS);
 
-	cr_assert(strstr(text, "fexit/a"));
-	cr_assert(strstr(text, "used instead: tracepoint b"));
-	cr_assert(strstr(text, "talks are not seen"));
-	cr_assert_null(strstr(text, "tp_btf/old"), "a stand-in that lacks is no news");
+	expect_line(text, "tp_btf/a", "note", "used instead: samples once per interval");
+	cr_assert(strstr(text, "-> seen at the next sample"));
+	expect_line(text, "tp_btf/b", "note", "used instead: on_b_old");
+	cr_assert_null(strstr(text, "bytes are not known"), "the stand-in works");
+	expect_line(text, "tp_btf/c", "lacks", "talks: No such file or directory");
+	cr_assert(strstr(text, "-> talks are not seen"));
+	cr_assert_null(strstr(text, "fexit/c"), "a stand-in that lacks is no news");
 	cr_assert(strstr(text, "/run/l\\x0a is there"));
 	for (const char *c = text; *c; c++)
 		cr_assert(*c == '\n' || (*c >= 0x20 && *c < 0x7f));

@@ -45,7 +45,8 @@ static void fill(struct summary_value *first, const void *end)
 
 static struct summary_group full_group(void)
 {
-	struct summary_group group = { .name = "docker:web", .path = "docker/0123",
+	struct summary_group group = { .name = "docker:web",
+				       .path = "docker/0123",
 				       .id = UINT64_C(18446744073709551615) };
 
 	fill(&group.seconds, &group + 1);
@@ -54,8 +55,11 @@ static struct summary_group full_group(void)
 
 static struct summary_daemon full_daemon(void)
 {
-	struct summary_daemon daemon = { .policy = "fusebox", .version = "0.1.0", .kernel = "6.18",
-					 .hierarchy = "v2", .dry_run = true };
+	struct summary_daemon daemon = { .policy = "fusebox",
+					 .version = "0.1.0",
+					 .kernel = "6.18",
+					 .hierarchy = "v2",
+					 .dry_run = true };
 
 	fill(&daemon.seconds, &daemon + 1);
 	return daemon;
@@ -68,7 +72,7 @@ static unsigned count_nulls(json_t *object)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(object, key, value) {
+	json_object_foreach (object, key, value) {
 		char reason[128];
 
 		if (json_is_object(value)) {
@@ -78,7 +82,8 @@ static unsigned count_nulls(json_t *object)
 		snprintf(reason, sizeof(reason), "%s_reason", key);
 		if (json_is_null(value)) {
 			nulls++;
-			cr_assert(json_string_length(json_object_get(object, reason)) > 0, "%s", key);
+			cr_assert(json_string_length(json_object_get(object, reason)) > 0, "%s",
+				  key);
 		} else {
 			cr_assert_null(json_object_get(object, reason), "%s", key);
 		}
@@ -102,8 +107,7 @@ Test(summary, full)
 	cr_assert_str_eq(json_string_value(json_object_get(g, "id")), "18446744073709551615");
 	cr_assert(json_is_real(json_object_get(g, "usage_mib_s")));
 	cr_assert(json_is_integer(json_object_get(g, "oom_kills")));
-	cr_assert(json_is_integer(
-		json_object_get(json_object_get(g, "decisions"), "grown")));
+	cr_assert(json_is_integer(json_object_get(json_object_get(g, "decisions"), "grown")));
 }
 
 /* Each summary_value of the structs shows up, once: the values are 1, 2, 3, … */
@@ -112,7 +116,7 @@ static void mark_seen(json_t *object, bool *seen, size_t n)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(object, key, value) {
+	json_object_foreach (object, key, value) {
 		size_t at = (size_t)json_number_value(value);
 
 		if (json_is_object(value))
@@ -187,7 +191,7 @@ static void expect_documented(const char *docs, const char *section, json_t *obj
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(object, key, value) {
+	json_object_foreach (object, key, value) {
 		char name[128];
 
 		snprintf(name, sizeof(name), "`%s%s%s`", section, section[0] ? "." : "", key);

@@ -140,10 +140,12 @@ static void make_tree(struct cgroup_tree *tree, bool hybrid)
 	*tree = (struct cgroup_tree){ .v2 = 0, .proc_fd = -1 };
 	put("v2/cgroup.controllers", "cpuset cpu io memory pids\n");
 	tree->hierarchies[0] = (struct cgroup_hierarchy){
-		.fd = openat(root_fd, "v2", O_PATH | O_DIRECTORY | O_CLOEXEC), .v2 = true };
+		.fd = openat(root_fd, "v2", O_PATH | O_DIRECTORY | O_CLOEXEC), .v2 = true
+	};
 	mkdirat(root_fd, "v1", 0755);
-	tree->hierarchies[1] = (struct cgroup_hierarchy){
-		.fd = openat(root_fd, "v1", O_PATH | O_DIRECTORY | O_CLOEXEC) };
+	tree->hierarchies[1] =
+		(struct cgroup_hierarchy){ .fd = openat(root_fd, "v1",
+							O_PATH | O_DIRECTORY | O_CLOEXEC) };
 	tree->count = 2;
 	tree->serves[CGROUP_MEMORY] = hybrid;
 	tree->serves[CGROUP_PIDS] = -1;
@@ -197,13 +199,25 @@ Test(system, freeze)
 Test(system, garbage_is_no_fact)
 {
 	static const char *const paths[] = {
-		"proc/self/limits", "proc/swaps", "proc/sys/kernel/osrelease",
-		"proc/sys/kernel/sched_autogroup_enabled", "sys/kernel/sched_ext/state",
-		"sys/kernel/mm/lru_gen/enabled", "sys/kernel/security/lockdown",
+		"proc/self/limits",
+		"proc/swaps",
+		"proc/sys/kernel/osrelease",
+		"proc/sys/kernel/sched_autogroup_enabled",
+		"sys/kernel/sched_ext/state",
+		"sys/kernel/mm/lru_gen/enabled",
+		"sys/kernel/security/lockdown",
 	};
-	static const char *const texts[] = { "", "\n", " ", "\n\n\n \t", "x", "Max open files",
-					     "Max open files \n", "/dev/zram0\n/dev/zram0 x\n/dev/z",
-					     "enabled", "[", "99999999999999999999999 9 9" };
+	static const char *const texts[] = { "",
+					     "\n",
+					     " ",
+					     "\n\n\n \t",
+					     "x",
+					     "Max open files",
+					     "Max open files \n",
+					     "/dev/zram0\n/dev/zram0 x\n/dev/z",
+					     "enabled",
+					     "[",
+					     "99999999999999999999999 9 9" };
 	char longer[6000];
 
 	memset(longer, 'a', sizeof(longer) - 1);
