@@ -159,7 +159,8 @@ static int bad_value(const struct place *at, const char *section, const char *ke
 
 	return err_set(at->err, -EINVAL, "%s:%u: %s%s%s: \"%s\" is not allowed; allowed: %s",
 		       at->doc->name, config_doc_line(at->doc, at->entry, section, key),
-		       section ? section : "", section ? "." : "", key, err_quote(text, q), allowed);
+		       section ? section : "", section ? "." : "", key, err_quote(text, q),
+		       allowed);
 }
 
 static int take_duration(const struct place *at, const char *section, const char *key,

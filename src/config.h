@@ -14,8 +14,9 @@
  *	    deadline: 25s
  *	    window: 10s
  *
- * Every key but `match` may be left out; without a ceiling, it is the machine's RAM. An unknown key, a wrong type or a bad value is refused with
- * file, line and what is allowed. Values are in the units that their names say.
+ * Every key but `match` may be left out; without a ceiling, it is the machine's RAM. An unknown
+ * key, a wrong type or a bad value is refused with file, line and what is allowed. Values are in the
+ * units that their names say.
  */
 #ifndef PFUSE_CONFIG_H
 #define PFUSE_CONFIG_H

@@ -8,12 +8,12 @@
 
 #include "base/cleanup.h"
 
-/* A check in progress. Nodes are numbered in the order of the text, so a number that does not grow
- * is an alias: a node that is used again. */
+#define DEPTH_MAX 16 /* the schema needs 4; libyaml's time grows with the square of the depth */
+
+/* A check in progress. */
 struct walk {
 	struct config_doc *doc;
 	struct err *err;
-	int last; /* number of the node that was visited last */
 };
 
 static unsigned line_of(const yaml_node_t *node)
@@ -48,23 +48,57 @@ static int load_failed(const struct config_doc *doc, const yaml_parser_t *parser
 		       parser->problem ? parser->problem : "cannot be read");
 }
 
-/* The stream must end behind the first document: what followed would be ignored in silence. */
-static int expect_end(const struct config_doc *doc, yaml_parser_t *parser, const char *text,
-		      size_t size, struct err *err)
-{
-	yaml_document_t second;
-	const yaml_node_t *root;
-	unsigned line;
+/* What YAML allows and we do not: counted over the events of one pass. */
+struct shape {
+	unsigned depth;
+	unsigned documents;
+};
 
-	if (!yaml_parser_load(parser, &second))
-		return load_failed(doc, parser, text, size, err);
-	root = yaml_document_get_root_node(&second);
-	line = root ? line_of(root) : 0;
-	yaml_document_delete(&second);
-	if (!root)
-		return 0;
-	return err_set(err, -EINVAL, "%s:%u: a second document begins; only one is allowed",
-		       doc->name, line);
+static const char *bad_event(struct shape *shape, yaml_event_type_t type)
+{
+	switch (type) {
+	case YAML_ALIAS_EVENT:
+		return "aliases are not allowed; write the value out";
+	case YAML_DOCUMENT_START_EVENT:
+		/* libcyaml would ignore it in silence. */
+		return ++shape->documents > 1 ? "a second document begins; only one is allowed"
+					      : NULL;
+	case YAML_SEQUENCE_START_EVENT:
+	case YAML_MAPPING_START_EVENT:
+		return ++shape->depth > DEPTH_MAX ? "nested too deeply" : NULL;
+	case YAML_SEQUENCE_END_EVENT:
+	case YAML_MAPPING_END_EVENT:
+		shape->depth--;
+		return NULL;
+	default:
+		return NULL;
+	}
+}
+
+static int check_shape(const struct config_doc *doc, const char *text, size_t size, struct err *err)
+{
+	_cleanup_(clean_parser) yaml_parser_t parser = { 0 };
+	struct shape shape = { 0 };
+	yaml_event_type_t type = YAML_NO_EVENT;
+
+	if (!yaml_parser_initialize(&parser))
+		return err_set(err, -ENOMEM, "%s: no memory to read it", doc->name);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
+	while (type != YAML_STREAM_END_EVENT) {
+		const char *bad;
+		yaml_event_t event;
+		unsigned line;
+
+		if (!yaml_parser_parse(&parser, &event))
+			return load_failed(doc, &parser, text, size, err);
+		type = event.type;
+		line = event.start_mark.line + 1;
+		yaml_event_delete(&event);
+		bad = bad_event(&shape, type);
+		if (bad)
+			return err_set(err, -EINVAL, "%s:%u: %s", doc->name, line, bad);
+	}
+	return 0;
 }
 
 int config_doc_load(struct config_doc *doc, const char *name, const void *text, size_t size,
@@ -74,17 +108,15 @@ int config_doc_load(struct config_doc *doc, const char *name, const void *text, 
 	int r;
 
 	err_quote(name, doc->name);
+	r = check_shape(doc, text, size, err);
+	if (r < 0)
+		return r;
 	if (!yaml_parser_initialize(&parser))
 		return err_set(err, -ENOMEM, "%s: no memory to read it", doc->name);
 	yaml_parser_set_input_string(&parser, text, size);
 	if (!yaml_parser_load(&parser, &doc->document))
 		return load_failed(doc, &parser, text, size, err);
-	if (!yaml_document_get_root_node(&doc->document))
-		return 0;
-	r = expect_end(doc, &parser, text, size, err);
-	if (r < 0)
-		yaml_document_delete(&doc->document);
-	return r;
+	return 0;
 }
 
 void config_doc_free(struct config_doc *doc)
@@ -144,24 +176,12 @@ static int bad_word(const struct walk *walk, const struct cyaml_schema_value *sc
 static int bad_type(const struct walk *walk, const char *name, const yaml_node_t *node,
 		    const char *expected)
 {
-	return err_set(walk->err, -EINVAL, "%s:%u: %s: %s is expected", walk->doc->name,
-		       line_of(node), name, expected);
+	return err_set(walk->err, -EINVAL, "%s:%u: %s: expected %s", walk->doc->name, line_of(node),
+		       name, expected);
 }
 
 static int check_node(struct walk *walk, const struct cyaml_schema_value *schema, const char *name,
 		      int number);
-
-static int visit(struct walk *walk, const char *name, int number, const yaml_node_t **ret_node)
-{
-	*ret_node = yaml_document_get_node(&walk->doc->document, number);
-	if (number <= walk->last)
-		return err_set(walk->err, -EINVAL,
-			       "%s:%u: %s: used again by an alias; aliases are not allowed, "
-			       "write it out",
-			       walk->doc->name, line_of(*ret_node), name);
-	walk->last = number;
-	return 0;
-}
 
 static int check_scalar(struct walk *walk, const struct cyaml_schema_value *schema,
 			const char *name, const yaml_node_t *node)
@@ -207,11 +227,8 @@ static int check_pair(struct walk *walk, const struct cyaml_schema_value *schema
 	const struct cyaml_schema_field *field;
 	const yaml_node_t *key;
 	uint64_t bit;
-	int r;
 
-	r = visit(walk, "a key", pair->key, &key);
-	if (r < 0)
-		return r;
+	key = yaml_document_get_node(&walk->doc->document, pair->key);
 	if (key->type != YAML_SCALAR_NODE)
 		return bad_type(walk, "a key", key, "a single word");
 	field = find_field(schema, key);
@@ -251,11 +268,8 @@ static int check_mapping(struct walk *walk, const struct cyaml_schema_value *sch
 static int check_node(struct walk *walk, const struct cyaml_schema_value *schema, const char *name,
 		      int number)
 {
-	const yaml_node_t *node;
-	int r = visit(walk, name, number, &node);
+	const yaml_node_t *node = yaml_document_get_node(&walk->doc->document, number);
 
-	if (r < 0)
-		return r;
 	switch (schema->type) {
 	case CYAML_MAPPING:
 		return check_mapping(walk, schema, name, node);

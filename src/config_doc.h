@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * The configuration file as a YAML document: where things stand, and whether it fits a libcyaml
- * schema. libcyaml fills structs well, but in its messages the line is that of the value *before* an
- * unknown key, and it neither lists what is allowed nor minds a second document or a 0 byte inside a
- * string. So the same schema is first compared with libyaml's document, whose nodes know their lines.
+ * schema. libcyaml fills structs well, but in its messages the line is that of the value *before*
+ * an unknown key, and it neither lists what is allowed nor minds a second document, deep nesting or
+ * a 0 byte inside a string. So the shape is checked first, event by event; then the same schema is
+ * compared with libyaml's document, whose nodes know their lines.
  *
  * Order: load → check (config_doc_line() as needed) → free. Only config.c includes this.
  */
@@ -19,7 +20,7 @@
 
 struct config_doc {
 	yaml_document_t document;
-	char name[ERR_QUOTED]; /* of the file, escaped */
+	char name[ERR_QUOTED];	  /* of the file, escaped */
 	const char *const *later; /* words that a later release allows */
 };
 

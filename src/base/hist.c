@@ -24,7 +24,7 @@ static uint64_t upper_bound(unsigned octave, unsigned sub)
 {
 	if (octave == 0)
 		return sub;
-	/* The last bucket of all ends at 2^64 − 1: the sum wraps to 0, and minus 1 is right again. */
+	/* The last bucket of all ends at 2^64 − 1: the sum wraps to 0, minus 1 is right. */
 	return ((uint64_t)(HIST_SUB + sub + 1) << (octave - 1)) - 1;
 }
 

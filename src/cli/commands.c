@@ -9,24 +9,50 @@
 static const char *const later_policies[] = { "adaptive", NULL };
 
 static const struct option_info run_options[] = {
-	{ .name = "config", .letter = 'c', .placeholder = "FILE", .type = OPT_PATH,
-	  .offset = AT(config), .help = "read the configuration from FILE (YAML)" },
-	{ .name = "dry-run", .type = OPT_FLAG, .offset = AT(dry_run),
-	  .help = "observe and decide, but change nothing; what would be done is printed and counted" },
-	{ .name = "policy", .placeholder = "POLICY", .type = OPT_ENUM, .offset = AT(policy),
-	  .words = config_policy_words, .later = later_policies,
+	{ .name = "config",
+	  .letter = 'c',
+	  .placeholder = "FILE",
+	  .type = OPT_PATH,
+	  .offset = AT(config),
+	  .help = "read the configuration from FILE (YAML)" },
+	{ .name = "dry-run",
+	  .type = OPT_FLAG,
+	  .offset = AT(dry_run),
+	  .help = "observe and decide, but change nothing; what would be done is printed and "
+		  "counted" },
+	{ .name = "policy",
+	  .placeholder = "POLICY",
+	  .type = OPT_ENUM,
+	  .offset = AT(policy),
+	  .words = config_policy_words,
+	  .later = later_policies,
 	  .help = "the rule that decides; overrides the configuration" },
-	{ .name = "for", .placeholder = "DURATION", .type = OPT_DURATION, .offset = AT(for_ns),
+	{ .name = "for",
+	  .placeholder = "DURATION",
+	  .type = OPT_DURATION,
+	  .offset = AT(for_ns),
 	  .help = "end after DURATION, like 60s or 1.5h; without it, run until told to stop" },
-	{ .name = "summary", .placeholder = "FILE", .type = OPT_PATH, .offset = AT(summary),
+	{ .name = "summary",
+	  .placeholder = "FILE",
+	  .type = OPT_PATH,
+	  .offset = AT(summary),
 	  .help = "write a summary of the run to FILE (JSON) at the end" },
-	{ .name = "stop", .placeholder = "HOW", .type = OPT_ENUM, .offset = AT(stop),
+	{ .name = "stop",
+	  .placeholder = "HOW",
+	  .type = OPT_ENUM,
+	  .offset = AT(stop),
 	  .words = config_stop_words,
 	  .help = "how idle groups are stopped: cgroup freezer, signals, or what the kernel has" },
-	{ .name = "ledger", .placeholder = "FILE", .type = OPT_PATH, .offset = AT(ledger),
+	{ .name = "ledger",
+	  .placeholder = "FILE",
+	  .type = OPT_PATH,
+	  .offset = AT(ledger),
 	  .help = "keep the old values of what is changed in FILE "
 		  "(default " LEDGER_DEFAULT_PATH ")" },
-	{ .name = "quiet", .letter = 'q', .type = OPT_FLAG, .offset = AT(quiet),
+	{ .name = "quiet",
+	  .letter = 'q',
+	  .type = OPT_FLAG,
+	  .offset = AT(quiet),
 	  .help = "print errors only" },
 	{ 0 },
 };
@@ -37,11 +63,18 @@ static const struct option_info doctor_options[] = {
 };
 
 static const struct option_info restore_options[] = {
-	{ .name = "ledger", .placeholder = "FILE", .type = OPT_PATH, .offset = AT(ledger),
+	{ .name = "ledger",
+	  .placeholder = "FILE",
+	  .type = OPT_PATH,
+	  .offset = AT(ledger),
 	  .help = "restore from FILE (default " LEDGER_DEFAULT_PATH ")" },
-	{ .name = "intact", .type = OPT_FLAG, .offset = AT(intact),
+	{ .name = "intact",
+	  .type = OPT_FLAG,
+	  .offset = AT(intact),
 	  .help = "of a damaged ledger, restore from the records that are intact" },
-	{ .name = "dry-run", .type = OPT_FLAG, .offset = AT(dry_run),
+	{ .name = "dry-run",
+	  .type = OPT_FLAG,
+	  .offset = AT(dry_run),
 	  .help = "list what would be restored, change nothing" },
 	{ 0 },
 };
@@ -53,11 +86,11 @@ const struct command_info commands[COMMANDS] = {
 		.name = "run", .synopsis = "[OPTION]... [GROUP]... [-- COMMAND...]",
 		.brief = "orchestrate groups until told to stop",
 		.description =
-			"Manages each GROUP: a cgroup path (absolute, or relative to the hierarchy), "
-			"docker:NAME, podman:NAME, unit:NAME, pid:N, or a glob of these. After --, "
-			"COMMAND is started in a fresh group and orchestrated until it ends, and its "
-			"exit status is returned. Everything that was changed is put back at the end, "
-			"also if the program is killed.",
+			"Manages each GROUP: a cgroup path (absolute, or relative to the "
+			"hierarchy), docker:NAME, podman:NAME, unit:NAME, pid:N, or a glob of "
+			"these. After --, COMMAND is started in a fresh group and orchestrated "
+			"until it ends, and its exit status is returned. Everything that was "
+			"changed is put back at the end, also if the program is killed.",
 		.options = run_options,
 		.example = "run --dry-run --for 60s 'docker:*'",
 	},
@@ -74,8 +107,8 @@ const struct command_info commands[COMMANDS] = {
 		.name = "restore", .synopsis = "[OPTION]...",
 		.brief = "undo what a run left behind, after a power cut or a double kill",
 		.description =
-			"Restores the limits and continues the groups that the ledger names. A value "
-			"that somebody else has changed since is theirs and is left alone.",
+			"Restores the limits and continues the groups that the ledger names. What "
+			"somebody else has changed since is theirs and is left alone.",
 		.options = restore_options,
 		.example = "restore --dry-run",
 	},

@@ -18,14 +18,14 @@ enum option_type {
 };
 
 struct option_info {
-	const char *name;	    /* without the dashes; NULL ends the list */
-	const char *placeholder;    /* of the argument; NULL: takes none */
-	const char *help;	    /* one sentence, no full stop */
-	const char *const *words;   /* OPT_ENUM: the allowed words, in the order of their values */
-	const char *const *later;   /* OPT_ENUM: words of later releases; may be NULL */
-	size_t offset;		    /* in struct options */
+	const char *name;	  /* without the dashes; NULL ends the list */
+	const char *placeholder;  /* of the argument; NULL: takes none */
+	const char *help;	  /* one sentence, no full stop */
+	const char *const *words; /* OPT_ENUM: the allowed words, in the order of their values */
+	const char *const *later; /* OPT_ENUM: words of later releases; may be NULL */
+	size_t offset;		  /* in struct options */
 	enum option_type type;
-	char letter;		    /* 0: no short form */
+	char letter; /* 0: no short form */
 };
 
 struct command_info {

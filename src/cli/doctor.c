@@ -25,7 +25,7 @@ struct finding {
 	const char *area;
 	const char *key; /* stable: scripts look for it */
 	enum mark mark;
-	bool essential; /* `run` cannot work without it */
+	bool essential;	     /* `run` cannot work without it */
 	const char *meaning; /* NULL for ok */
 	const char *action;  /* NULL: nothing to be done */
 	char value[160];
@@ -98,7 +98,8 @@ static void report_lockdown(struct report *report, enum system_lockdown lockdown
 {
 	if (lockdown == LOCKDOWN_CONFIDENTIALITY)
 		explain(add(report, "kernel", "lockdown", MARK_NOTE, "confidentiality"),
-			"programs that read kernel memory by helper are refused; ours do not need it",
+			"programs that read kernel memory by helper are refused; ours do not need "
+			"it",
 			NULL);
 	else
 		add(report, "kernel", "lockdown", MARK_OK, "%s",
@@ -112,14 +113,16 @@ static void report_scheduler(struct report *report, const struct system_info *s)
 	if (s->sched_ext[0])
 		explain(add(report, "kernel", "sched_ext", MARK_NOTE, "active: %s",
 			    err_quote(s->sched_ext, q)),
-			"that scheduler decides who runs; weights and waits mean what it makes of them",
+			"that scheduler decides who runs; weights and waits mean what it makes of "
+			"them",
 			"stop it to compare");
 	else
 		add(report, "kernel", "sched_ext", MARK_OK, "%s",
 		    s->sched_ext_built ? "not active" : "not built into this kernel");
 	if (s->autogroup)
 		explain(add(report, "kernel", "autogroup", MARK_NOTE, "on"),
-			"nice values count within a session only; weights of groups are not affected",
+			"nice values count within a session only; weights of groups are not "
+			"affected",
 			"sysctl kernel.sched_autogroup_enabled=0");
 	else
 		add(report, "kernel", "autogroup", MARK_OK, "off");
@@ -145,7 +148,8 @@ static void report_kernel(struct report *report, const struct system_info *s)
 		add(report, "kernel", "mglru", MARK_OK, "on");
 	else
 		explain(add(report, "kernel", "mglru", MARK_NOTE, "off, or not built"),
-			"the kernel picks pages to reclaim by its older lists: somewhat more refaults",
+			"the kernel picks pages to reclaim by its older lists: somewhat more "
+			"refaults",
 			"echo y > /sys/kernel/mm/lru_gen/enabled, if it is there");
 	report_scheduler(report, s);
 }
@@ -163,7 +167,8 @@ static void report_privileges(struct report *report, const struct system_info *s
 	bool bpf = admin || (system_capable(s, CAP_BPF) && system_capable(s, CAP_PERFMON));
 
 	check_essential(report, "privileges", "root", s->root, "yes", "no",
-			"limits cannot be set, BPF programs cannot be loaded", "sudo pfuse-bpf ...");
+			"limits cannot be set, BPF programs cannot be loaded",
+			"sudo pfuse-bpf ...");
 	check_essential(report, "privileges", "cap_bpf", bpf,
 			admin ? "held, by CAP_SYS_ADMIN" : "held, with CAP_PERFMON",
 			"not held, or without CAP_PERFMON", "BPF programs cannot be loaded",
@@ -219,9 +224,9 @@ static void report_controller(struct report *report, const struct system_info *s
 	finding->essential = controller_needs[controller].essential;
 	if (!ok)
 		explain(finding, controller_needs[controller].lack,
-			place == PLACE_NONE ?
-				"use a kernel that has it, or mount its hierarchy" :
-				"write \"+NAME\" to cgroup.subtree_control of the root");
+			place == PLACE_NONE
+				? "use a kernel that has it, or mount its hierarchy"
+				: "write \"+NAME\" to cgroup.subtree_control of the root");
 }
 
 static void report_controllers(struct report *report, const struct system_info *s)
@@ -248,22 +253,35 @@ static void report_swap(struct report *report, const struct system_info *s)
 	add(report, "memory", "zswap", MARK_OK, "%s", s->zswap ? "on" : "off");
 }
 
-static void report_hook(struct report *report, const struct probe_hook *hook)
+/* Another hook that observes the same where this one lacks. */
+static const struct probe_hook *stand_in(const struct doctor_facts *facts, const char *program)
 {
+	for (unsigned i = 0; i < facts->nhooks; i++) {
+		const struct probe_hook *other = &facts->hooks[i];
+
+		if (other->stands_in_for && strcmp(other->stands_in_for, program) == 0)
+			return other;
+	}
+	return NULL;
+}
+
+static void report_hook(struct report *report, const struct doctor_facts *facts,
+			const struct probe_hook *hook)
+{
+	const struct probe_hook *other = stand_in(facts, hook->program);
+	bool replaced = !hook->required && (other ? other->available : hook->fallback != NULL);
 	struct finding *finding;
 
 	if (hook->available) {
 		add(report, "hooks", hook->attach, MARK_OK, "%s", hook->observes);
 		return;
 	}
-	finding = add(report, "hooks", hook->attach,
-		      hook->fallback && !hook->required ? MARK_NOTE : MARK_LACKS, "%s: %s",
-		      hook->observes, strerror(-hook->err));
+	finding = add(report, "hooks", hook->attach, replaced ? MARK_NOTE : MARK_LACKS,
+		      "%s: %s%s%s", hook->observes, strerror(-hook->err),
+		      replaced ? "; used instead: " : "", replaced ? hook->fallback : "");
 	finding->essential = hook->required;
-	if (hook->fallback && !hook->required)
-		explain(finding, "this is used instead", hook->fallback);
-	else
-		explain(finding, hook->lack, "use a kernel that offers this hook");
+	explain(finding, other && replaced ? "nothing is lost by that" : hook->lack,
+		replaced ? NULL : "use a kernel that offers this hook");
 }
 
 static void report_hooks(struct report *report, const struct doctor_facts *facts)
@@ -274,7 +292,7 @@ static void report_hooks(struct report *report, const struct doctor_facts *facts
 			"what can be observed is not known", "run the doctor as root");
 	for (unsigned i = 0; i < facts->nhooks; i++)
 		if (facts->hooks[i].available || !facts->hooks[i].stands_in_for)
-			report_hook(report, &facts->hooks[i]);
+			report_hook(report, facts, &facts->hooks[i]);
 }
 
 static void report_files(struct report *report, const struct doctor_facts *facts)
@@ -303,8 +321,8 @@ static void print_finding(const struct finding *finding, FILE *out)
 {
 	fprintf(out, "  %-6s %-26s %s\n", mark_names[finding->mark], finding->key, finding->value);
 	if (finding->meaning)
-		fprintf(out, "         -> %s%s%s\n", finding->meaning, finding->action ? "; " : "",
-			finding->action ? finding->action : "");
+		fprintf(out, "         -> %s%s%s\n", finding->meaning,
+			finding->action ? ". To do: " : "", finding->action ? finding->action : "");
 }
 
 static void print_essentials(const struct report *report, FILE *out)

@@ -18,9 +18,9 @@ struct doctor_facts {
 	struct system_info system;
 	const struct probe_hook *hooks;
 	unsigned nhooks;
-	int hooks_err;	     /* -errno of probe_hooks(): the hooks are not known */
-	const char *keeper;  /* path of the keeper; NULL: not found */
-	const char *ledger;  /* path of a ledger left behind; NULL: none */
+	int hooks_err;	    /* -errno of probe_hooks(): the hooks are not known */
+	const char *keeper; /* path of the keeper; NULL: not found */
+	const char *ledger; /* path of a ledger left behind; NULL: none */
 };
 
 /* Prints the report as text or JSON. EXIT_DONE, or EXIT_LACKS if something essential lacks. */

@@ -59,7 +59,8 @@ enum exit_status cmd_doctor(const struct options *options, FILE *out)
 	int r = gather(&facts, hooks);
 
 	if (r < 0) {
-		fprintf(stderr, "pfuse-bpf doctor: cannot read /proc: %s; mount it\n", strerror(-r));
+		fprintf(stderr, "pfuse-bpf doctor: cannot read /proc: %s; mount it\n",
+			strerror(-r));
 		return EXIT_FAILED;
 	}
 	facts.keeper = find_keeper(keeper);

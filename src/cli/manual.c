@@ -71,8 +71,10 @@ void manual_page(FILE *out)
 		fputs("\n.br\n", out);
 	}
 	fputs(".SH DESCRIPTION\n"
-	      "Observes groups of processes with BPF programs, decides by their memory use and their\n"
-	      "conversations, and sets limits and stops or continues them. Every decision is printed\n"
+	      "Observes groups of processes with BPF programs, decides by their memory use and "
+	      "their\n"
+	      "conversations, and sets limits and stops or continues them. Every decision is "
+	      "printed\n"
 	      "with its reason, and undone at the end.\n"
 	      ".SH COMMANDS\n",
 	      out);
@@ -111,14 +113,14 @@ static void shell_arguments(FILE *out, const struct command_info *command)
 			fprintf(out, "|%s/-%c", command->name, info->letter);
 		fputs(") ", out);
 		if (info->type == OPT_PATH)
-			fputs("COMPREPLY=($(compgen -f -- \"$cur\"))", out);
+			fputs("COMPREPLY=($(compgen -f -- \"$cur\")); ", out);
 		if (info->type == OPT_ENUM) {
 			fputs("COMPREPLY=($(compgen -W '", out);
 			for (const char *const *word = info->words; *word; word++)
 				fprintf(out, "%s ", *word);
-			fputs("' -- \"$cur\"))", out);
+			fputs("' -- \"$cur\")); ", out);
 		}
-		fputs("; return ;;\n", out);
+		fputs("return ;;\n", out);
 	}
 }
 

@@ -91,9 +91,9 @@ static int unknown_command(const char *word, struct err *err)
 
 	if (near)
 		return err_set(err, -EINVAL, "\"%s\" is no command; did you mean \"%s\"?",
-				err_quote(word, q), near);
+			       err_quote(word, q), near);
 	return err_set(err, -EINVAL, "\"%s\" is no command; there are: run, doctor, restore, help",
-			err_quote(word, q));
+		       err_quote(word, q));
 }
 
 /* "a, b, c" */
@@ -123,8 +123,8 @@ static int find_word(const char *const *words, const char *word)
 	return -1;
 }
 
-static int set_enum(const char *command, const struct option_info *info, const char *arg, int *field,
-		    struct err *err)
+static int set_enum(const char *command, const struct option_info *info, const char *arg,
+		    int *field, struct err *err)
 {
 	char allowed[128];
 	char q[ERR_QUOTED];
@@ -136,9 +136,9 @@ static int set_enum(const char *command, const struct option_info *info, const c
 	}
 	join_words(info->words, allowed, sizeof(allowed));
 	return err_set(err, -EINVAL, "%s: --%s \"%s\" is %s; allowed: %s", command, info->name,
-			err_quote(arg, q),
-			find_word(info->later, arg) >= 0 ? "not in this release" : "unknown",
-			allowed);
+		       err_quote(arg, q),
+		       find_word(info->later, arg) >= 0 ? "not in this release" : "unknown",
+		       allowed);
 }
 
 static int set_duration(const char *command, const struct option_info *info, const char *arg,
@@ -152,9 +152,9 @@ static int set_duration(const char *command, const struct option_info *info, con
 		return 0;
 	}
 	return err_set(err, -EINVAL,
-			"%s: --%s \"%s\" is no duration; allowed: 1ms to 8760h, with a unit "
-			"(ms, s, m, h), like 60s or 1.5h",
-			command, info->name, err_quote(arg, q));
+		       "%s: --%s \"%s\" is no duration; allowed: 1ms to 8760h, with a unit "
+		       "(ms, s, m, h), like 60s or 1.5h",
+		       command, info->name, err_quote(arg, q));
 }
 
 static int set_option(const char *command, const struct option_info *info, const char *arg,
@@ -173,7 +173,7 @@ static int set_option(const char *command, const struct option_info *info, const
 	case OPT_PATH:
 		if (!arg[0])
 			return err_set(err, -EINVAL, "%s: --%s needs the name of a file", command,
-					info->name);
+				       info->name);
 		*(const char **)field = arg;
 		return 0;
 	}
@@ -231,19 +231,19 @@ static int bad_option(const struct command_info *command, int code, const char *
 
 	if (info && code == ':')
 		return err_set(err, -EINVAL, "%s: --%s needs %s", command->name, info->name,
-				info->placeholder);
+			       info->placeholder);
 	if (info || optopt == IS_HELP)
 		return err_set(err, -EINVAL, "%s: --%s takes no value", command->name,
-				info ? info->name : "help");
+			       info ? info->name : "help");
 	if (strncmp(word, "--", 2) == 0 && strcspn(word + 2, "=") < sizeof(name)) {
 		memcpy(name, word + 2, strcspn(word + 2, "="));
 		near = nearest_option(command->options, name);
 		if (near)
 			return err_set(err, -EINVAL, "%s: no option \"%s\"; did you mean --%s?",
-					command->name, err_quote(word, q), near);
+				       command->name, err_quote(word, q), near);
 	}
 	return err_set(err, -EINVAL, "%s: no option \"%s\"; see pfuse-bpf %s --help", command->name,
-			err_quote(word, q), command->name);
+		       err_quote(word, q), command->name);
 }
 
 static int add_group(const struct command_info *command, char *word, struct options *options,
@@ -253,9 +253,10 @@ static int add_group(const struct command_info *command, char *word, struct opti
 
 	if (options->command != CMD_RUN)
 		return err_set(err, -EINVAL, "%s takes no argument \"%s\"; see pfuse-bpf %s --help",
-				command->name, err_quote(word, q), command->name);
+			       command->name, err_quote(word, q), command->name);
 	if (!word[0])
-		return err_set(err, -EINVAL, "run: an empty GROUP; name one, like unit:nginx.service");
+		return err_set(err, -EINVAL,
+			       "run: an empty GROUP; name one, like unit:nginx.service");
 	options->groups[options->ngroups++] = word;
 	return 0;
 }
@@ -304,9 +305,10 @@ static int check_run(const struct options *options, struct err *err)
 	if (options->argv && (!options->argv[0] || !options->argv[0][0]))
 		return err_set(err, -EINVAL, "run: a COMMAND is expected after --");
 	if (!options->argv && !options->ngroups)
-		return err_set(err, -EINVAL,
-				"run: nothing to orchestrate; name a GROUP (cgroup path, docker:NAME, "
-				"podman:NAME, unit:NAME, pid:N) or give -- COMMAND");
+		return err_set(
+			err, -EINVAL,
+			"run: nothing to orchestrate; name a GROUP (cgroup path, docker:NAME, "
+			"podman:NAME, unit:NAME, pid:N) or give -- COMMAND");
 	return 0;
 }
 
@@ -338,8 +340,8 @@ static int parse_command(int argc, char **argv, struct options *options, struct 
 	if (options->command == CMD_RUN)
 		return check_run(options, err);
 	if (options->argv)
-		return err_set(err, -EINVAL, "%s takes no COMMAND; see pfuse-bpf %s --help", argv[0],
-				argv[0]);
+		return err_set(err, -EINVAL, "%s takes no COMMAND; see pfuse-bpf %s --help",
+			       argv[0], argv[0]);
 	return 0;
 }
 
@@ -351,15 +353,15 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 
 	if (argc < 2)
 		return err_set(err, -EINVAL,
-				"a command is expected: run, doctor, restore, help; "
-				"see pfuse-bpf --help");
+			       "a command is expected: run, doctor, restore, help; "
+			       "see pfuse-bpf --help");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		options.command = CMD_HELP;
 	else if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
 		options.command = CMD_VERSION;
 	else if (argv[1][0] == '-')
 		return err_set(err, -EINVAL, "\"%s\": a command comes first; see pfuse-bpf --help",
-				err_quote(argv[1], q));
+			       err_quote(argv[1], q));
 	else
 		r = parse_command(argc - 1, argv + 1, &options, err);
 	if (r < 0)
@@ -368,36 +370,38 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 	return 0;
 }
 
-static void help_option(const struct option_info *info, FILE *out)
+/* Breaks `text` at blanks, so that no line exceeds column 96; goes on at column `indent`. */
+static void help_paragraph(const char *text, int indent, FILE *out)
 {
-	char left[64];
+	size_t width = 96 - (size_t)indent;
 
-	snprintf(left, sizeof(left), "%s%c%s--%s%s%s", info->letter ? "-" : " ",
-		 info->letter ? info->letter : ' ', info->letter ? ", " : "  ", info->name,
-		 info->placeholder ? " " : "", info->placeholder ? info->placeholder : "");
-	fprintf(out, "  %-24s %s", left, info->help);
-	if (info->words) {
-		char allowed[128];
-
-		fprintf(out, " (%s)", join_words(info->words, allowed, sizeof(allowed)));
-	}
-	fputc('\n', out);
-}
-
-/* Breaks at blanks, before column 88. */
-static void help_paragraph(const char *text, FILE *out)
-{
 	while (*text) {
 		size_t n = strlen(text);
 
-		if (n > 88)
-			for (n = 88; n > 0 && text[n] != ' '; n--)
+		if (n > width)
+			for (n = width; n > 0 && text[n] != ' '; n--)
 				;
 		if (n == 0)
 			n = strcspn(text, " ");
 		fprintf(out, "%.*s\n", (int)n, text);
 		text += n + strspn(text + n, " ");
+		if (*text)
+			fprintf(out, "%*s", indent, "");
 	}
+}
+
+static void help_option(const struct option_info *info, FILE *out)
+{
+	char left[64], allowed[128], text[320];
+
+	snprintf(left, sizeof(left), "%s%c%s--%s%s%s", info->letter ? "-" : " ",
+		 info->letter ? info->letter : ' ', info->letter ? ", " : "  ", info->name,
+		 info->placeholder ? " " : "", info->placeholder ? info->placeholder : "");
+	snprintf(text, sizeof(text), "%s%s%s%s", info->help, info->words ? " (" : "",
+		 info->words ? join_words(info->words, allowed, sizeof(allowed)) : "",
+		 info->words ? ")" : "");
+	fprintf(out, "  %-24s ", left);
+	help_paragraph(text, 27, out);
 }
 
 static void help_program(FILE *out)
@@ -430,7 +434,7 @@ void options_help(enum command topic, FILE *out)
 		return;
 	}
 	fprintf(out, "Usage: pfuse-bpf %s %s\n", command->name, command->synopsis);
-	help_paragraph(command->description, out);
+	help_paragraph(command->description, 0, out);
 	fputs("\nOptions:\n", out);
 	for (const struct option_info *info = command->options; info->name; info++)
 		help_option(info, out);

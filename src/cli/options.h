@@ -37,13 +37,13 @@ enum command {
 
 struct options {
 	enum command command;
-	enum command topic;   /* of CMD_HELP; CMD_NONE: of the program */
-	const char *config;   /* -c FILE; NULL: none */
-	const char *summary;  /* --summary FILE; NULL: none */
-	const char *ledger;   /* never NULL */
-	uint64_t for_ns;      /* --for; 0: until told to stop */
-	int policy;	      /* enum config_policy; -1: as the configuration says */
-	int stop;	      /* enum config_stop; -1: as the configuration says */
+	enum command topic;  /* of CMD_HELP; CMD_NONE: of the program */
+	const char *config;  /* -c FILE; NULL: none */
+	const char *summary; /* --summary FILE; NULL: none */
+	const char *ledger;  /* never NULL */
+	uint64_t for_ns;     /* --for; 0: until told to stop */
+	int policy;	     /* enum config_policy; -1: as the configuration says */
+	int stop;	     /* enum config_stop; -1: as the configuration says */
 	bool dry_run;
 	bool quiet;
 	bool json;
@@ -54,8 +54,8 @@ struct options {
 };
 
 /*
- * Fills *ret. 0, or -EINVAL with one line in *err that says what is wrong and what is allowed: print
- * it and exit with EXIT_USAGE.
+ * Fills *ret. 0, or -EINVAL with one line in *err that says what is wrong and what is allowed:
+ * print it and exit with EXIT_USAGE.
  */
 int options_parse(int argc, char **argv, struct options *ret, struct err *err);
 

@@ -89,7 +89,9 @@ static enum exit_status restore_all(struct ledger *ledger, FILE *out)
 {
 	_cleanup_close_ int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct listing listing = { out, "restore" };
-	const struct ledger_restore how = { .proc_fd = proc, .say = print_exception, .arg = &listing };
+	const struct ledger_restore how = { .proc_fd = proc,
+					    .say = print_exception,
+					    .arg = &listing };
 	struct ledger_counts counts = { 0 };
 	int r;
 
@@ -106,7 +108,8 @@ static enum exit_status restore_all(struct ledger *ledger, FILE *out)
 	if (r == 0)
 		return EXIT_DONE;
 	fprintf(stderr,
-		"pfuse-bpf restore: not all could be restored (%s); what failed stays in the ledger, "
+		"pfuse-bpf restore: not all could be restored (%s); what failed stays in the "
+		"ledger, "
 		"try again as root\n",
 		strerror(-r));
 	return EXIT_FAILED;

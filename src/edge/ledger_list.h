@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What is in a ledger, for people: the records that ledger_restore() would undo, in the file's order.
+ * What is in a ledger, for people: the records that ledger_restore() would undo, by handle.
  */
 #ifndef PFUSE_EDGE_LEDGER_LIST_H
 #define PFUSE_EDGE_LEDGER_LIST_H

@@ -159,8 +159,8 @@ static enum system_place place_of(const struct cgroup_tree *tree, enum cgroup_co
 	if (controller == CGROUP_CPUACCT || controller == CGROUP_FREEZER)
 		return PLACE_V2;
 	read_text(tree->hierarchies[index].fd, "cgroup.subtree_control", enabled);
-	return has_word(enabled, cgroup_controller_name(controller)) ? PLACE_V2 :
-								       PLACE_V2_NOT_ENABLED;
+	return has_word(enabled, cgroup_controller_name(controller)) ? PLACE_V2
+								     : PLACE_V2_NOT_ENABLED;
 }
 
 /*

@@ -71,7 +71,8 @@ struct summary_group {
 	struct summary_value seconds; /* how long it was managed */
 	struct summary_value usage_mib_s;
 	struct summary_value limit_mib_s;
-	struct summary_value usage_with_zram_mib_s; /* usage + the RAM that zram spends on its pages */
+	struct summary_value
+		usage_with_zram_mib_s; /* usage + the RAM that zram spends on its pages */
 	struct summary_value usage_peak_mib;
 	struct summary_value limit_first_mib; /* known only if there was a limit */
 	struct summary_value limit_last_mib;
@@ -81,7 +82,7 @@ struct summary_group {
 	struct summary_value decisions[SUMMARY_DECISIONS];
 	struct summary_value stopped_seconds;
 	struct summary_value wakes[SUMMARY_WAKES];
-	struct summary_latency wake; /* from the reason to wake until the write that wakes */
+	struct summary_latency wake;  /* from the reason to wake until the write that wakes */
 	struct summary_latency limit; /* from the event in the kernel until the limit is written */
 	struct summary_value cpu_seconds;
 	struct summary_value wait_seconds; /* on the run queue */
@@ -114,7 +115,7 @@ struct summary {
 	size_t ngroups;
 };
 
-/* count, p50 and p99 of a histogram of nanoseconds; with no value recorded the latter two say so. */
+/* count, p50 and p99 of a histogram of nanoseconds; with no value the latter two are unknown. */
 struct summary_latency summary_latency(const struct hist *nanoseconds);
 
 /* Before the run: can FILE be written at its end? 0, or -errno with the line to print. */

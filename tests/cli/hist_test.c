@@ -31,8 +31,8 @@ Test(hist, nothing_recorded)
 
 Test(hist, one_value_is_every_percentile)
 {
-	static const uint64_t values[] = { 0, 1, 15, 16, 17, 31, 32, 33, 1000, 123456789,
-					   1ULL << 63, UINT64_MAX };
+	static const uint64_t values[] = { 0,  1,  15,	 16,	    17,		31,
+					   32, 33, 1000, 123456789, 1ULL << 63, UINT64_MAX };
 
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
 		struct hist h = { 0 };

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The configuration file: what a good one says, and the words for every kind of bad one. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "base/cleanup.h"
+#include "config.h"
+
+#define MS UINT64_C(1000000)
+#define S (1000 * MS)
+#define MIB (UINT64_C(1) << 20)
+
+static const char good[] =
+	"# all there is\n"
+	"policy: fusebox\n"
+	"interval: 250ms\n"
+	"stop: signal\n"
+	"groups:\n"
+	"  - match: \"docker:web*\"\n"
+	"    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 85%, cool_down: 0s }\n"
+	"    cpu: { mode: off }\n"
+	"    io: { mode: observe }\n"
+	"    net:\n"
+	"      mode: off\n"
+	"    freeze: off\n"
+	"    idle: 100ms\n"
+	"    deadline: 1s\n"
+	"    window: 2s\n"
+	"  - match: system.slice/*\n"
+	"    ram: { mode: observe }\n"
+	"    freeze: isolated\n"
+	"  - match: \"*\"\n";
+
+static char directory[64], path[128];
+
+static void make_directory(void)
+{
+	strcpy(directory, "/tmp/pfuse-config-XXXXXX");
+	cr_assert_not_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/c.yaml", directory);
+}
+
+static void remove_directory(void)
+{
+	unlink(path);
+	rmdir(directory);
+}
+
+TestSuite(config, .init = make_directory, .fini = remove_directory);
+
+static void write_file(const void *text, size_t size)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(write(fd, text, size), (ssize_t)size);
+	close(fd);
+}
+
+static int load(const char *text, struct config *ret, struct err *err)
+{
+	write_file(text, strlen(text));
+	return config_load(path, ret, err);
+}
+
+Test(config, good_file)
+{
+	struct err err = { "" };
+	struct config c;
+	const struct fcb_policy *p;
+
+	cr_assert_eq(load(good, &c, &err), 0, "%s", err.text);
+	cr_assert_eq(c.policy, CONFIG_FUSEBOX);
+	cr_assert_eq(c.interval_ns, 250 * MS);
+	cr_assert_eq(c.stop, CONFIG_STOP_SIGNAL);
+	cr_assert_eq(c.ngroups, 3);
+	p = &c.groups[0].policy;
+	cr_assert_str_eq(c.groups[0].match, "docker:web*");
+	cr_assert_eq(p->ram_floor_bytes, 64 * MIB);
+	cr_assert_eq(p->ram_ceiling_bytes, 4096 * MIB);
+	cr_assert_eq(p->high_water_permille, 850);
+	cr_assert_eq(p->cool_down_ns, 0);
+	cr_assert_eq(p->mode[FCB_RAM], FCB_ACT);
+	cr_assert_eq(p->mode[FCB_CPU], FCB_OFF);
+	cr_assert_eq(p->mode[FCB_IO], FCB_OBSERVE);
+	cr_assert_eq(p->mode[FCB_NET], FCB_OFF);
+	cr_assert_eq(p->freeze, FCB_FREEZE_OFF);
+	cr_assert_eq(p->idle_ns, 100 * MS);
+	cr_assert_eq(p->deadline_ns, 1 * S);
+	cr_assert_eq(p->window_ns, 2 * S);
+	p = &c.groups[1].policy;
+	cr_assert_eq(p->mode[FCB_RAM], FCB_OBSERVE);
+	cr_assert_eq(p->ram_floor_bytes, c.defaults.policy.ram_floor_bytes);
+	cr_assert_eq(p->freeze, FCB_FREEZE_ISOLATED);
+	config_free(&c);
+	cr_assert(!c.groups && !c.ngroups);
+	config_free(&c);
+}
+
+Test(config, empty_files_are_the_defaults)
+{
+	static const char *const texts[] = { "", "\n\n", "# nothing\n", "---\n", "groups: []\n" };
+	struct config defaults, c;
+	struct err err = { "" };
+
+	config_default(&defaults);
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		if (strcmp(texts[i], "---\n") == 0)
+			continue; /* a document that is one empty value: see below */
+		cr_assert_eq(load(texts[i], &c, &err), 0, "%s: %s", texts[i], err.text);
+		cr_assert_eq(c.interval_ns, defaults.interval_ns);
+		cr_assert_eq(c.ngroups, 0);
+		cr_assert_eq(c.defaults.policy.ram_floor_bytes,
+			     defaults.defaults.policy.ram_floor_bytes);
+		config_free(&c);
+	}
+}
+
+Test(config, first_match_wins)
+{
+	struct err err = { "" };
+	struct config c;
+
+	cr_assert_eq(load("groups:\n  - match: docker:web\n  - match: docker:*\n"
+			  "  - match: system.slice/ng*\n  - match: /a/b\n",
+			  &c, &err),
+		     0, "%s", err.text);
+	cr_assert_eq(config_match(&c, "docker:web", NULL), &c.groups[0]);
+	cr_assert_eq(config_match(&c, "docker:web2", "docker/0123"), &c.groups[1]);
+	cr_assert_eq(config_match(&c, "unit:nginx", "system.slice/nginx.service"), &c.groups[2]);
+	cr_assert_eq(config_match(&c, "pid:3", "/system.slice/nginx.service/x"), &c.groups[2],
+		     "a star matches slashes too");
+	cr_assert_eq(config_match(&c, NULL, "a/b"), &c.groups[3]);
+	cr_assert_eq(config_match(&c, "a/b/c", "a/b/c"), &c.defaults);
+	cr_assert_eq(config_match(&c, NULL, NULL), &c.defaults);
+	config_free(&c);
+}
+
+static const struct bad {
+	const char *text;
+	const char *message; /* behind the name of the file */
+} bads[] = {
+	/* keys */
+	{ "policy: fusebox\nintervall: 1s\n",
+	  ":2: unknown key \"intervall\"; allowed: policy, interval, stop, groups" },
+	{ "groups:\n  - match: a\n\n    rams: {}\n",
+	  ":4: unknown key \"rams\"; allowed: match, ram, cpu, io, net, freeze, idle, deadline, "
+	  "window" },
+	{ "groups:\n  - match: a\n  - match: b\n    ram:\n      mode: act\n      flor: 1M\n",
+	  ":6: unknown key \"flor\"; allowed: mode, floor, ceiling, high_water, cool_down" },
+	{ "groups:\n  - match: a\n    net: { floor: 1M }\n",
+	  ":3: unknown key \"floor\"; allowed: mode" },
+	{ "stop: auto\n\nstop: auto\n", ":3: \"stop\" is given twice; once is allowed" },
+	{ "groups:\n  - match: a\n  - freeze: off\n", ":3: groups: \"match\" is missing" },
+	{ "? [a, b]\n: c\n", ":1: a key: expected a single word" },
+	{ "\"a\\x1b[2J\": 1\n",
+	  ":1: unknown key \"a\\x1b[2J\"; allowed: policy, interval, stop, groups" },
+	/* types */
+	{ "hello\n", ":1: the file: expected keys with values (key: value)" },
+	{ "- a\n", ":1: the file: expected keys with values (key: value)" },
+	{ "---\n", ":2: the file: expected keys with values (key: value)" },
+	{ "\ngroups: web\n", ":2: groups: expected a list" },
+	{ "groups: { match: a }\n", ":1: groups: expected a list" },
+	{ "groups:\n", ":1: groups: expected a list" },
+	{ "groups:\n  - web\n", ":2: groups: expected keys with values (key: value)" },
+	{ "groups:\n  - match: [a]\n", ":2: match: expected a single value" },
+	{ "groups:\n  - match: a\n    ram: act\n",
+	  ":3: ram: expected keys with values (key: value)" },
+	{ "interval: [1s]\n", ":1: interval: expected a single value" },
+	{ "policy: { a: b }\n", ":1: policy: expected a single value" },
+	/* words */
+	{ "policy: adaptive\n",
+	  ":1: policy: \"adaptive\" is not in this release; allowed: fusebox" },
+	{ "policy: best\n", ":1: policy: \"best\" is unknown; allowed: fusebox" },
+	{ "policy:\n", ":1: policy: \"\" is unknown; allowed: fusebox" },
+	{ "policy: 0\n", ":1: policy: \"0\" is unknown; allowed: fusebox" },
+	{ "policy: Fusebox\n", ":1: policy: \"Fusebox\" is unknown; allowed: fusebox" },
+	{ "stop: kill\n", ":1: stop: \"kill\" is unknown; allowed: auto, freeze, signal" },
+	{ "groups:\n  - match: a\n    cpu: { mode: act }\n",
+	  ":3: mode: \"act\" is not in this release; allowed: observe, off" },
+	{ "groups:\n  - match: a\n    ram: { mode: on }\n",
+	  ":3: mode: \"on\" is unknown; allowed: observe, off, act" },
+	{ "groups:\n  - match: a\n    freeze: guarded\n",
+	  ":3: freeze: \"guarded\" is not in this release; allowed: off, isolated" },
+	/* quantities */
+	{ "interval: 99ms\n",
+	  ":1: interval: \"99ms\" is not allowed; allowed: a duration from 100ms to 60s" },
+	{ "interval: 61s\n",
+	  ":1: interval: \"61s\" is not allowed; allowed: a duration from 100ms to 60s" },
+	{ "interval: 1\n",
+	  ":1: interval: \"1\" is not allowed; allowed: a duration from 100ms to 60s" },
+	{ "interval: -1s\n",
+	  ":1: interval: \"-1s\" is not allowed; allowed: a duration from 100ms to 60s" },
+	{ "groups:\n  - match: a\n    ram:\n      floor: 64MB\n",
+	  ":4: ram.floor: \"64MB\" is not allowed; allowed: a size above 0, with K, M, G or T, "
+	  "like "
+	  "64M" },
+	{ "groups:\n  - match: a\n    ram:\n      ceiling: 0\n",
+	  ":4: ram.ceiling: \"0\" is not allowed; allowed: a size above 0, with K, M, G or T, like "
+	  "64M" },
+	{ "groups:\n  - match: a\n    ram:\n      ceiling: max\n",
+	  ":4: ram.ceiling: \"max\" is not allowed; allowed: a size above 0, with K, M, G or T, "
+	  "like "
+	  "64M" },
+	{ "groups:\n  - match: a\n    ram:\n      ceiling: 1G\n      floor: 2G\n",
+	  ":5: ram: the floor (2147483648 bytes) is above the ceiling (1073741824 bytes); allowed: "
+	  "floor <= ceiling" },
+	{ "groups:\n  - match: a\n    ram:\n      ceiling: 1M\n",
+	  ":4: ram: the floor (16777216 bytes, the default) is above the ceiling (1048576 bytes); "
+	  "allowed: floor <= ceiling" },
+	{ "groups:\n  - match: a\n    ram: { high_water: 49% }\n",
+	  ":3: ram.high_water: \"49%\" is not allowed; allowed: 50% to 99%" },
+	{ "groups:\n  - match: a\n    ram: { high_water: 100% }\n",
+	  ":3: ram.high_water: \"100%\" is not allowed; allowed: 50% to 99%" },
+	{ "groups:\n  - match: a\n    ram: { high_water: 90 }\n",
+	  ":3: ram.high_water: \"90\" is not allowed; allowed: 50% to 99%" },
+	{ "groups:\n  - match: a\n    ram: { cool_down: 2h }\n",
+	  ":3: ram.cool_down: \"2h\" is not allowed; allowed: a duration from 0s to 1h" },
+	{ "groups:\n  - match: a\n  - match: b\n    idle: 99ms\n",
+	  ":4: idle: \"99ms\" is not allowed; allowed: a duration from 100ms to 24h" },
+	{ "groups:\n  - match: a\n    deadline: 999ms\n",
+	  ":3: deadline: \"999ms\" is not allowed; allowed: a duration from 1s to 24h" },
+	{ "groups:\n  - match: a\n    window: 2h\n",
+	  ":3: window: \"2h\" is not allowed; allowed: a duration from 100ms to 1h" },
+	{ "groups:\n  - match: ''\n",
+	  ":2: match: \"\" is not allowed; allowed: a GROUP or a glob, like \"docker:web*\"" },
+	{ "groups:\n  - match: \"a\\0b\"\n", ":2: match: expected text without a 0 byte" },
+	/* the text itself */
+	{ "policy: fusebox\n---\npolicy: fusebox\n",
+	  ":2: a second document begins; only one is allowed" },
+	{ "interval: &i 1s\nstop: *i\n", ":2: aliases are not allowed; write the value out" },
+	{ "groups:\n  - match: [[[[[[[[[[[[[[[\n", ":2: nested too deeply" },
+	{ "policy: fusebox\ngroups: [\n", ":3: not YAML: did not find expected node content" },
+	{ "policy: fusebox\n\tstop: auto\n",
+	  ":2: not YAML: found a tab character that violates indentation" },
+	{ "policy: fusebox\nstop: \xff\n", ":2: not YAML: invalid leading UTF-8 octet" },
+	{ "policy: *x\n", ":1: aliases are not allowed; write the value out" },
+};
+
+Test(config, bad_files)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(bads); i++) {
+		struct config c = { .ngroups = 77 };
+		struct err err = { "" };
+
+		cr_assert_eq(load(bads[i].text, &c, &err), -EINVAL, "%s", bads[i].text);
+		cr_assert(strncmp(err.text, path, strlen(path)) == 0, "%s", err.text);
+		cr_assert_str_eq(err.text + strlen(path), bads[i].message);
+		cr_assert_eq(c.ngroups, 77, "all or nothing");
+	}
+}
+
+static void expect_refusal(const char *file, int code, const char *part)
+{
+	struct err err = { "" };
+	struct config c;
+
+	cr_assert_eq(config_load(file, &c, &err), code, "%s: %s", file, err.text);
+	cr_assert(strstr(err.text, part), "%s", err.text);
+	cr_assert_null(strchr(err.text, '\n'));
+}
+
+Test(config, files_that_cannot_be_read)
+{
+	expect_refusal("/nonexistent/c.yaml", -ENOENT,
+		       "/nonexistent/c.yaml: cannot read the configuration: No such file");
+	expect_refusal("/nonexistent/a\nb", -ENOENT, "/nonexistent/a\\x0ab: cannot read");
+	expect_refusal(directory, -EINVAL, "the configuration must be a regular file");
+	expect_refusal("/dev/null", -EINVAL, "the configuration must be a regular file");
+	cr_assert_eq(mkfifo(path, 0600), 0);
+	expect_refusal(path, -EINVAL, "the configuration must be a regular file");
+	unlink(path);
+	write_file("", 0);
+	cr_assert_eq(truncate(path, (1 << 20) + 1), 0);
+	expect_refusal(path, -EFBIG, "the configuration must not exceed 1 MiB");
+}
+
+/* Files that make a parser's work or recursion explode, if it lets them. */
+Test(config, hostile_shapes, .timeout = 60)
+{
+	static const char *const units[] = {
+		"[", "{",   "- ",	 "[{",	  "? ", "&a ", "!!a ",
+		"'", "a: ", "groups: [", "\n \n", "#",	"*a ", "%a\n"
+	};
+	const size_t size = 200000;
+	_cleanup_free_ char *text = malloc(size + 16);
+
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		size_t unit = strlen(units[i]);
+		struct err err = { "" };
+		struct config c;
+
+		for (size_t at = 0; at < size; at += unit)
+			memcpy(text + at, units[i], unit);
+		write_file(text, size);
+		if (config_load(path, &c, &err) == 0)
+			config_free(&c);
+	}
+}
+
+static uint64_t next(uint64_t *state) /* xorshift64 */
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	return *state ^= *state << 17;
+}
+
+/* What a loaded configuration may never be, whatever was in the file. */
+static void check_invariants(const struct config *c)
+{
+	cr_assert(c->interval_ns >= 100 * MS && c->interval_ns <= 60 * S);
+	for (size_t i = 0; i < c->ngroups; i++) {
+		const struct fcb_policy *p = &c->groups[i].policy;
+
+		cr_assert(c->groups[i].match && c->groups[i].match[0]);
+		cr_assert(!p->ram_ceiling_bytes || p->ram_floor_bytes <= p->ram_ceiling_bytes);
+		cr_assert(p->high_water_permille >= 500 && p->high_water_permille <= 990);
+		cr_assert(p->deadline_ns >= S && p->idle_ns >= 100 * MS);
+		cr_assert(p->mode[FCB_RAM] <= FCB_ACT && p->mode[FCB_CPU] <= FCB_OBSERVE);
+		cr_assert_leq(p->freeze, FCB_FREEZE_ISOLATED);
+	}
+}
+
+Test(config, mutated_files, .timeout = 110)
+{
+	static const char bytes[] = ":-{}[],&*!|>'\"%@`#?~ \n\t\\\0\xff\x80_0aM";
+	uint64_t state = 0x9e3779b97f4a7c15ULL;
+	unsigned good_ones = 0;
+	int fd = memfd_create("config", MFD_CLOEXEC); /* 20,000 files on a disk take their time */
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+
+	for (unsigned round = 0; round < 20000; round++) {
+		char text[sizeof(good)];
+		size_t size = sizeof(good) - 1;
+		struct err err = { "" };
+		struct config c;
+
+		memcpy(text, good, sizeof(good));
+		for (unsigned n = 1 + next(&state) % 4; n > 0; n--)
+			text[next(&state) % size] = next(&state) % 2
+							    ? (char)next(&state)
+							    : bytes[next(&state) % sizeof(bytes)];
+		if (next(&state) % 4 == 0)
+			size = next(&state) % size;
+		cr_assert(ftruncate(fd, 0) == 0 && pwrite(fd, text, size, 0) == (ssize_t)size);
+		if (config_load(path, &c, &err) == 0) {
+			check_invariants(&c);
+			config_free(&c);
+			good_ones++;
+		} else {
+			cr_assert(err.text[0] && !strchr(err.text, '\n'), "%s", err.text);
+		}
+	}
+	close(fd);
+	cr_assert_gt(good_ones, 100, "some mutations are harmless");
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The command line: what is understood, what is refused, and in which words. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <criterion/criterion.h>
+
+#include "base/cleanup.h"
+#include "cli/commands.h"
+#include "cli/manual.h"
+#include "cli/options.h"
+#include "edge/ledger.h"
+
+#define S UINT64_C(1000000000)
+#define WORDS_MAX 24
+
+/* A command line in one string; `''` is the empty word. */
+struct line {
+	char text[512];
+	char *argv[WORDS_MAX + 1];
+	int argc;
+};
+
+static void split(struct line *line, const char *text)
+{
+	snprintf(line->text, sizeof(line->text), "pfuse-bpf %s", text);
+	line->argc = 0;
+	for (char *word = strtok(line->text, " "); word; word = strtok(NULL, " "))
+		line->argv[line->argc++] = strcmp(word, "''") == 0 ? word + 2 : word;
+	line->argv[line->argc] = NULL;
+}
+
+static const struct refusal {
+	const char *line;
+	const char *message;
+} refusals[] = {
+	{ "", "a command is expected: run, doctor, restore, help; see pfuse-bpf --help" },
+	{ "ran web", "\"ran\" is no command; did you mean \"run\"?" },
+	{ "dcotor", "\"dcotor\" is no command; did you mean \"doctor\"?" },
+	{ "orchestrate", "\"orchestrate\" is no command; there are: run, doctor, restore, help" },
+	{ "--quiet run", "\"--quiet\": a command comes first; see pfuse-bpf --help" },
+	{ "run",
+	  "run: nothing to orchestrate; name a GROUP (cgroup path, docker:NAME, podman:NAME, "
+	  "unit:NAME, pid:N) or give -- COMMAND" },
+	{ "run --dry-run", "run: nothing to orchestrate; name a GROUP (cgroup path, docker:NAME, "
+			   "podman:NAME, unit:NAME, pid:N) or give -- COMMAND" },
+	{ "run --", "run: a COMMAND is expected after --" },
+	{ "run web --", "run: a COMMAND is expected after --" },
+	{ "run web -- ''", "run: a COMMAND is expected after --" },
+	{ "run ''", "run: an empty GROUP; name one, like unit:nginx.service" },
+	{ "run --for -1 web",
+	  "run: --for \"-1\" is no duration; allowed: 1ms to 8760h, with a unit "
+	  "(ms, s, m, h), like 60s or 1.5h" },
+	{ "run --for 60 web",
+	  "run: --for \"60\" is no duration; allowed: 1ms to 8760h, with a unit "
+	  "(ms, s, m, h), like 60s or 1.5h" },
+	{ "run --for 0s web",
+	  "run: --for \"0s\" is no duration; allowed: 1ms to 8760h, with a unit "
+	  "(ms, s, m, h), like 60s or 1.5h" },
+	{ "run --for 9000h web",
+	  "run: --for \"9000h\" is no duration; allowed: 1ms to 8760h, with a "
+	  "unit (ms, s, m, h), like 60s or 1.5h" },
+	{ "run web --for", "run: --for needs DURATION" },
+	{ "run web -c", "run: --config needs FILE" },
+	{ "run --policy adaptive web",
+	  "run: --policy \"adaptive\" is not in this release; allowed: fusebox" },
+	{ "run --policy best web", "run: --policy \"best\" is unknown; allowed: fusebox" },
+	{ "run --policy= web", "run: --policy \"\" is unknown; allowed: fusebox" },
+	{ "run --stop kill web", "run: --stop \"kill\" is unknown; allowed: auto, freeze, signal" },
+	{ "run --summary= web", "run: --summary needs the name of a file" },
+	{ "run --sumary=x web", "run: no option \"--sumary=x\"; did you mean --summary?" },
+	{ "run --policies web", "run: no option \"--policies\"; did you mean --policy?" },
+	{ "run --xyzzy web", "run: no option \"--xyzzy\"; see pfuse-bpf run --help" },
+	{ "run -x web", "run: no option \"-x\"; see pfuse-bpf run --help" },
+	{ "run -qx web", "run: no option \"-qx\"; see pfuse-bpf run --help" },
+	{ "run --quiet=yes web", "run: --quiet takes no value" },
+	{ "run --help=me", "run: --help takes no value" },
+	{ "run --json web", "run: no option \"--json\"; see pfuse-bpf run --help" },
+	{ "run --\033[2J web", "run: no option \"--\\x1b[2J\"; see pfuse-bpf run --help" },
+	{ "doctor web", "doctor takes no argument \"web\"; see pfuse-bpf doctor --help" },
+	{ "doctor --jsn", "doctor: no option \"--jsn\"; did you mean --json?" },
+	{ "doctor -- true", "doctor takes no COMMAND; see pfuse-bpf doctor --help" },
+	{ "restore all", "restore takes no argument \"all\"; see pfuse-bpf restore --help" },
+	{ "restore --ledger=", "restore: --ledger needs the name of a file" },
+	{ "help rum", "\"rum\" is no command; did you mean \"run\"?" },
+	{ "help run doctor", "help takes one COMMAND" },
+};
+
+Test(options, refusals)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+		struct options options = { .ngroups = 77 };
+		struct err err = { "" };
+		struct line line;
+
+		split(&line, refusals[i].line);
+		cr_assert_eq(options_parse(line.argc, line.argv, &options, &err), -EINVAL, "%s",
+			     refusals[i].line);
+		cr_assert_str_eq(err.text, refusals[i].message);
+		cr_assert_eq(options.ngroups, 77, "untouched on failure");
+	}
+}
+
+static void parse(struct line *line, const char *text, struct options *ret)
+{
+	struct err err = { "" };
+
+	split(line, text);
+	cr_assert_eq(options_parse(line->argc, line->argv, ret, &err), 0, "%s: %s", text, err.text);
+}
+
+Test(options, defaults)
+{
+	struct options o;
+	struct line line;
+
+	parse(&line, "run web", &o);
+	cr_assert_eq(o.command, CMD_RUN);
+	cr_assert_eq(o.policy, -1);
+	cr_assert_eq(o.stop, -1);
+	cr_assert_eq(o.for_ns, 0);
+	cr_assert_str_eq(o.ledger, LEDGER_DEFAULT_PATH);
+	cr_assert(!o.config && !o.summary && !o.dry_run && !o.quiet && !o.argv);
+	cr_assert_eq(o.ngroups, 1);
+	cr_assert_str_eq(o.groups[0], "web");
+}
+
+Test(options, groups_and_options_in_any_order)
+{
+	struct options o;
+	struct line line;
+
+	parse(&line,
+	      "run docker:a -c f.yaml unit:b --for 1.5h --policy fusebox --stop signal pid:3 -q "
+	      "--summary=s.json --ledger l --dry-run /x/*",
+	      &o);
+	cr_assert_eq(o.ngroups, 4);
+	cr_assert_str_eq(o.groups[0], "docker:a");
+	cr_assert_str_eq(o.groups[1], "unit:b");
+	cr_assert_str_eq(o.groups[2], "pid:3");
+	cr_assert_str_eq(o.groups[3], "/x/*");
+	cr_assert_str_eq(o.config, "f.yaml");
+	cr_assert_str_eq(o.summary, "s.json");
+	cr_assert_str_eq(o.ledger, "l");
+	cr_assert_eq(o.for_ns, 5400 * S);
+	cr_assert_eq(o.policy, CONFIG_FUSEBOX);
+	cr_assert_eq(o.stop, CONFIG_STOP_SIGNAL);
+	cr_assert(o.quiet && o.dry_run && !o.argv);
+}
+
+Test(options, command_behind_two_dashes_is_left_alone)
+{
+	struct options o;
+	struct line line;
+
+	parse(&line, "run web -q -- sleep --for -1 -- x", &o);
+	cr_assert_eq(o.ngroups, 1);
+	cr_assert_str_eq(o.groups[0], "web");
+	cr_assert_eq(o.for_ns, 0);
+	cr_assert_str_eq(o.argv[0], "sleep");
+	cr_assert_str_eq(o.argv[3], "--");
+	cr_assert_str_eq(o.argv[4], "x");
+	cr_assert_null(o.argv[5]);
+	parse(&line, "run -- true", &o);
+	cr_assert_eq(o.ngroups, 0);
+	cr_assert_str_eq(o.argv[0], "true");
+}
+
+Test(options, other_commands)
+{
+	struct options o;
+	struct line line;
+
+	parse(&line, "doctor --json", &o);
+	cr_assert(o.command == CMD_DOCTOR && o.json);
+	parse(&line, "restore --intact --dry-run --ledger /tmp/l", &o);
+	cr_assert(o.command == CMD_RESTORE && o.intact && o.dry_run);
+	cr_assert_str_eq(o.ledger, "/tmp/l");
+	parse(&line, "--version", &o);
+	cr_assert_eq(o.command, CMD_VERSION);
+}
+
+static const struct {
+	const char *line;
+	enum command topic;
+} helps[] = {
+	{ "--help", CMD_NONE },
+	{ "-h", CMD_NONE },
+	{ "help", CMD_NONE },
+	{ "help run", CMD_RUN },
+	{ "run --help", CMD_RUN },
+	{ "run web -h --xyzzy", CMD_RUN },
+	{ "doctor --help", CMD_DOCTOR },
+	{ "help restore", CMD_RESTORE },
+	{ "help help", CMD_HELP },
+	{ "help --help", CMD_HELP },
+};
+
+Test(options, help)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(helps); i++) {
+		struct options o;
+		struct line line;
+
+		parse(&line, helps[i].line, &o);
+		cr_assert_eq(o.command, CMD_HELP, "%s", helps[i].line);
+		cr_assert_eq(o.topic, helps[i].topic, "%s", helps[i].line);
+	}
+}
+
+static char *written_by(void (*write)(FILE *out))
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	write(out);
+	fclose(out);
+	return text;
+}
+
+static char *help_of(enum command topic)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	options_help(topic, out);
+	fclose(out);
+	return text;
+}
+
+/* roff writes "-" as "\-". */
+static char *without_backslashes(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from; from++)
+		if (*from != '\\')
+			*to++ = *from;
+	*to = '\0';
+	return text;
+}
+
+Test(options, one_table_feeds_all_texts)
+{
+	_cleanup_free_ char *man = without_backslashes(written_by(manual_page));
+	_cleanup_free_ char *bash = written_by(manual_completion);
+	_cleanup_free_ char *program = help_of(CMD_NONE);
+
+	for (enum command i = 0; i < COMMANDS; i++) {
+		const struct option_info *info = commands[i].options;
+		_cleanup_free_ char *help = help_of(i);
+		size_t n = 0;
+
+		if (!commands[i].name)
+			continue;
+		cr_assert(strstr(program, commands[i].brief));
+		cr_assert(strstr(man, commands[i].description));
+		for (; info[n].name; n++) {
+			char option[64];
+
+			snprintf(option, sizeof(option), "--%s", info[n].name);
+			cr_assert(strstr(help, option), "%s", option);
+			cr_assert(strstr(man, option), "%s", option);
+			cr_assert(strstr(bash, option), "%s", option);
+		}
+		cr_assert_lt(n, OPTIONS_MAX);
+	}
+}
+
+Test(options, completion_is_a_shell_program)
+{
+	_cleanup_free_ char *bash = written_by(manual_completion);
+	FILE *shell = popen("bash -n -", "w");
+
+	cr_assert_not_null(shell);
+	fputs(bash, shell);
+	cr_assert_eq(pclose(shell), 0);
+}
