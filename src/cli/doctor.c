@@ -139,9 +139,12 @@ static void report_kernel(struct report *report, const struct system_info *s)
 	report_lockdown(report, s->lockdown);
 	check(report, "kernel", "psi", s->psi, "/proc/pressure", "not there, or off",
 	      "stall times are not known", "boot with psi=1");
-	check(report, "kernel", "tracefs", s->tracefs, "mounted", "not mounted",
-	      "hooks that are attached through it are left out; their fallbacks are used",
-	      "mount -t tracefs tracefs /sys/kernel/tracing");
+	if (s->tracefs)
+		add(report, "kernel", "tracefs", MARK_OK, "mounted");
+	else
+		explain(add(report, "kernel", "tracefs", MARK_NOTE, "not mounted"),
+			"nothing here needs it, but other tracing tools do",
+			"mount -t tracefs tracefs /sys/kernel/tracing");
 	check(report, "kernel", "pidfd", s->pidfd, "works", "refused",
 	      "the end of a process is noticed late", "use kernel 5.3 or later");
 	if (s->mglru)
@@ -317,9 +320,20 @@ static void report_files(struct report *report, const struct doctor_facts *facts
 		add(report, "files", "ledger", MARK_OK, "none left behind");
 }
 
-static void print_finding(const struct finding *finding, FILE *out)
+static int key_width(const struct report *report)
 {
-	fprintf(out, "  %-6s %-26s %s\n", mark_names[finding->mark], finding->key, finding->value);
+	size_t width = 0;
+
+	for (size_t i = 0; i < report->count; i++)
+		if (strlen(report->findings[i].key) > width)
+			width = strlen(report->findings[i].key);
+	return (int)width;
+}
+
+static void print_finding(const struct finding *finding, int width, FILE *out)
+{
+	fprintf(out, "  %-6s %-*s  %s\n", mark_names[finding->mark], width, finding->key,
+		finding->value);
 	if (finding->meaning)
 		fprintf(out, "         -> %s%s%s\n", finding->meaning,
 			finding->action ? ". To do: " : "", finding->action ? finding->action : "");
@@ -343,12 +357,13 @@ static void print_essentials(const struct report *report, FILE *out)
 static void print_text(const struct report *report, FILE *out)
 {
 	const char *area = "";
+	int width = key_width(report);
 
 	for (size_t i = 0; i < report->count; i++) {
 		if (strcmp(area, report->findings[i].area) != 0)
 			fprintf(out, "%s\n", report->findings[i].area);
 		area = report->findings[i].area;
-		print_finding(&report->findings[i], out);
+		print_finding(&report->findings[i], width, out);
 	}
 	print_essentials(report, out);
 }
