@@ -6,8 +6,8 @@
 
 #include "random.h"
 
-#define MIB (1ull << 20)
-#define GIB (1ull << 30)
+#define MIB ((uint64_t)1 << 20)
+#define GIB ((uint64_t)1 << 30)
 #define S 1000000000ull
 
 static struct fcb group(uint64_t usage, uint64_t limit)

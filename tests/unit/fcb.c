@@ -4,8 +4,8 @@
 #include <criterion/criterion.h>
 #include <math.h>
 
-#define MIB (1ull << 20)
-#define GIB (1ull << 30)
+#define MIB ((uint64_t)1 << 20)
+#define GIB ((uint64_t)1 << 30)
 #define S 1000000000ull
 #define MS 1000000ull
 

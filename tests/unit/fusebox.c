@@ -9,8 +9,8 @@
 #include "pfuse/sample.h"
 #include "random.h"
 
-#define MIB (1ull << 20)
-#define GIB (1ull << 30)
+#define MIB ((uint64_t)1 << 20)
+#define GIB ((uint64_t)1 << 30)
 
 static const struct fusebox_bounds wide = { .floor_bytes = 0,
 					    .ceiling_bytes = UINT64_MAX,

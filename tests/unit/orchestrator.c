@@ -7,8 +7,8 @@
 
 #include "random.h"
 
-#define MIB (1ull << 20)
-#define GIB (1ull << 30)
+#define MIB ((uint64_t)1 << 20)
+#define GIB ((uint64_t)1 << 30)
 #define S 1000000000ull
 #define MS 1000000ull
 #define T0 (100 * S)

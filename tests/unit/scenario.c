@@ -13,8 +13,8 @@
 
 #include "core/orchestrator.h"
 
-#define MIB (1ull << 20)
-#define GIB (1ull << 30)
+#define MIB ((uint64_t)1 << 20)
+#define GIB ((uint64_t)1 << 30)
 #define S 1000000000ull
 #define MS 1000000ull
 #define TICK (MS / 10)
@@ -216,7 +216,7 @@ Test(scenario, drop_and_grow_again)
 		pass(&w, S);
 	}
 	cr_expect(w.s.ram_limit_bytes < 200 * MIB, "it came down: %" PRIu64,
-		  w.s.ram_limit_bytes / MIB);
+		  (uint64_t)w.s.ram_limit_bytes / MIB);
 	while (w.s.ram_usage_bytes < 410 * MIB) {
 		charge(&w, GIB / (S / TICK));
 		run(&w, TICK);
@@ -240,7 +240,7 @@ Test(scenario, steady_usage_settles_and_stays)
 	decisions = w.grown + w.shrunk;
 	/* The rule shrinks while x / y < 0.5, by 30 % of the room: it ends in (1.7 x, 2 x]. */
 	cr_expect(w.s.ram_limit_bytes > 170 * MIB - 4096 && w.s.ram_limit_bytes <= 200 * MIB,
-		  "%" PRIu64 " MiB", w.s.ram_limit_bytes / MIB);
+		  "%" PRIu64 " MiB", (uint64_t)w.s.ram_limit_bytes / MIB);
 	cr_expect(w.grown == 0 && decisions < 20, "%u decisions", decisions);
 	for (int i = 0; i < 60; i++) {
 		run(&w, 100 * MS);
