@@ -9,24 +9,9 @@
 
 #include "base/cleanup.h"
 #include "cli/doctor.h"
+#include "edge/keeper.h"
 #include "edge/ledger.h"
 
-#define KEEPER_NAME "pfuse-keeper"
-
-/* Where `run` looks for it: beside the program, or where it was installed. */
-static const char *find_keeper(char path[PATH_MAX])
-{
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof(KEEPER_NAME) - 1);
-
-	if (n > 0) {
-		path[n] = '\0';
-		strcpy(strrchr(path, '/') + 1, KEEPER_NAME);
-		if (access(path, X_OK) == 0)
-			return path;
-	}
-	snprintf(path, PATH_MAX, "%s/%s", PFUSE_LIBEXECDIR, KEEPER_NAME);
-	return access(path, X_OK) == 0 ? path : NULL;
-}
 
 static int gather(struct doctor_facts *facts, struct probe_hook hooks[PROBE_HOOKS_MAX])
 {
@@ -63,6 +48,6 @@ enum exit_status cmd_doctor(const struct options *options, FILE *out)
 			strerror(-r));
 		return EXIT_FAILED;
 	}
-	facts.keeper = find_keeper(keeper);
+	facts.keeper = keeper_find(keeper, sizeof(keeper)) ? NULL : keeper;
 	return doctor_report(&facts, options->json, out);
 }

@@ -19,22 +19,7 @@
 #include "edge/group.h"
 
 #define COMMAND_CONTROLLERS CGROUP_BIT(CGROUP_MEMORY)
-#define KEEPER_NAME "pfuse-keeper"
 #define RT_PRIORITY 1 /* above all normal tasks: a wake-up must not wait behind CPU hogs */
-
-/* Beside our own executable in a build tree, else where it is installed. */
-static void find_keeper(char *path, size_t size)
-{
-	ssize_t length = readlink("/proc/self/exe", path, size - sizeof(KEEPER_NAME) - 1);
-
-	if (length > 0) {
-		path[length] = 0;
-		strcpy(strrchr(path, '/') + 1, KEEPER_NAME);
-		if (access(path, X_OK) == 0)
-			return;
-	}
-	snprintf(path, size, "%s/%s", PFUSE_LIBEXECDIR, KEEPER_NAME);
-}
 
 static enum exit_status failed(int code)
 {
@@ -100,7 +85,7 @@ static enum exit_status open_edges(struct daemon *daemon, struct err *err)
 
 	if (code)
 		return EXIT_LACKS;
-	find_keeper(daemon->keeper_exe, sizeof(daemon->keeper_exe));
+	(void)keeper_find(daemon->keeper_exe, sizeof(daemon->keeper_exe)); /* the spawn will say */
 	machine->dry_run = daemon->options->dry_run;
 	machine->stop_mode = daemon->options->stop >= 0 ? (enum stop_mode)daemon->options->stop
 							: (enum stop_mode)daemon->config->stop;

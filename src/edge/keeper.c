@@ -16,7 +16,23 @@
 #define BYE 'b'
 #define LOCK_WAIT_NS UINT64_C(2000000000) /* the killed daemon's last fd closes within moments */
 
+#define KEEPER_NAME "pfuse-keeper"
+
 /* Daemon's side */
+
+int keeper_find(char *ret_path, size_t size)
+{
+	ssize_t length = readlink("/proc/self/exe", ret_path, size - sizeof(KEEPER_NAME) - 1);
+
+	if (length > 0) {
+		ret_path[length] = 0;
+		strcpy(strrchr(ret_path, '/') + 1, KEEPER_NAME);
+		if (access(ret_path, X_OK) == 0)
+			return 0;
+	}
+	snprintf(ret_path, size, "%s/" KEEPER_NAME, PFUSE_LIBEXECDIR);
+	return access(ret_path, X_OK) == 0 ? 0 : -errno;
+}
 
 static int spawn(const char *exe, const char *ledger_path, int pipe_read, pid_t *ret_pid)
 {

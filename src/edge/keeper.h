@@ -13,6 +13,7 @@
 #ifndef PFUSE_EDGE_KEEPER_H
 #define PFUSE_EDGE_KEEPER_H
 
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -22,6 +23,9 @@ struct keeper {
 	int pidfd;   /* readable when the keeper ended */
 	int pipe_fd; /* our end; close-on-exec, so that no child keeps it open */
 };
+
+/* Where the keeper is: beside our own executable (a build tree), or where it was installed. */
+int keeper_find(char *ret_path, size_t size);
 
 /* exe: the path of pfuse-keeper; ledger_path: NULL for the default. */
 int keeper_spawn(const char *exe, const char *ledger_path, struct keeper *ret_keeper,
