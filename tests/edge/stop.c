@@ -223,6 +223,25 @@ Test(stop, forgets_processes_that_ended)
 	tear_down(&f);
 }
 
+Test(stop, keeps_records_of_the_last_time_only)
+{
+	struct fixture f;
+	pid_t a = child(), b = child();
+
+	set_up(&f, V1);
+	put_pids(&f, "v1/memory/g/cgroup.procs", a, b);
+	cr_assert_eq(stop(&f, STOP_SIGNAL), 0);
+	cr_assert_eq(go_on(&f), 0);
+	cr_expect_eq(f.stop.count, 2);
+	put_pids(&f, "v1/memory/g/cgroup.procs", a, 0);
+	cr_assert_eq(stop(&f, STOP_SIGNAL), 0);
+	cr_assert_eq(go_on(&f), 0);
+	cr_expect_eq(f.stop.count, 1);
+	bury(a);
+	bury(b);
+	tear_down(&f);
+}
+
 Test(stop, of_a_group_that_is_gone)
 {
 	struct fixture f;
