@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -60,12 +61,15 @@ int fd_read_at(int dirfd, const char *name, char *buf, size_t size, size_t *ret_
 	return 0;
 }
 
+/*
+ * Without O_TRUNC, which a shell's `>` has: the kernel would allocate attributes for each control
+ * file that is opened so. Kernel files have size 0; only a made-up one is ever longer than `text`.
+ */
 int fd_write_at(int dirfd, const char *name, const char *text)
 {
-	/* O_TRUNC, as a shell's `>` has it: nothing to a kernel file, needed by a made-up one. */
-	_cleanup_close_ int fd =
-		openat(dirfd, name, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+	_cleanup_close_ int fd = openat(dirfd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
 	size_t length = strlen(text);
+	struct stat st;
 	ssize_t n;
 
 	if (fd < 0)
@@ -75,13 +79,16 @@ int fd_write_at(int dirfd, const char *name, const char *text)
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
+	if (fstat(fd, &st) == 0 && st.st_size > (off_t)length && ftruncate(fd, n) < 0)
+		return -errno;
 	return (size_t)n == length ? 0 : -EIO;
 }
 
 int fd_open_dir_beneath(int root, const char *path, int *ret_fd)
 {
 	struct open_how how = {
-		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW,
+		/* Not O_NOFOLLOW: with O_DIRECTORY it turns -ELOOP into -ENOTDIR. */
+		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
 	};
 	long fd;

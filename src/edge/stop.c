@@ -316,7 +316,10 @@ static int signal_round(const struct cgroup_tree *tree, const struct cgroup *gro
 	return r < 0 ? r : some;
 }
 
-/* Continues what we stopped; records of processes that are gone are forgotten. */
+/*
+ * Continues what we stopped. Records stay for the next time only of processes that were stopped this
+ * time and still are there: a group that forks much would fill the ledger with its dead.
+ */
 static int continue_all(const struct cgroup_tree *tree, struct ledger *ledger, struct stop *stop)
 {
 	uint32_t kept = 0;
@@ -324,7 +327,7 @@ static int continue_all(const struct cgroup_tree *tree, struct ledger *ledger, s
 
 	for (uint32_t i = 0; i < stop->count; i++) {
 		struct stop_process process = stop->processes[i];
-		int one = 0;
+		int one = -ESRCH;
 
 		if (process.state == STOP_PROCESS_STOPPED)
 			one = signal_process(tree, ledger, &process, SIGCONT);
