@@ -68,7 +68,7 @@ static __always_inline void judge(__u32 own, __u32 peer, struct talk *talk)
 		tell_talk(own, talk);
 	if (!peer)
 		return;
-	talk->incoming = 1;
+	talk->incoming = !talk->incoming;
 	tell_talk(peer, talk);
 }
 
