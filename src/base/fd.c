@@ -35,7 +35,7 @@ static int read_up_to(int dirfd, const char *name, char *buf, size_t size, size_
 
 int fd_read_head_at(int dirfd, const char *name, char *buf, size_t size, size_t *ret_length)
 {
-	size_t length;
+	size_t length = 0;
 	int r = read_up_to(dirfd, name, buf, size - 1, &length);
 
 	if (r < 0)
@@ -48,7 +48,7 @@ int fd_read_head_at(int dirfd, const char *name, char *buf, size_t size, size_t 
 
 int fd_read_at(int dirfd, const char *name, char *buf, size_t size, size_t *ret_length)
 {
-	size_t length;
+	size_t length = 0;
 	int r = read_up_to(dirfd, name, buf, size, &length);
 
 	if (r < 0)

@@ -181,7 +181,7 @@ int cgroup_open(const struct cgroup_tree *tree, const char *path, struct cgroup 
 	_cleanup_free_ char *clean = NULL;
 	_cleanup_close_ int named = -1, fd = -1;
 	struct stat st;
-	int hierarchy, r;
+	int hierarchy = tree->anchor, r;
 
 	r = resolve(tree, path, &clean, &hierarchy, err);
 	if (r < 0)
@@ -243,6 +243,7 @@ bool cgroup_gone(const struct cgroup *group)
 
 static int count_one(void *arg, pid_t pid)
 {
+	(void)pid;
 	++*(uint32_t *)arg;
 	return 0;
 }

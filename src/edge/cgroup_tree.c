@@ -161,7 +161,7 @@ static int open_hierarchy(const struct mount *mount, const struct cgroup_tree_op
 {
 	bool v2 = strcmp(mount->type, "cgroup2") == 0;
 	struct cgroup_hierarchy h = { .v2 = v2 };
-	uint64_t magic;
+	uint64_t magic = 0;
 	int r;
 
 	h.fd = open(mount->point, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

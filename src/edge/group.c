@@ -310,7 +310,7 @@ static int record_move(const struct cgroup_tree *tree, const struct cgroup *grou
 		.starttime = stat->starttime,
 	};
 	uint32_t record;
-	struct stat st;
+	struct stat st = { 0 };
 	int r = cgroup_open_in(tree, group, hierarchy, &fd);
 
 	if (r == -ENOENT)

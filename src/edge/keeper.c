@@ -73,7 +73,7 @@ int keeper_spawn(const char *exe, const char *ledger_path, struct keeper *ret_ke
 {
 	_cleanup_close_ int read_end = -1, write_end = -1, pidfd = -1;
 	int ends[2], r;
-	pid_t pid;
+	pid_t pid = 0;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_set(err, -errno, "cannot make the keeper's pipe: %s", strerror(errno));
@@ -128,6 +128,7 @@ void keeper_bye(struct keeper *keeper)
 
 static void say(void *arg, const char *sentence)
 {
+	(void)arg;
 	fprintf(stderr, "pfuse-keeper: %s\n", sentence);
 }
 

@@ -13,7 +13,8 @@
 
 /* Records are read and written here; ledger_open.c opens, ledger_restore.c undoes. */
 
-#define COMPACT_FROM (64 * 1024) /* bytes of forgotten records: below that, not worth a rename */
+#define COMPACT_FROM                                                                               \
+	(UINT64_C(64) * 1024) /* bytes of forgotten records: below that, not worth a rename */
 
 /* Values */
 

@@ -12,8 +12,10 @@
  * torn by SIGKILL, and a mapping would count as private memory. After a power cut the boot id
  * differs and so do the groups: such a ledger is stale, and is dropped.
  * Damage (a CRC, the length, the magic) is reported with record and offset, and never guessed at:
- * the whole ledger is refused, unless `intact` asks for the records that are sound. No record is
- * believed under a header that is not.
+ * the whole ledger is refused, unless `intact` asks for the records that are sound (the file is
+ * then set aside as PATH.damaged). No record is believed under a header that is not.
+ * A record that could not be undone stays: the next daemon tries again, and may record the same
+ * control once more; undoing goes from the newest to the oldest, so the true old value wins.
  * Order: open (takes the lock) → [restore what a killed daemon left] → append… commit → intend →
  * … → restore → close. Handles are small numbers above 0; they survive a restart and compaction,
  * until the record is forgotten.
@@ -55,7 +57,7 @@ struct ledger_entry {
 struct ledger_options {
 	const char *path;    /* NULL: LEDGER_DEFAULT_PATH. The directory is made, 0700 */
 	const char *boot_id; /* NULL: this boot's */
-	uint64_t wait_ns;    /* for another holder of the lock; 0: none */
+	uint64_t wait_ns;    /* for the lock; the daemon gives a dead one's keeper 2 s to restore */
 	bool existing;	     /* -ENOENT rather than a new ledger */
 	bool intact;	     /* accept a damaged ledger, with the sound records only */
 };

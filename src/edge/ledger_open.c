@@ -209,9 +209,9 @@ static int open_directory(struct ledger *ledger, const char *path, struct err *e
 	if (!*ledger->name)
 		return err_set(err, -EISDIR, "ledger %s: not the name of a file", path);
 	if (slash == dir)
-		strcpy(dir, "/");
+		memcpy(dir, "/", sizeof("/"));
 	else if (!slash)
-		strcpy(dir, ".");
+		memcpy(dir, ".", sizeof("."));
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return err_set(err, -errno, "cannot make the ledger's directory %s: %s", dir,
 			       strerror(errno));
@@ -270,8 +270,11 @@ static int take_lock(struct ledger *ledger, uint64_t wait_ns, struct err *err)
 	if (r == -EBUSY) {
 		fd_read_head_at(ledger->dir_fd, name, holder, sizeof(holder), NULL);
 		holder[strcspn(holder, "\n")] = '\0';
-		return err_set(err, r, "another pfuse-bpf runs (pid %s) and holds the ledger %s",
-			       holder, ledger->path);
+		return err_set(
+			err, r,
+			"another pfuse-bpf runs (pid %s), or its keeper is at work, and holds the "
+			"ledger %s; end it first",
+			holder, ledger->path);
 	}
 	if (r < 0)
 		return err_set(err, r, "cannot lock the ledger %s: %s", ledger->path, strerror(-r));

@@ -390,15 +390,18 @@ static int list_offsets(const struct ledger *ledger, uint32_t **ret_offsets, uin
 }
 
 static const struct pass {
-	enum ledger_kind kind;
 	enum outcome (*undo)(struct restore *restore, const struct ledger_record *record);
+	enum ledger_kind kind;
 	bool oldest_first;
 	bool last_try;
 } passes[] = {
-	{ LEDGER_FROZEN, undo_frozen, false, true }, { LEDGER_SIGSTOP, undo_sigstop, false, true },
-	{ LEDGER_FILE, undo_file, false, false },    { LEDGER_FILE, undo_file, false, true },
-	{ LEDGER_MOVED, undo_moved, false, true },   { LEDGER_MOVED, undo_strays, true, true },
-	{ LEDGER_DIR, undo_dir, false, true },
+	{ undo_frozen, LEDGER_FROZEN, false, true },
+	{ undo_sigstop, LEDGER_SIGSTOP, false, true },
+	{ undo_file, LEDGER_FILE, false, false },
+	{ undo_file, LEDGER_FILE, false, true }, /* what was refused the first time */
+	{ undo_moved, LEDGER_MOVED, false, true },
+	{ undo_strays, LEDGER_MOVED, true, true },
+	{ undo_dir, LEDGER_DIR, false, true },
 };
 
 static void undo_one(struct restore *restore, uint64_t offset, const struct pass *pass)

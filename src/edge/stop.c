@@ -115,7 +115,7 @@ static int wait_frozen(int fd, uint64_t deadline_ns)
 {
 	const uint64_t until = clock_now_ns() + deadline_ns;
 	char text[256];
-	uint64_t frozen;
+	uint64_t frozen = 0;
 
 	for (;;) {
 		int r = fd_read_at(fd, "cgroup.events", text, sizeof(text), NULL);
@@ -142,7 +142,7 @@ static int freeze(const struct cgroup_tree *tree, const struct cgroup *group, st
 		  uint64_t deadline_ns, struct stop *stop)
 {
 	_cleanup_close_ int fd = -1;
-	char state[16];
+	char state[16] = "";
 	struct stat st;
 	int r = cgroup_open_v2(tree, group, &fd);
 

@@ -83,7 +83,8 @@ Test(keeper, that_cannot_be_started_is_said)
 /* Sets limits until it is killed. Tells through `ready` when the keeper runs. */
 static void play_daemon(struct made_up *m, int ready)
 {
-	struct ledger_options options = { .path = m->ledger_path };
+	/* The keeper of the daemon before may still be closing the ledger. */
+	struct ledger_options options = { .path = m->ledger_path, .wait_ns = 5000000000 };
 	struct keeper keeper;
 	struct control_ram ram[2];
 	struct cgroup group[2];
