@@ -19,6 +19,7 @@
 #include "edge/group.h"
 
 #define COMMAND_CONTROLLERS CGROUP_BIT(CGROUP_MEMORY)
+#define KEEPER_WAIT_NS 3000000000ull /* the keeper of a daemon that was just killed may be at work */
 #define RT_PRIORITY 1 /* above all normal tasks: a wake-up must not wait behind CPU hogs */
 
 static enum exit_status failed(int code)
@@ -31,35 +32,34 @@ static void tell(void *out, const char *sentence)
 	fprintf(out, "pfuse-bpf: %s\n", sentence);
 }
 
-/* What a killed daemon left behind is undone before anything new is recorded. */
-static int undo_leftovers(struct machine *machine, struct err *err)
+/*
+ * What a killed daemon left behind is undone before anything new is recorded. What cannot be undone now
+ * stays in the ledger, for the end of this run or for `pfuse-bpf restore`.
+ */
+static void undo_leftovers(struct machine *machine)
 {
 	struct ledger_restore how = { .proc_fd = machine->tree.proc_fd, .say = tell, .arg = stderr };
-	struct ledger_counts counts = { 0 };
+	struct ledger_counts counts;
 
 	if (!ledger_live(machine->ledger))
-		return 0;
-	fprintf(stderr, "pfuse-bpf: an earlier run was killed; restoring what it changed\n");
+		return;
+	tell(stderr, "an earlier run was killed; restoring what it changed");
 	if (ledger_restore(machine->ledger, &how, &counts))
-		return err_set(err, -EIO,
-			       "%u controls that an earlier run changed cannot be restored; see above, "
-			       "then `pfuse-bpf restore`",
-			       counts.failed + counts.damaged);
-	return 0;
+		tell(stderr, "something of that run could not be restored, see above; going on");
 }
 
 static int open_ledger(struct daemon *daemon, struct err *err)
 {
-	struct ledger_options options = { .path = daemon->options->ledger };
+	struct ledger_options options = { .path = daemon->options->ledger, .wait_ns = KEEPER_WAIT_NS };
 	struct err note = { "" };
 	int code = ledger_open(&options, &daemon->machine.ledger, &note, err);
 
 	if (note.text[0])
 		tell(stderr, note.text);
-	if (!code)
-		code = undo_leftovers(&daemon->machine, err);
-	if (!code)
-		code = keeper_spawn(daemon->keeper_exe, daemon->options->ledger, &daemon->keeper, err);
+	if (code)
+		return code;
+	undo_leftovers(&daemon->machine);
+	code = keeper_spawn(daemon->keeper_exe, daemon->options->ledger, &daemon->keeper, err);
 	daemon->keepers += !code;
 	return code;
 }

@@ -120,10 +120,19 @@ static int set_ram(const struct machine *machine, struct member *member,
 
 static int set_stop(const struct machine *machine, struct member *member, bool stop)
 {
+	const struct cgroup_tree *tree = &machine->tree;
+	struct ledger *ledger = machine->ledger;
+	int err;
+
 	if (!stop)
-		return stop_continue(&machine->tree, &member->group, machine->ledger, &member->stop);
-	return stop_group(&machine->tree, &member->group, machine->ledger, machine->stop_mode,
-			  STOP_WITHIN_NS, &member->stop);
+		return stop_continue(tree, &member->group, ledger, &member->stop);
+	err = stop_group(tree, &member->group, ledger, machine->stop_mode, STOP_WITHIN_NS,
+			 &member->stop);
+	/* A KVM guest never freezes, but it stops by signal. */
+	if (err == -ETIMEDOUT && machine->stop_mode == STOP_AUTO)
+		err = stop_group(tree, &member->group, ledger, STOP_SIGNAL, STOP_WITHIN_NS,
+				 &member->stop);
+	return err;
 }
 
 static enum orchestrator_outcome outcome_of(int err)
