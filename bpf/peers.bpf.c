@@ -17,7 +17,7 @@
  * | program         | hook                         | without it                                     |
  * | on_sent         | tp_btf/sock_send_length      | on_sent_fexit                                  |
  * | on_received     | tp_btf/sock_recv_length      | on_received_fexit                              |
- * | on_sent_fexit   | fexit/sock_sendmsg           | UDP and UNIX are not seen: nothing is stopped  |
+ * | on_sent_fexit   | fexit/security_socket_sendmsg | UDP and UNIX are not seen: nothing is stopped |
  * | on_received_fexit | fexit/sock_recvmsg         | the same                                       |
  * | seed_ports      | iter/task_file               | ports in use before us are learnt by traffic   |
  * | on_sock_state   | tp_btf/inet_sock_set_state   | new connections are seen with their first data |
@@ -242,10 +242,14 @@ int BPF_PROG(on_received, struct sock *sk, int ret, int flags)
 	return received(sk, ret, flags);
 }
 
-SEC("fexit/sock_sendmsg")
-int BPF_PROG(on_sent_fexit, struct socket *socket, void *msg, int ret)
+/*
+ * Compilers inline sock_sendmsg() into the system calls, so it cannot be hooked; the security check that
+ * each of them makes first can. It knows what was asked to be sent, not what was.
+ */
+SEC("fexit/security_socket_sendmsg")
+int BPF_PROG(on_sent_fexit, struct socket *socket, void *msg, int size, int ret)
 {
-	return sent(socket->sk, ret);
+	return sent(socket->sk, ret ? 0 : size);
 }
 
 SEC("fexit/sock_recvmsg")

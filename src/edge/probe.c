@@ -51,7 +51,7 @@ static const struct probe_hook hook_table[] = {
 	  "talks over UDP and UNIX sockets are not seen: no group is stopped" },
 	{ "on_received", "tp_btf/sock_recv_length", "bytes received, talks with outsiders",
 	  "on_received_fexit", "talks over UDP and UNIX sockets are not seen: no group is stopped" },
-	{ "on_sent_fexit", "fexit/sock_sendmsg", "the same, on kernels before 6.3", NULL,
+	{ "on_sent_fexit", "fexit/security_socket_sendmsg", "the same, on kernels before 6.3", NULL,
 	  "see on_sent", .stands_in_for = "on_sent" },
 	{ "on_received_fexit", "fexit/sock_recvmsg", "the same, on kernels before 6.3", NULL,
 	  "see on_received", .stands_in_for = "on_received" },
