@@ -261,7 +261,7 @@ static int take_group(const struct place *at, const struct raw_group *raw,
 
 	if (!raw->match[0])
 		return bad_value(at, NULL, "match", raw->match,
-				 "a GROUP or a glob, like \"docker:web*\"");
+				 "a GROUP or a glob, like \"system.slice/web*\"");
 	take_word(raw->ram.mode, &policy->mode[FCB_RAM]);
 	take_word(raw->cpu.mode, &policy->mode[FCB_CPU]);
 	take_word(raw->io.mode, &policy->mode[FCB_IO]);

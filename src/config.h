@@ -6,7 +6,7 @@
  *	interval: 1s			# how often the groups are sampled; 100ms to 60s
  *	stop: auto			# auto | freeze | signal
  *	groups:				# first match wins
- *	  - match: "docker:web*"	# GROUP or glob; also the path of the cgroup
+ *	  - match: "system.slice/web*"	# GROUP or glob; also the path of the cgroup
  *	    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 90%, cool_down: 3s }
  *	    cpu: { mode: observe }	# observe | off; also io, net
  *	    freeze: isolated		# off | isolated

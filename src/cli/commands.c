@@ -87,12 +87,12 @@ const struct command_info commands[COMMANDS] = {
 		.brief = "orchestrate groups until told to stop",
 		.description =
 			"Manages each GROUP: a cgroup path (absolute, or relative to the "
-			"hierarchy), docker:NAME, podman:NAME, unit:NAME, pid:N, or a glob of "
-			"these. After --, COMMAND is started in a fresh group and orchestrated "
+			"hierarchy), or pid:N, which is used in place if it has a group of its own "
+			"and is moved to one for the time otherwise. After --, COMMAND is started in a fresh group and orchestrated "
 			"until it ends, and its exit status is returned. Everything that was "
 			"changed is put back at the end, also if the program is killed.",
 		.options = run_options,
-		.example = "run --dry-run --for 60s 'docker:*'",
+		.example = "run --dry-run --for 60s system.slice/nginx.service",
 	},
 	[CMD_DOCTOR] = {
 		.name = "doctor", .synopsis = "[--json]",

@@ -246,6 +246,16 @@ static int bad_option(const struct command_info *command, int code, const char *
 		       err_quote(word, q), command->name);
 }
 
+static bool is_name_of_later(const char *word)
+{
+	static const char *const later[] = { "docker:", "podman:", "unit:" };
+
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+		if (strncmp(word, later[i], strlen(later[i])) == 0)
+			return true;
+	return false;
+}
+
 static int add_group(const struct command_info *command, char *word, struct options *options,
 		     struct err *err)
 {
@@ -256,7 +266,12 @@ static int add_group(const struct command_info *command, char *word, struct opti
 			       command->name, err_quote(word, q), command->name);
 	if (!word[0])
 		return err_set(err, -EINVAL,
-			       "run: an empty GROUP; name one, like unit:nginx.service");
+			       "run: an empty GROUP; name one, like system.slice/nginx.service");
+	if (is_name_of_later(word))
+		return err_set(err, -EINVAL,
+			       "run: \"%s\": names of containers and units are not in this "
+			       "release; give the path of the cgroup, or pid:N of a process in it",
+			       err_quote(word, q));
 	options->groups[options->ngroups++] = word;
 	return 0;
 }
@@ -307,8 +322,8 @@ static int check_run(const struct options *options, struct err *err)
 	if (!options->argv && !options->ngroups)
 		return err_set(
 			err, -EINVAL,
-			"run: nothing to orchestrate; name a GROUP (cgroup path, docker:NAME, "
-			"podman:NAME, unit:NAME, pid:N) or give -- COMMAND");
+			"run: nothing to orchestrate; name a GROUP (cgroup path or pid:N) or "
+			"give -- COMMAND");
 	return 0;
 }
 

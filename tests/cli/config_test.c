@@ -230,7 +230,7 @@ static const struct bad {
 	{ "groups:\n  - match: a\n    window: 2h\n",
 	  ":3: window: \"2h\" is not allowed; allowed: a duration from 100ms to 1h" },
 	{ "groups:\n  - match: ''\n",
-	  ":2: match: \"\" is not allowed; allowed: a GROUP or a glob, like \"docker:web*\"" },
+	  ":2: match: \"\" is not allowed; allowed: a GROUP or a glob, like \"system.slice/web*\"" },
 	{ "groups:\n  - match: \"a\\0b\"\n", ":2: match: expected text without a 0 byte" },
 	/* the text itself */
 	{ "policy: fusebox\n---\npolicy: fusebox\n",

@@ -41,10 +41,11 @@ static const struct refusal {
 	{ "orchestrate", "\"orchestrate\" is no command; there are: run, doctor, restore, help" },
 	{ "--quiet run", "\"--quiet\": a command comes first; see pfuse-bpf --help" },
 	{ "run",
-	  "run: nothing to orchestrate; name a GROUP (cgroup path, docker:NAME, podman:NAME, "
-	  "unit:NAME, pid:N) or give -- COMMAND" },
-	{ "run --dry-run", "run: nothing to orchestrate; name a GROUP (cgroup path, docker:NAME, "
-			   "podman:NAME, unit:NAME, pid:N) or give -- COMMAND" },
+	  "run: nothing to orchestrate; name a GROUP (cgroup path or pid:N) or give -- COMMAND" },
+	{ "run docker:web", "run: \"docker:web\": names of containers and units are not in this release; "
+			    "give the path of the cgroup, or pid:N of a process in it" },
+	{ "run --dry-run", "run: nothing to orchestrate; name a GROUP (cgroup path or pid:N) "
+			   "or give -- COMMAND" },
 	{ "run --", "run: a COMMAND is expected after --" },
 	{ "run web --", "run: a COMMAND is expected after --" },
 	{ "run web -- ''", "run: a COMMAND is expected after --" },
@@ -132,12 +133,12 @@ Test(options, groups_and_options_in_any_order)
 	struct line line;
 
 	parse(&line,
-	      "run docker:a -c f.yaml unit:b --for 1.5h --policy fusebox --stop signal pid:3 -q "
+	      "run a/b -c f.yaml c/d --for 1.5h --policy fusebox --stop signal pid:3 -q "
 	      "--summary=s.json --ledger l --dry-run /x/*",
 	      &o);
 	cr_assert_eq(o.ngroups, 4);
-	cr_assert_str_eq(o.groups[0], "docker:a");
-	cr_assert_str_eq(o.groups[1], "unit:b");
+	cr_assert_str_eq(o.groups[0], "a/b");
+	cr_assert_str_eq(o.groups[1], "c/d");
 	cr_assert_str_eq(o.groups[2], "pid:3");
 	cr_assert_str_eq(o.groups[3], "/x/*");
 	cr_assert_str_eq(o.config, "f.yaml");
