@@ -49,7 +49,7 @@ static const struct refusal {
 	{ "run --", "run: a COMMAND is expected after --" },
 	{ "run web --", "run: a COMMAND is expected after --" },
 	{ "run web -- ''", "run: a COMMAND is expected after --" },
-	{ "run ''", "run: an empty GROUP; name one, like unit:nginx.service" },
+	{ "run ''", "run: an empty GROUP; name one, like system.slice/nginx.service" },
 	{ "run --for -1 web",
 	  "run: --for \"-1\" is no duration; allowed: 1ms to 8760h, with a unit "
 	  "(ms, s, m, h), like 60s or 1.5h" },
