@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #include "edge/probe.h"
+#include "hierarchy.h"
 
 #define MIB (1024UL * 1024)
 
@@ -33,21 +34,13 @@ void rig_fini(void);
 		cr_skip_test("%s", "");        \
 	} while (0)
 
-/* group.c: the hierarchy of the memory controller, and groups in it */
-
-struct hierarchy {
-	char mount[PATH_MAX / 2];
-	bool v2;
-	uint32_t id;	/* 0 for v2, else the number in /proc/cgroups */
-};
+/* group.c: groups in the hierarchy of the memory controller */
 
 struct group {
 	char path[PATH_MAX];
 	uint64_t id;
 };
 
-/* NULL when this machine has none; `ret_why` then says so. */
-const struct hierarchy *hierarchy(const char **ret_why);
 struct group *group_make(const struct group *parent, const char *name);
 struct group *group_make_at(const char *dir, const char *name); /* in any hierarchy */
 void group_add(const struct group *group, pid_t pid);
