@@ -293,21 +293,22 @@ static void raise_priority(void)
 }
 
 /* A group needs a directory fd, on v1 an eventfd too. */
-static void raise_file_limit(void)
+static void raise_file_limit(struct rlimit *ret_before)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	*ret_before = limit;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* COMMAND's group is the last one. */
 static int prepare_command(struct daemon *daemon, struct err *err)
 {
 	const struct cgroup *group = &daemon->members.at[daemon->members.count - 1].group;
-	int code = child_prepare(daemon->options->argv, &daemon->child, err);
+	int code = child_prepare(daemon->options->argv, &daemon->files, &daemon->child, err);
 
 	if (code)
 		return code;
@@ -340,7 +341,7 @@ enum exit_status daemon_open(struct daemon *daemon, const struct options *option
 				   .command_group = { .fd = -1 } };
 	if (options->summary && summary_check_writable(options->summary, err))
 		return EXIT_FAILED;
-	raise_file_limit();
+	raise_file_limit(&daemon->files);
 	enum exit_status status = open_edges(daemon, err);
 
 	if (status != EXIT_DONE)
