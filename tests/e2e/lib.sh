@@ -205,7 +205,8 @@ is_dead() { [ ! -e "/proc/$1" ] || [ "$(state_of "$1")" = Z ]; }
 
 # --- the daemon ----------------------------------------------------------------------------------
 
-# Quick settings, so that a test need not wait for 10 s of silence. More groups may be appended.
+# Quick settings, so that a test need not wait for 10 s of silence.
+quick_deadline=60s
 quick_idle=$(fast 300ms 2s)
 quick_config() {
 	cat >"$tmp/quick.yaml" <<-END
@@ -214,7 +215,7 @@ quick_config() {
 		  - match: "*"
 		    idle: $quick_idle
 		    window: $quick_idle
-		    deadline: ${1:-60s}
+		    deadline: $quick_deadline
 	END
 	echo "$tmp/quick.yaml"
 }
