@@ -213,6 +213,11 @@ static void note_event(struct daemon *daemon, struct member *member, const struc
 	case PFUSE_EV_POPULATED:
 		member->populated = true;
 		break;
+	case PFUSE_EV_HIGH_WATER:
+	case PFUSE_EV_LIMIT_HIT:
+		if (event->ram.usage_bytes > member->usage_peak)
+			member->usage_peak = event->ram.usage_bytes;
+		break;
 	case PFUSE_EV_OOM_VICTIM:
 		say_note(daemon->out, member->name, "pid %u was killed: out of memory", event->task.pid);
 		break;
