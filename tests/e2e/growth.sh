@@ -62,6 +62,8 @@ hog_lived step 410
 stop_daemon
 as_before step
 by_event 0 3
+peak=$(json "$tmp/s.json" groups 0 usage_peak_mib)
+expect_that "peak usage in MiB, which only events saw" [ "${peak%.*}" -ge 200 ]
 expect_line "$tmp/out" 'usage crossed the high-water mark'
 say "   $(tail -1 "$tmp/step.hog")"
 
@@ -88,6 +90,25 @@ kill -CONT "$daemon"
 hog_lived late 410
 stop_daemon
 as_before late
+
+say "it still uses more than its old limit when we leave: said, kept in the ledger, restored later"
+start_hog large 10 200 0 0 1000
+start "$(group large)"
+go large
+must_come "$(fast 20 100)" "growth to 200 MiB" grep -q '^at 200' "$tmp/large.hog"
+kill -TERM "$daemon"
+wait_daemon
+expect "exit status" 1 "$status"
+one_line "$tmp/err"
+expect_line "$tmp/err" "of $prefix-large in .*: the group uses more than the 67108864 of before; left as it is|which would kill; left as it"
+expect_that "hog lives" not is_dead "$(<"$tmp/large.pid")"
+expect "OOM kills" 0 "$(oom_kills_of large)"
+[ -e "$ledger" ] || fail "the ledger is gone, although something is to be restored"
+kill "$(<"$tmp/large.pid")"
+must_come "$(fast 5 30)" "end of hog" is_dead "$(<"$tmp/large.pid")"
+"$pfuse" restore --ledger "$ledger" >"$tmp/out" 2>"$tmp/err" || fail "restore: exit status $?"
+as_before large
+[ ! -e "$ledger" ] || fail "the ledger is left"
 
 many=$(fast 6 2) to=$(fast 300 150) names=() groups=()
 say "$many at once, 10 -> $to MiB each"
