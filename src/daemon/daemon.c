@@ -106,10 +106,10 @@ static enum exit_status open_edges(struct daemon *daemon, struct err *err)
 	machine->dry_run = daemon->options->dry_run;
 	machine->stop_mode = daemon->options->stop >= 0 ? (enum stop_mode)daemon->options->stop
 							: (enum stop_mode)daemon->config->stop;
-	if (!machine->dry_run || !needs_no_group(daemon->options))
-		code = open_ledger(daemon, err);
-	if (!code)
-		code = stop_never(&machine->tree, daemon->keeper.pid, &machine->never);
+	/* A ledger that we may not trust is -EPERM too, but no lack of privilege. */
+	if ((!machine->dry_run || !needs_no_group(daemon->options)) && open_ledger(daemon, err))
+		return EXIT_FAILED;
+	code = stop_never(&machine->tree, daemon->keeper.pid, &machine->never);
 	return code ? failed(code) : EXIT_DONE;
 }
 
