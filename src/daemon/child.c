@@ -9,7 +9,7 @@
 #include "daemon/child.h"
 
 /* In the child: async-signal-safe calls only; ends by exec or _exit. */
-static _Noreturn void become(char **argv, int go, int err_out)
+static _Noreturn void become(char **argv, const struct rlimit *files, int go, int err_out)
 {
 	sigset_t none;
 	char byte;
@@ -19,6 +19,8 @@ static _Noreturn void become(char **argv, int go, int err_out)
 		_exit(0); /* the daemon gave up */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (files->rlim_max)
+		setrlimit(RLIMIT_NOFILE, files);
 	execvp(argv[0], argv);
 	err = -errno;
 	if (write(err_out, &err, sizeof(err)) < 0) {
@@ -27,30 +29,37 @@ static _Noreturn void become(char **argv, int go, int err_out)
 	_exit(127);
 }
 
-int child_prepare(char **argv, struct child *ret, struct err *err)
+static int cannot_start(struct err *err, int code, const char *name)
+{
+	char quoted[ERR_QUOTED];
+
+	return err_set(err, code, "cannot start %s: %s", err_quote(name, quoted), strerror(-code));
+}
+
+int child_prepare(char **argv, const struct rlimit *files, struct child *ret, struct err *err)
 {
 	int go[2], out[2];
 
 	if (pipe2(go, O_CLOEXEC) < 0)
-		return err_set(err, -errno, "cannot start %s: %s", argv[0], strerror(errno));
+		return cannot_start(err, -errno, argv[0]);
 	if (pipe2(out, O_CLOEXEC) < 0) {
 		int code = -errno;
 
 		close(go[0]), close(go[1]);
-		return err_set(err, code, "cannot start %s: %s", argv[0], strerror(-code));
+		return cannot_start(err, code, argv[0]);
 	}
 	pid_t pid = fork();
 
 	if (pid == 0) {
 		close(go[1]), close(out[0]);
-		become(argv, go[0], out[1]);
+		become(argv, files, go[0], out[1]);
 	}
 	int code = pid < 0 ? -errno : 0;
 
 	close(go[0]), close(out[1]);
 	if (code) {
 		close(go[1]), close(out[0]);
-		return err_set(err, code, "cannot start %s: %s", argv[0], strerror(-code));
+		return cannot_start(err, code, argv[0]);
 	}
 	*ret = (struct child){ .pid = pid, .go_fd = go[1], .err_fd = out[0] };
 	return 0;
@@ -76,7 +85,7 @@ int child_go(struct child *child, const char *name, struct err *err)
 		return 0;
 	if (got < 0 || !code)
 		code = -EIO;
-	return err_set(err, code, "cannot start %s: %s", name, strerror(-code));
+	return cannot_start(err, code, name);
 }
 
 int child_status(int how, int what)

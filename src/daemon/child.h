@@ -9,6 +9,7 @@
 #ifndef DAEMON_CHILD_H
 #define DAEMON_CHILD_H
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -19,7 +20,8 @@ struct child {
 	int err_fd; /* errno of a failed exec, or end of file; -1: done */
 };
 
-int child_prepare(char **argv, struct child *ret, struct err *err);
+/* files: the RLIMIT_NOFILE that COMMAND is to have; the daemon's own may be higher. */
+int child_prepare(char **argv, const struct rlimit *files, struct child *ret, struct err *err);
 /* -ENOENT, -EACCES …: COMMAND could not be executed; err says so. */
 int child_go(struct child *child, const char *name, struct err *err);
 /* The exit status that a shell would show for what waitid(2) says. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/num.h"
 #include "base/trim.h"
 #include "daemon/daemon.h"
 #include "daemon/report.h"
@@ -89,10 +91,10 @@ static enum exit_status open_edges(struct daemon *daemon, struct err *err)
 	machine->dry_run = daemon->options->dry_run;
 	machine->stop_mode = daemon->options->stop >= 0 ? (enum stop_mode)daemon->options->stop
 							: (enum stop_mode)daemon->config->stop;
-	if (!machine->dry_run || !needs_no_group(daemon->options))
-		code = open_ledger(daemon, err);
-	if (!code)
-		code = stop_never(&machine->tree, daemon->keeper.pid, &machine->never);
+	/* A ledger that we may not trust is -EPERM too, but no lack of privilege. */
+	if ((!machine->dry_run || !needs_no_group(daemon->options)) && open_ledger(daemon, err))
+		return EXIT_FAILED;
+	code = stop_never(&machine->tree, daemon->keeper.pid, &machine->never);
 	return code ? failed(code) : EXIT_DONE;
 }
 
@@ -152,14 +154,15 @@ void daemon_apply_policies(struct daemon *daemon)
 static int open_group(struct daemon *daemon, const char *name, struct cgroup *ret, struct err *err)
 {
 	const struct cgroup_tree *tree = &daemon->machine.tree;
-	char *end;
+	char quoted[ERR_QUOTED];
+	const char *end;
+	uint64_t pid;
 
 	if (strncmp(name, "pid:", 4) != 0)
 		return cgroup_open(tree, name, ret, err);
-	long pid = strtol(name + 4, &end, 10);
-
-	if (end == name + 4 || *end || pid <= 0)
-		return err_set(err, -EINVAL, "%s: not a process id", name);
+	/* Strictly digits, and never cut down to an int: that would be somebody else's number. */
+	if (num_parse(name + 4, &end, &pid) < 0 || *end || pid == 0 || pid > INT_MAX)
+		return err_set(err, -EINVAL, "%s: not a process id", err_quote(name, quoted));
 	return group_from_pid(tree, daemon->machine.ledger, (pid_t)pid, COMMAND_CONTROLLERS, ret, err);
 }
 
@@ -175,10 +178,13 @@ static int make_command_group(struct daemon *daemon, struct err *err)
 /* The same group twice would have two masters. */
 static int refuse_twice(const struct members *members, uint32_t slot, struct err *err)
 {
+	char a[ERR_QUOTED], b[ERR_QUOTED];
+
 	for (uint32_t other = 1; other < slot; other++)
 		if (members->at[other].group.id == members->at[slot].group.id)
 			return err_set(err, -EEXIST, "%s and %s are the same group; name it once",
-				       members->at[other].name, members->at[slot].name);
+				       err_quote(members->at[other].name, a),
+				       err_quote(members->at[slot].name, b));
 	return 0;
 }
 
@@ -248,6 +254,7 @@ static void forbid_blind_stops(struct daemon *daemon)
 static int watch_members(struct daemon *daemon, struct err *err)
 {
 	struct machine *machine = &daemon->machine;
+	char quoted[ERR_QUOTED];
 
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
 		struct member *member = &daemon->members.at[slot];
@@ -256,14 +263,14 @@ static int watch_members(struct daemon *daemon, struct err *err)
 					fcb->policy.high_water_permille);
 
 		if (code)
-			return err_set(err, code, "%s: cannot be watched: %s", member->name,
-				       strerror(-code));
+			return err_set(err, code, "%s: cannot be watched: %s",
+				       err_quote(member->name, quoted), strerror(-code));
 		probe_arm(machine->probe, slot,
 			  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
 		code = member_spread_net(machine, member);
 		if (code)
 			return err_set(err, code, "%s: its memory limit cannot be guarded: %s",
-				       member->name, strerror(-code));
+				       err_quote(member->name, quoted), strerror(-code));
 	}
 	probe_seed(machine->probe); /* ports that are listened on already; best effort */
 	return 0;
@@ -278,28 +285,30 @@ static void raise_priority(void)
 }
 
 /* A group needs a directory fd, on v1 an eventfd too. */
-static void raise_file_limit(void)
+static void raise_file_limit(struct rlimit *ret_before)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	*ret_before = limit;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* COMMAND's group is the last one. */
 static int prepare_command(struct daemon *daemon, struct err *err)
 {
 	const struct cgroup *group = &daemon->members.at[daemon->members.count - 1].group;
-	int code = child_prepare(daemon->options->argv, &daemon->child, err);
+	char quoted[ERR_QUOTED];
+	int code = child_prepare(daemon->options->argv, &daemon->files, &daemon->child, err);
 
 	if (code)
 		return code;
 	code = group_take_in(&daemon->machine.tree, group, daemon->machine.ledger, daemon->child.pid);
 	if (code)
 		return err_set(err, code, "cannot move %s into its group: %s",
-			       daemon->options->argv[0], strerror(-code));
+			       err_quote(daemon->options->argv[0], quoted), strerror(-code));
 	return 0;
 }
 
@@ -325,7 +334,7 @@ enum exit_status daemon_open(struct daemon *daemon, const struct options *option
 				   .command_group = { .fd = -1 } };
 	if (options->summary && summary_check_writable(options->summary, err))
 		return EXIT_FAILED;
-	raise_file_limit();
+	raise_file_limit(&daemon->files);
 	enum exit_status status = open_edges(daemon, err);
 
 	if (status != EXIT_DONE)

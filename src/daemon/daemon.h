@@ -56,6 +56,7 @@ struct daemon {
 	struct orchestrator core;
 	struct members members;
 	struct child child;
+	struct rlimit files; /* RLIMIT_NOFILE before we raised it */
 	struct cgroup command_group; /* open until its member takes it */
 	struct loop loop;
 	int status; /* exit status so far */

@@ -213,6 +213,11 @@ static void note_event(struct daemon *daemon, struct member *member, const struc
 	case PFUSE_EV_POPULATED:
 		member->populated = true;
 		break;
+	case PFUSE_EV_HIGH_WATER:
+	case PFUSE_EV_LIMIT_HIT:
+		if (event->ram.usage_bytes > member->usage_peak)
+			member->usage_peak = event->ram.usage_bytes;
+		break;
 	case PFUSE_EV_OOM_VICTIM:
 		say_note(daemon->out, member->name, "pid %u was killed: out of memory", event->task.pid);
 		break;
@@ -280,6 +285,21 @@ static int on_oom(sd_event_source *source, int fd, uint32_t revents, void *conte
 	return set_timer(daemon);
 }
 
+/* Also those who sleep: what was settled under the old policies need not be under the new ones. */
+static void reconsider_all(struct daemon *daemon)
+{
+	struct loop *loop = &daemon->loop;
+
+	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
+		if (daemon->members.fcbs[slot].removed)
+			continue;
+		awaken(daemon, &daemon->members.at[slot]);
+		note_due(daemon, slot);
+	}
+	loop->next_tick_ns = earlier(loop->next_tick_ns,
+				     loop->now_ns + config_now(daemon)->interval_ns);
+}
+
 static void reread_config(struct daemon *daemon)
 {
 	struct config config;
@@ -293,7 +313,10 @@ static void reread_config(struct daemon *daemon)
 	}
 	config_free(&daemon->reread);
 	daemon->reread = config;
+	if (daemon->options->stop < 0)
+		daemon->machine.stop_mode = (enum stop_mode)config.stop;
 	daemon_apply_policies(daemon);
+	reconsider_all(daemon);
 }
 
 /* SIGUSR1: everybody who is stopped continues; for people, until there is a command for it. */

@@ -21,6 +21,7 @@ int member_open(const struct machine *machine, const char *name, struct cgroup *
 		struct member *ret, struct pfuse_sample *ret_first, struct err *err)
 {
 	struct member member = { .name = name, .group = *group, .oom_fd = -1, .awake = true };
+	char quoted[ERR_QUOTED];
 	uint32_t nprocs = 0;
 	int code = stop_check(&machine->tree, group, &machine->never, err);
 
@@ -28,7 +29,8 @@ int member_open(const struct machine *machine, const char *name, struct cgroup *
 		return code;
 	code = cgroup_count_procs(group, &nprocs);
 	if (code)
-		return err_set(err, code, "%s: cannot read its processes: %s", name, strerror(-code));
+		return err_set(err, code, "%s: cannot read its processes: %s",
+			       err_quote(name, quoted), strerror(-code));
 	for (int figure = 0; figure < MEMBER_FIGURES; figure++)
 		member.first[figure] = figure_or_none(machine, group, figure);
 	member.populated = nprocs > 0;
@@ -44,6 +46,8 @@ int member_open(const struct machine *machine, const char *name, struct cgroup *
 
 int member_prepare(const struct machine *machine, struct member *member, struct err *err)
 {
+	char quoted[ERR_QUOTED];
+
 	member->acts_on_ram = true;
 	if (machine->dry_run)
 		return 0;
@@ -53,10 +57,10 @@ int member_prepare(const struct machine *machine, struct member *member, struct 
 		return err_set(err, code,
 			       "%s: the memory controller is not enabled for this group; write +memory "
 			       "into its parent's cgroup.subtree_control, or set ram: { mode: off }",
-			       member->name);
+			       err_quote(member->name, quoted));
 	if (code)
-		return err_set(err, code, "%s: cannot record its memory limit: %s", member->name,
-			       strerror(-code));
+		return err_set(err, code, "%s: cannot record its memory limit: %s",
+			       err_quote(member->name, quoted), strerror(-code));
 	return 0;
 }
 

@@ -2,11 +2,14 @@
 /*
  * A process that grows: touches START MiB, waits, then grows to TO MiB, then holds it.
  *
- *	hog START_MIB TO_MIB [RATE_MIB_PER_S [WAIT_S [HOLD_S]]]
+ *	hog [--on-line] [--populate] START_MIB TO_MIB [RATE_MIB_PER_S [WAIT_S [HOLD_S]]]
  *
  * RATE 0 (the default): one step, as fast as the machine can. Says "at START" and "at TO" on stdout.
+ * --on-line: grows once a line, or the end, comes on stdin. --populate: grows by one mmap() with
+ * MAP_POPULATE, whose pages come without a fault of user mode, and touches them then.
  * Exit 0 when it lived to the end; 1 when memory could not be had; killed when the kernel kills it.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +18,12 @@
 #include <unistd.h>
 
 #define MIB (1ul << 20)
+
+struct hog {
+	size_t start_mib, to_mib;
+	double rate, wait, hold;
+	bool on_line, populate;
+};
 
 static double now(void)
 {
@@ -32,42 +41,74 @@ static void nap(double seconds)
 	nanosleep(&t, NULL);
 }
 
+static char *map(size_t mib, int flags)
+{
+	char *at = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+
+	if (at != MAP_FAILED)
+		return at;
+	perror("hog: mmap");
+	exit(1);
+}
+
 /* One MiB at a time; with a rate, waits whenever it is ahead of it. */
-static void touch(char *at, size_t from_mib, size_t to_mib, double rate)
+static void touch(char *at, size_t mib, double rate)
 {
 	double start = now();
 
-	for (size_t i = from_mib; i < to_mib; i++) {
+	for (size_t i = 0; i < mib; i++) {
 		memset(at + i * MIB, 1, MIB);
-		double ahead = rate > 0 ? (double)(i + 1 - from_mib) / rate - (now() - start) : 0;
+		double ahead = rate > 0 ? (double)(i + 1) / rate - (now() - start) : 0;
 
 		if (ahead > 0)
 			nap(ahead);
 	}
 }
 
+static void grow(const struct hog *hog)
+{
+	size_t mib = hog->to_mib - hog->start_mib;
+
+	touch(map(mib, hog->populate ? MAP_POPULATE : 0), mib, hog->rate);
+}
+
+static void parse(int argc, char **argv, struct hog *ret)
+{
+	struct hog hog = { .start_mib = 10, .to_mib = 410 };
+	int i = 1;
+
+	for (; i < argc && argv[i][0] == '-'; i++) {
+		hog.on_line |= !strcmp(argv[i], "--on-line");
+		hog.populate |= !strcmp(argv[i], "--populate");
+	}
+	if (i < argc)
+		hog.start_mib = strtoul(argv[i++], NULL, 10);
+	if (i < argc)
+		hog.to_mib = strtoul(argv[i++], NULL, 10);
+	hog.rate = i < argc ? atof(argv[i++]) : 0;
+	hog.wait = i < argc ? atof(argv[i++]) : 0;
+	hog.hold = i < argc ? atof(argv[i++]) : 0;
+	*ret = hog;
+}
+
 int main(int argc, char **argv)
 {
-	size_t start = argc > 1 ? strtoul(argv[1], NULL, 10) : 10;
-	size_t to = argc > 2 ? strtoul(argv[2], NULL, 10) : 410;
-	double rate = argc > 3 ? atof(argv[3]) : 0;
-	double wait = argc > 4 ? atof(argv[4]) : 0;
-	double hold = argc > 5 ? atof(argv[5]) : 0;
-	char *at = mmap(NULL, to * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct hog hog;
 
-	if (at == MAP_FAILED) {
-		perror("hog: mmap");
-		return 1;
-	}
-	touch(at, 0, start, 0);
-	printf("at %zu\n", start);
+	parse(argc, argv, &hog);
+	touch(map(hog.start_mib ? hog.start_mib : 1, 0), hog.start_mib, 0);
+	printf("at %zu\n", hog.start_mib);
 	fflush(stdout);
-	nap(wait);
+	if (hog.on_line)
+		for (int c = getchar(); c != EOF && c != '\n';)
+			c = getchar();
+	nap(hog.wait);
 	double before = now();
 
-	touch(at, start, to, rate);
-	printf("at %zu, %.0f MiB/s\n", to, (double)(to - start) / (now() - before));
+	grow(&hog);
+	printf("at %zu, %.0f MiB/s\n", hog.to_mib, (double)(hog.to_mib - hog.start_mib) / (now() - before));
 	fflush(stdout);
-	nap(hold);
+	nap(hog.hold);
 	return 0;
 }

@@ -1,0 +1,321 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+# What the end-to-end scripts share: groups, processes, the daemon, expectations, and the clean-up.
+#
+#	set -euo pipefail
+#	. "$(dirname "$0")/lib.sh"
+#
+# Works on cgroup v1, hybrid and v2; in a slow guest (PFUSE_GUEST=1 or PFUSE_SLOW=1) times are
+# stretched. Writes only below $tmp and in groups whose names begin with $prefix. The trap ends every
+# process that was started here or lives in such a group, by its id, and removes the groups.
+# Exit 0: all as expected · 1: not so, with what was expected and what was seen · 77: SKIP, with a reason.
+
+pfuse=$PFUSE_BUILD/pfuse-bpf
+bin=$PFUSE_BUILD/tests/e2e
+prefix=pfuse-test-$$
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/$prefix-XXXXXX")
+ledger=$tmp/ledger
+pids=()	   # started by spawn and start_daemon
+daemon=''  # pid of the daemon that runs
+has_memory='' # v1 | v2: who serves the memory controller
+memory='' # the hierarchy with the memory controller
+twin=''	  # the v2 tree where it is another one (hybrid), else empty
+v2=''	  # the v2 tree, if any
+slow=''
+if [ "${PFUSE_GUEST-}" = 1 ] || [ "${PFUSE_SLOW-}" = 1 ] || grep -q 'QEMU TCG' /proc/cpuinfo; then
+	slow=1
+fi
+
+# fast NATIVE GUEST: the first here, the second where everything is 10 to 50 times slower
+fast() { if [ -n "$slow" ]; then echo "$2"; else echo "$1"; fi; }
+
+say() { printf '%s\n' "$*"; }
+
+skip() {
+	printf 'SKIP: %s\n' "$*"
+	exit 77
+}
+
+show_file() {
+	[ -s "$1" ] || return 0
+	printf -- '--- %s, last lines:\n' "${1#"$tmp"/}"
+	tail -n 25 "$1" | cat -v
+}
+
+fail() {
+	printf 'FAIL: %s\n' "$*"
+	show_file "$tmp/out"
+	show_file "$tmp/err"
+	exit 1
+}
+
+# expect WHAT EXPECTED SEEN
+expect() { [ "$2" = "$3" ] || fail "$1: expected [$2], saw [$3]"; }
+
+# expect_that WHAT CONDITION...: for instance  expect_that "grows often" [ "$n" -gt 3 ]
+expect_that() {
+	local what=$1
+	shift
+	"$@" || fail "$what: expected $(printf '%q ' "$@"), which does not hold"
+}
+
+expect_line() { grep -qE -- "$2" "$1" || fail "expected a line /$2/ in ${1#"$tmp"/}, saw none"; }
+expect_no_line() { ! grep -qE -- "$2" "$1" || fail "expected no line /$2/ in ${1#"$tmp"/}, saw: $(grep -E -m1 -- "$2" "$1" | cat -v)"; }
+
+# wait_for SECONDS CONDITION...; false after so many seconds
+wait_for() {
+	local until=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+	shift
+	until "$@"; do
+		[ "${EPOCHREALTIME/[.,]/}" -lt "$until" ] || return 1
+		sleep 0.02
+	done
+}
+
+# must_come SECONDS WHAT CONDITION...
+must_come() {
+	local seconds=$1 what=$2
+	shift 2
+	wait_for "$seconds" "$@" || fail "$what: expected within $seconds s, did not come"
+}
+
+now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
+
+# --- hierarchies ---------------------------------------------------------------------------------
+
+find_hierarchies() {
+	local root mount rest
+	while read -r _ _ _ root mount rest; do
+		[ "$root" = / ] || continue
+		case $rest in
+		*' - cgroup2 '*) v2=${v2:-$mount} ;;
+		*' - cgroup '*)
+			case ",${rest##* }," in *,memory,*) memory=${memory:-$mount} ;; esac
+			;;
+		esac
+	done </proc/self/mountinfo
+	has_memory=v1
+	if [ -n "$memory" ]; then
+		twin=$v2
+	elif [ -n "$v2" ] && grep -qw memory "$v2/cgroup.controllers"; then
+		memory=$v2 has_memory=v2
+	else
+		skip "no cgroup hierarchy with the memory controller is mounted"
+	fi
+}
+
+[ "$(id -u)" = 0 ] || skip "needs root: it makes cgroups and loads BPF programs"
+find_hierarchies
+
+is_v1() { [ $has_memory = v1 ]; }
+roots() { printf '%s\n' "$memory" ${twin:+"$twin"}; }
+
+enable_memory() {
+	is_v1 || grep -qw memory "$1/cgroup.subtree_control" || echo +memory >"$1/cgroup.subtree_control"
+}
+
+# new_group NAME: makes the group $prefix-NAME in the memory hierarchy, and in the v2 twin. NAME may
+# be a path; its parents are made too. group NAME: its path below the hierarchies.
+group() { echo "$prefix-$1"; }
+new_group() {
+	local path="$prefix-$1"
+	enable_memory "$memory"
+	if [[ $path = */* ]] && ! is_v1; then
+		local parent=${path%/*} at=$memory part parts
+		IFS=/ read -ra parts <<<"$parent"
+		for part in "${parts[@]}"; do
+			at=$at/$part
+			mkdir -p "$at"
+			enable_memory "$at"
+		done
+	fi
+	mkdir -p "$memory/$path" ${twin:+"$twin/$path"}
+}
+
+# The process of this shell into a group, here and in the twin.
+enter() {
+	echo "$BASHPID" >"$memory/$(group "$1")/cgroup.procs"
+	[ -z "$twin" ] || echo "$BASHPID" >"$twin/$(group "$1")/cgroup.procs"
+}
+
+# in_group NAME COMMAND...
+in_group() {
+	local name=$1
+	shift
+	(enter "$name" && exec "$@")
+}
+
+# spawn NAME COMMAND...: in the background; its pid is $spawned
+spawned=''
+spawn() {
+	local name=$1
+	shift
+	# The redirection keeps bash from giving it /dev/null.
+	(enter "$name" && exec "$@") <&0 &
+	spawned=$!
+	pids+=("$spawned")
+	wait_for 10 is_inside "$name" "$spawned" || fail "$* did not enter $(group "$name")"
+}
+
+is_inside() {
+	! kill -0 "$2" 2>/dev/null || grep -qx "$2" ${twin:+"$twin/$(group "$1")/cgroup.procs"} \
+		"$memory/$(group "$1")/cgroup.procs"
+}
+
+# --- controls of a group -------------------------------------------------------------------------
+
+file_of() { # NAME v1-file v2-file
+	if is_v1; then echo "$memory/$(group "$1")/$2"; else echo "$memory/$(group "$1")/$3"; fi
+}
+
+set_limit() { # NAME BYTES
+	local file
+	file=$(file_of "$1" memory.limit_in_bytes memory.max)
+	echo "$2" >"$file"
+}
+limit_of() { cat "$(file_of "$1" memory.limit_in_bytes memory.max)"; }
+usage_of() { cat "$(file_of "$1" memory.usage_in_bytes memory.current)"; }
+
+# All controls that the daemon may write, in one line each: the state that must come back.
+controls_of() {
+	local dir=$memory/$1 file
+	for file in memory.limit_in_bytes memory.memsw.limit_in_bytes memory.max memory.high; do
+		[ ! -e "$dir/$file" ] || printf '%s %s\n' "$file" "$(cat "$dir/$file")"
+	done
+	[ ! -e "$dir/memory.oom_control" ] || grep oom_kill_disable "$dir/memory.oom_control"
+	file=${v2:-$memory}/$1/cgroup.freeze
+	[ ! -e "$file" ] || printf 'cgroup.freeze %s\n' "$(cat "$file")"
+}
+
+oom_kills_of() { # NAME
+	awk '$1 == "oom_kill" { print $2 }' "$(file_of "$1" memory.oom_control memory.events)"
+}
+
+can_freeze() { [ -n "$v2" ]; }
+is_frozen() { grep -qx 'frozen 1' "$v2/$(group "$1")/cgroup.events"; }
+not() { ! "$@"; }
+state_of() { # PID
+	local line
+	line=$(cat "/proc/$1/stat" 2>/dev/null) || { echo gone; return; }
+	line=${line##*) }
+	echo "${line%% *}"
+}
+is_signalled() { [ "$(state_of "$1")" = T ]; }
+is_dead() { [ ! -e "/proc/$1" ] || [ "$(state_of "$1")" = Z ]; }
+
+# --- the daemon ----------------------------------------------------------------------------------
+
+# Quick settings, so that a test need not wait for 10 s of silence.
+quick_deadline=60s
+quick_idle=$(fast 300ms 2s)
+quick_config() {
+	cat >"$tmp/quick.yaml" <<-END
+		interval: $(fast 100ms 500ms)
+		groups:
+		  - match: "*"
+		    idle: $quick_idle
+		    window: $quick_idle
+		    deadline: $quick_deadline
+	END
+	echo "$tmp/quick.yaml"
+}
+
+ready_line='pfuse-bpf  (orchestrates|watches)'
+is_ready() { grep -qE "$ready_line" "$tmp/out" 2>/dev/null || is_dead "$daemon"; }
+
+# start_daemon ARGUMENT...: `pfuse-bpf run` in the background, ready; $daemon is its pid.
+start_daemon() {
+	: >"$tmp/out"
+	"$pfuse" run --ledger "$ledger" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
+	daemon=$!
+	pids+=("$daemon")
+	wait_for "$(fast 20 100)" is_ready || fail "the daemon did not become ready"
+	! is_dead "$daemon" || grep -qE "$ready_line" "$tmp/out" || fail "the daemon ended before it was ready"
+}
+
+# Waits for the daemon's end; its status is in $status.
+status=''
+wait_daemon() {
+	must_come "$(fast 20 100)" "end of the daemon" is_dead "$daemon"
+	status=0
+	wait "$daemon" || status=$?
+}
+
+stop_daemon() {
+	kill -TERM "$daemon"
+	wait_daemon
+	expect "exit status of the daemon" 0 "$status"
+}
+
+# The keeper is the daemon's child of that name.
+keeper_of() {
+	local pid pids
+	read -ra pids <"/proc/$1/task/$1/children" || true
+	for pid in "${pids[@]}"; do
+		if [ "$(cat "/proc/$pid/comm")" = pfuse-keeper ]; then
+			echo "$pid"
+			return
+		fi
+	done
+	fail "the daemon has no keeper"
+}
+
+json() { "$bin/json" "$@"; }
+
+# one_line FILE: exactly one, and no byte that could disturb a terminal
+one_line() {
+	expect "lines in ${1#"$tmp"/}" 1 "$(wc -l <"$1")"
+	no_control_bytes "$1"
+}
+# C0, DEL, and C1 as UTF-8; what else is UTF-8 may stay.
+control_bytes='[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]'
+no_control_bytes() {
+	! LC_ALL=C grep -qaP "$control_bytes" "$1" ||
+		fail "control bytes in ${1#"$tmp"/}: $(LC_ALL=C grep -aP -m1 "$control_bytes" "$1" | cat -v)"
+}
+
+# --- the end -------------------------------------------------------------------------------------
+
+# All directories of ours, the deepest first.
+our_groups() {
+	local root
+	roots | while read -r root; do find "$root" -depth -type d -path "$root/$prefix-*" 2>/dev/null; done
+}
+
+kill_groups() {
+	local dir pid
+	while IFS= read -r dir; do
+		if [ -e "$dir/cgroup.freeze" ]; then echo 0 >"$dir/cgroup.freeze" || true; fi
+		while read -r pid; do
+			[ "$pid" = 0 ] || kill -KILL "$pid" || true
+		done <"$dir/cgroup.procs" || true
+	done < <(our_groups)
+}
+
+try_remove() {
+	local dir left=0
+	while IFS= read -r dir; do rmdir "$dir" || left=1; done < <(our_groups)
+	return $left
+}
+
+clean_up() {
+	local code=$? pid
+	trap - EXIT
+	set +e
+	exec 2>/dev/null
+	for pid in "${pids[@]}"; do
+		kill -0 "$pid" && { kill -CONT "$pid"; kill -TERM "$pid"; }
+	done
+	[ -z "$daemon" ] || wait_for 5 is_dead "$daemon"
+	for pid in "${pids[@]}"; do kill -KILL "$pid"; done
+	kill_groups
+	wait
+	wait_for 10 try_remove || { kill_groups; try_remove; } ||
+		{ printf 'FAIL: groups are left behind: %s\n' "$(our_groups | tr '\n' ' ')"; [ "$code" != 0 ] || code=1; }
+	rm -rf "$tmp"
+	exit "$code"
+}
+trap clean_up EXIT
+set -o errtrace
+trap 'printf "FAIL: %s:%s: %s\n" "${BASH_SOURCE[0]##*/}" "$LINENO" "$BASH_COMMAND" >&2' ERR
+trap 'exit 1' INT TERM HUP
