@@ -5,7 +5,7 @@
 #	set -euo pipefail
 #	. "$(dirname "$0")/lib.sh"
 #
-# Works on cgroup v1, hybrid and v2; in a slow guest (PFUSE_GUEST=1 or PFUSE_SLOW=1) times are
+# Works on cgroup v1, hybrid and v2; in a slow guest (PFUSE_GUEST or PFUSE_SLOW is set) times are
 # stretched. Writes only below $tmp and in groups whose names begin with $prefix. The trap ends every
 # process that was started here or lives in such a group, by its id, and removes the groups.
 # Exit 0: all as expected · 1: not so, with what was expected and what was seen · 77: SKIP, with a reason.
@@ -22,7 +22,7 @@ memory='' # the hierarchy with the memory controller
 twin=''	  # the v2 tree where it is another one (hybrid), else empty
 v2=''	  # the v2 tree, if any
 slow=''
-if [ "${PFUSE_GUEST-}" = 1 ] || [ "${PFUSE_SLOW-}" = 1 ] || grep -q 'QEMU TCG' /proc/cpuinfo; then
+if [ -n "${PFUSE_GUEST-}" ] || [ -n "${PFUSE_SLOW-}" ] || grep -q 'QEMU TCG' /proc/cpuinfo; then
 	slow=1
 fi
 

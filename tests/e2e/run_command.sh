@@ -83,7 +83,7 @@ one_line "$tmp/err"
 say "what COMMAND finds is what it would find without us"
 cat >"$tmp/look" <<'END'
 pwd; id -u; umask; ulimit -Sn; ulimit -Hn; echo "${PFUSE_SEEN-none}"
-ls -1 /proc/$$/fd | wc -l
+echo /proc/$$/fd/* | sed "s|/proc/[0-9]*/||g"
 grep -E '^(Sig(Ign|Cgt))' /proc/$$/status
 cut -d ' ' -f 18,19,40,41 /proc/$$/stat
 END
