@@ -96,6 +96,23 @@ static void after_ram(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 		probe_arm(daemon->machine.probe, slot, PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT);
 }
 
+static void take_sample(struct daemon *daemon, uint32_t slot);
+
+/*
+ * What was said to a group between the sample that found it silent and its stop raised no event: TALK
+ * was not armed. From here on it is, and the counter tells the rest.
+ */
+static void look_again(struct daemon *daemon, uint32_t slot)
+{
+	probe_arm(daemon->machine.probe, slot, PFUSE_ARM_TALK);
+	take_sample(daemon, slot);
+}
+
+static bool has_stopped(const struct pfuse_verdict *verdict, enum orchestrator_outcome outcome)
+{
+	return verdict->control == PFUSE_CTL_STOP && verdict->to && outcome == ORCHESTRATOR_APPLIED;
+}
+
 void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_verdict *verdicts,
 		      unsigned count, uint64_t since_ns)
 {
@@ -118,6 +135,8 @@ void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 			forget_member(daemon, slot);
 		else
 			say_decision(daemon->out, &said);
+		if (has_stopped(&verdicts[i], said.outcome))
+			look_again(daemon, slot);
 	}
 	note_due(daemon, slot);
 }
@@ -185,8 +204,6 @@ static void ring_due(struct daemon *daemon)
 			unsigned n = orchestrator_timer(&daemon->core, slot, now_ns, verdicts);
 
 			daemon_carry_out(daemon, slot, verdicts, n, now_ns);
-			if (n && verdicts[n - 1].control == PFUSE_CTL_STOP && verdicts[n - 1].to)
-				tick_member(daemon, slot); /* what was said while it was being stopped */
 		}
 		note_due(daemon, slot);
 	}
