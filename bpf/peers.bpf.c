@@ -12,7 +12,9 @@
  * an outsider sends to a group, the event says `incoming`, also while the group is stopped.
  *
  * Cannot see: data that comes from another machine for a stopped group (only new connections), pipes,
- * shared memory; a sender's message whose kernel lacks the send and receive hooks.
+ * shared memory; a sender's message whose kernel lacks the send and receive hooks; what a group sends
+ * through a socketpair of its own whose other end it passed to an outsider (the answer is seen); an
+ * outsider's UDP message without connect(2) for a stopped group.
  *
  * | program         | hook                         | without it                                     |
  * | on_sent         | tp_btf/sock_send_length      | on_sent_fexit                                  |

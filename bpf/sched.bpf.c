@@ -7,8 +7,9 @@
  * trace_sched_switch fires, `prev` has been accounted up to now, and the wait that ends for `next` is
  * added to its run_delay only after the hook: we see it at its switch-out.
  *
- * Cannot see: the slice that is still running (the daemon sees in `cpus` that it runs), and slices that
- * began where the program did not run (counted as UNSEEN_SWITCH).
+ * Cannot see: the slice that is still running (the daemon sees in `cpus` that it runs), slices that
+ * began where the program did not run (counted as UNSEEN_SWITCH), and the part of a wait that a task
+ * spent on a run queue from which it was moved: the scheduler adds that before the hook.
  *
  * | program   | hook                | without it                              |
  * | on_switch | tp_btf/sched_switch | no idleness, no CPU figures: required   |

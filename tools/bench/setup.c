@@ -227,7 +227,7 @@ void setup_stop_load(void)
 	group[0] = 0;
 }
 
-/* The newest program of that name is the one that this setup loaded. */
+/* Of programs of that name the one that ran most: another copy of ours may have come or gone meanwhile. */
 double setup_run_ns(const char *name)
 {
 	struct bpf_prog_info found = { 0 };
@@ -238,7 +238,8 @@ double setup_run_ns(const char *name)
 		int fd = bpf_prog_get_fd_by_id(id);
 
 		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
-		    !strncmp(info.name, name, sizeof(info.name) - 1))
+		    !strncmp(info.name, name, sizeof(info.name) - 1) &&
+		    info.run_cnt > found.run_cnt)
 			found = info;
 		if (fd >= 0)
 			close(fd);
