@@ -119,7 +119,7 @@ static int read_parsed(int dirfd, const char *file,
 		       int (*parse)(const char *text, uint64_t *ret_value), uint64_t *ret_value)
 {
 	char text[8192]; /* memory.stat is the longest: about 2 KiB on v2, 4 KiB on v1 */
-	int r = fd_read_at(dirfd, file, text, sizeof(text), NULL);
+	int r = fd_read_one_at(dirfd, file, text, sizeof(text));
 
 	return r < 0 ? r : parse(text, ret_value);
 }
@@ -211,7 +211,7 @@ struct change {
 static int read_text(const struct cgroup *group, const char *file, char *buf, size_t size)
 {
 	uint64_t disabled;
-	int r = fd_read_at(group->fd, file, buf, size, NULL);
+	int r = fd_read_one_at(group->fd, file, buf, size);
 
 	if (r < 0)
 		return r;
