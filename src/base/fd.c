@@ -61,6 +61,24 @@ int fd_read_at(int dirfd, const char *name, char *buf, size_t size, size_t *ret_
 	return 0;
 }
 
+int fd_read_one_at(int dirfd, const char *name, char *buf, size_t size)
+{
+	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	do
+		n = read(fd, buf, size);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	if ((size_t)n == size)
+		return -EFBIG;
+	buf[n] = '\0';
+	return 0;
+}
+
 /*
  * Without O_TRUNC, which a shell's `>` has: the kernel would allocate attributes for each control
  * file that is opened so. Kernel files have size 0; only a made-up one is ever longer than `text`.

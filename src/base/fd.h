@@ -16,6 +16,12 @@ int fd_read_at(int dirfd, const char *name, char *buf, size_t size, size_t *ret_
 /* The same, but a file that does not fit is cut and that is no error (the head is wanted). */
 int fd_read_head_at(int dirfd, const char *name, char *buf, size_t size, size_t *ret_length);
 
+/*
+ * The same with one read(2), for files that the kernel shows in one piece however long they are: those
+ * of a cgroup that hold figures or one control (but not lists, like cgroup.procs).
+ */
+int fd_read_one_at(int dirfd, const char *name, char *buf, size_t size);
+
 /* `text` in one write(2); the file must exist. A short write is -EIO. */
 int fd_write_at(int dirfd, const char *name, const char *text);
 

@@ -236,7 +236,7 @@ bool member_figure(const struct machine *machine, const struct member *member,
 {
 	uint64_t value = figure_or_none(machine, &member->group, figure);
 
-	if (value == UINT64_MAX || member->first[figure] == UINT64_MAX)
+	if ((int)figure >= MEMBER_FIGURES || value == UINT64_MAX || member->first[figure] == UINT64_MAX)
 		return false;
 	*ret_value = value > member->first[figure] ? value - member->first[figure] : 0;
 	return true;

@@ -35,7 +35,8 @@ struct machine {
 	bool dry_run;
 };
 
-enum { MEMBER_FIGURES = CONTROL_FIGURES };
+/* The figures that are told as what they grew by: all before swap and CPU time, which are read afresh. */
+enum { MEMBER_FIGURES = CONTROL_SWAP };
 
 struct member {
 	const char *name; /* GROUP as the user gave it; borrowed */

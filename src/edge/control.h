@@ -29,9 +29,9 @@ enum control_figure {
 	CONTROL_USAGE,	  /* bytes */
 	CONTROL_LIMIT,	  /* bytes; the lower of memory.high and memory.max; PFUSE_UNLIMITED */
 	CONTROL_REFAULTS, /* pages, anonymous and file */
-	CONTROL_SWAP,	  /* bytes */
 	CONTROL_OOM_KILLS,
 	CONTROL_STALL_US, /* microseconds in which some task waited for memory */
+	CONTROL_SWAP,	  /* bytes */
 	CONTROL_CPU_NS,
 	CONTROL_FIGURES,
 };

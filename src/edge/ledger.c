@@ -13,6 +13,7 @@
 
 /* Records are read and written here; ledger_open.c opens, ledger_restore.c undoes. */
 
+#define USUAL_RECORD 320 /* bytes: of a limit, with a path of up to 180; read at once */
 #define COMPACT_FROM                                                                               \
 	(UINT64_C(64) * 1024) /* bytes of forgotten records: below that, not worth a rename */
 
@@ -109,23 +110,29 @@ int ledger_load_at(int fd, uint64_t offset, uint64_t end, struct ledger_record *
 {
 	_cleanup_free_ struct ledger_record *record = NULL;
 	struct ledger_record fixed;
+	char head[USUAL_RECORD];
+	size_t have;
 	int r;
 
 	if (end < offset || end - offset < LEDGER_FIXED)
 		return -EBADMSG;
-	r = fd_pread_all(fd, &fixed, LEDGER_FIXED, (off_t)offset);
+	have = end - offset < sizeof(head) ? end - offset : sizeof(head);
+	r = fd_pread_all(fd, head, have, (off_t)offset);
 	if (r < 0)
 		return r == -ENODATA ? -EBADMSG : r;
+	memcpy(&fixed, head, LEDGER_FIXED);
 	if (!fixed_is_sound(&fixed, offset, end))
 		return -EBADMSG;
 	record = malloc(fixed.bytes);
 	if (!record)
 		return -ENOMEM;
-	r = fd_pread_all(fd, record, fixed.bytes, (off_t)offset);
+	memcpy(record, head, have < fixed.bytes ? have : fixed.bytes);
+	if (fixed.bytes > have)
+		r = fd_pread_all(fd, (char *)record + have, fixed.bytes - have,
+				 (off_t)(offset + have));
 	if (r < 0)
 		return r == -ENODATA ? -EBADMSG : r;
-	if (record->bytes != fixed.bytes || record->crc != record_crc(record, offset) ||
-	    !text_is_sound(record))
+	if (record->crc != record_crc(record, offset) || !text_is_sound(record))
 		return -EBADMSG;
 	*ret_record = TAKE_PTR(record);
 	return 0;
@@ -413,6 +420,8 @@ int ledger_intend(struct ledger *ledger, uint32_t handle, uint64_t present, uint
 		return -ENOENT;
 	if (!is_ours_or_old(record, present))
 		return -ESTALE;
+	if (next == present)
+		return 0; /* named already, and nothing will be written */
 	spare = spare_slot(record, present);
 	slot.number = record->slots[!spare].number + 1;
 	slot.crc = slot_crc(record, &slot);

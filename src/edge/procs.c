@@ -156,7 +156,7 @@ bool procs_list_has(const struct procs_list *sorted, pid_t pid)
 static int each_in_file(int dirfd, int (*each)(void *arg, pid_t pid), void *arg)
 {
 	_cleanup_close_ int fd = openat(dirfd, "cgroup.procs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	char block[4096];
+	char block[1024]; /* 150 of them: the loop reads this, and its stack is to stay small */
 	uint64_t pid = 0;
 	bool digits = false;
 	ssize_t n;

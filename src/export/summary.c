@@ -40,6 +40,18 @@ static int add_unknown(json_t *object, const char *name, const char *reason)
 	return json_object_set_new(object, key, json_string(reason)) < 0 ? -ENOMEM : 0;
 }
 
+/* Half away from zero, for |value| below 2^63. Not round(3): libm would cost every process 10 KiB. */
+static json_int_t nearest(double value)
+{
+	return (json_int_t)(value < 0 ? value - 0.5 : value + 0.5);
+}
+
+/* To six decimals, which is all that is there above 9e9. */
+static double short_real(double value)
+{
+	return fabs(value) > 9e9 ? value : (double)nearest(value * 1e6) / 1e6;
+}
+
 static int add_value(json_t *object, const struct summary_field *field,
 		     const struct summary_value *value)
 {
@@ -51,9 +63,9 @@ static int add_value(json_t *object, const struct summary_field *field,
 	if (!isfinite(value->value) || fabs(value->value) > 9e15)
 		return add_unknown(object, field->name, "out of range");
 	if (field->integer)
-		number = json_integer(llround(value->value));
+		number = json_integer(nearest(value->value));
 	else
-		number = json_real(round(value->value * 1e6) / 1e6);
+		number = json_real(short_real(value->value));
 	return json_object_set_new(object, field->name, number) < 0 ? -ENOMEM : 0;
 }
 
