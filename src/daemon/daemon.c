@@ -121,7 +121,7 @@ static int open_probe(struct daemon *daemon, struct err *err)
 		.anchor = cgroup_tree_anchor(&daemon->machine.tree),
 		.hierarchy_id = hierarchy_id(&daemon->machine),
 	};
-	return probe_open(&config, &daemon->machine.probe, err->text, sizeof(err->text));
+	return probe_open(&config, &daemon->machine.probe, err);
 }
 
 static uint64_t machine_ram(void)

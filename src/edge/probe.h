@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "pfuse/event.h"
 #include "pfuse/knobs.h"
 #include "pfuse/stats.h"
@@ -49,8 +50,7 @@ struct probe_config {
 /* Fills `hooks` for the running kernel, loads nothing else. Returns the number of hooks or -errno. */
 int probe_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX]);
 
-/* `ret_text` (of `cap` bytes) gets one sentence on failure. */
-int probe_open(const struct probe_config *config, struct probe **ret, char *ret_text, size_t cap);
+int probe_open(const struct probe_config *config, struct probe **ret, struct err *err);
 void probe_close(struct probe *probe);
 
 /* Are UDP and UNIX talks seen? Where they are not, silence proves nothing and nobody may be stopped. */

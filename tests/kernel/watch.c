@@ -39,10 +39,9 @@ void watch_open(uint32_t slots)
 		.anchor = at->v2 ? PFUSE_ANCHOR_V2 : PFUSE_ANCHOR_V1_MEMORY,
 		.hierarchy_id = at->id,
 	};
-	char text[256] = "";
-	int err = probe_open(&config, &probe, text, sizeof(text));
+	struct err err = { "" };
 
-	cr_assert(!err, "probe_open: %s", text);
+	cr_assert(!probe_open(&config, &probe, &err), "probe_open: %s", err.text);
 }
 
 void watch_close(void)

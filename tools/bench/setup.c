@@ -90,16 +90,16 @@ static int begin_empty(const char *const *hooks)
 static int begin_ours(enum what what)
 {
 	const char *why;
-	char text[256];
+	struct err why_not;
 	struct probe_config config = {
 		.slots = 20,
 		.anchor = hierarchy(&why)->v2 ? PFUSE_ANCHOR_V2 : PFUSE_ANCHOR_V1_MEMORY,
 		.hierarchy_id = hierarchy(&why)->id,
 	};
 
-	int err = probe_open(&config, &probe, text, sizeof(text));
+	int err = probe_open(&config, &probe, &why_not);
 	if (err) {
-		fprintf(stderr, "bench: %s\n", text);
+		fprintf(stderr, "bench: %s\n", why_not.text);
 		return err;
 	}
 	in_group = what != OURS_UNMANAGED;

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Which hooks there are, and which of them this kernel takes. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include "edge/probe_load.h"
+
+static const struct probe_hook hook_table[] = {
+	{ "on_switch", "tp_btf/sched_switch", "CPU time, run-queue wait, switches, idleness", NULL,
+	  "nothing can be observed", .required = true },
+	{ "on_user_fault", "tp_btf/page_fault_user", "page faults, memory growth at the fault",
+	  "on_reclaim", "growth is told when it meets the limit, not before" },
+	{ "on_reclaim", "tp_btf/mm_vmscan_memcg_reclaim_begin", "growth that meets the limit",
+	  "samples once per interval", "page cache growth is seen at the next sample" },
+	{ "on_sent", "tp_btf/sock_send_length", "bytes sent, talks with outsiders", "on_sent_fexit",
+	  "talks over UDP and UNIX sockets are not seen: no group is stopped" },
+	{ "on_received", "tp_btf/sock_recv_length", "bytes received, talks with outsiders",
+	  "on_received_fexit", "talks over UDP and UNIX sockets are not seen: no group is stopped" },
+	{ "on_sent_fexit", "fexit/security_socket_sendmsg", "the same, on kernels before 6.3", NULL,
+	  "see on_sent", .stands_in_for = "on_sent" },
+	{ "on_received_fexit", "fexit/sock_recvmsg", "the same, on kernels before 6.3", NULL,
+	  "see on_received", .stands_in_for = "on_received" },
+	{ "on_sock_state", "tp_btf/inet_sock_set_state", "TCP connections made and taken",
+	  "on_sent, on_received", "a connection is seen with its first data" },
+	{ "seed_ports", "iter/task_file", "ports that a group used before we came", "on_received",
+	  "an outsider is seen when the group answers it, not before" },
+	{ "on_populated", "tp_btf/cgroup_notify_populated", "groups that empty and fill",
+	  "samples once per interval", "emptiness is seen at the next sample" },
+	{ "on_rmdir", "tp_btf/cgroup_rmdir", "groups that are removed", "errors of reads and writes",
+	  "removal is seen at the next sample" },
+	{ "on_exec", "tp_btf/sched_process_exec", "programs started", NULL, "no exec counts" },
+	{ "on_exit", "tp_btf/sched_process_exit", "processes ended", NULL, "no exit counts" },
+	{ "on_oom_victim", "tp_btf/mark_victim", "victims of the OOM killer", "on_oom_victim_pid",
+	  "kills are counted from the group's own file only" },
+	{ "on_oom_victim_pid", "tp_btf/mark_victim(pid)", "the same, on kernels before 6.8", NULL,
+	  "see on_oom_victim", .stands_in_for = "on_oom_victim" },
+};
+
+#define HOOKS (sizeof(hook_table) / sizeof(hook_table[0]))
+_Static_assert(HOOKS <= PROBE_HOOKS_MAX, "probe_hook arrays are too small");
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level, (void)format, (void)args;
+	return 0;
+}
+
+/* How a hook is written in the table, what its BTF name begins with, and how it attaches. */
+static const struct hook_kind {
+	const char *attach;
+	const char *btf_name;
+	uint32_t btf_kind;
+	enum bpf_attach_type type;
+} hook_kinds[] = {
+	{ "tp_btf/", "btf_trace_", BTF_KIND_TYPEDEF, BPF_TRACE_RAW_TP },
+	{ "fexit/", "", BTF_KIND_FUNC, BPF_TRACE_FEXIT },
+	{ "iter/", "bpf_iter_", BTF_KIND_FUNC, BPF_TRACE_ITER },
+};
+
+static const struct hook_kind *hook_kind(const char *attach)
+{
+	const struct hook_kind *kind = hook_kinds;
+
+	while (strncmp(attach, kind->attach, strlen(kind->attach)) != 0)
+		kind++;
+	return kind;
+}
+
+/* BTF id of what a hook attaches to; -ENOENT when the kernel has no such thing. */
+static int hook_btf_id(const struct btf *btf, const char *attach)
+{
+	const struct hook_kind *kind = hook_kind(attach);
+	const char *target = attach + strlen(kind->attach);
+	char name[80];
+
+	snprintf(name, sizeof(name), "%s%.*s", kind->btf_name, (int)strcspn(target, "("), target);
+	return btf__find_by_name_kind(btf, name, kind->btf_kind);
+}
+
+/*
+ * mark_victim changed its argument from a pid to a task in 6.8: both variants load at the hook as far as
+ * two instructions go, so the type of the argument decides.
+ */
+static bool variant_fits(const struct btf *btf, int id, const char *program)
+{
+	if (strncmp(program, "on_oom_victim", strlen("on_oom_victim")) != 0)
+		return true;
+	const struct btf_type *type = btf__type_by_id(btf, btf__type_by_id(btf, id)->type);
+	const struct btf_type *proto = btf__type_by_id(btf, type->type);
+
+	if (!btf_is_func_proto(proto) || btf_vlen(proto) < 2)
+		return false;
+	const struct btf_type *arg = btf__type_by_id(btf, btf_params(proto)[1].type);
+
+	return btf_is_ptr(arg) == !strcmp(program, "on_oom_victim");
+}
+
+static int try_hook(const struct btf *btf, const struct probe_hook *hook)
+{
+	static const struct bpf_insn nothing[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts);
+	int id = hook_btf_id(btf, hook->attach);
+
+	if (id < 0 || !variant_fits(btf, id, hook->program))
+		return -ENOENT;
+	opts.attach_btf_id = (uint32_t)id;
+	opts.expected_attach_type = hook_kind(hook->attach)->type;
+	int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "try_hook", "GPL", nothing, 2, &opts);
+
+	if (fd < 0 || opts.expected_attach_type == BPF_TRACE_ITER) {
+		if (fd >= 0)
+			close(fd);
+		return fd < 0 ? fd : 0;
+	}
+	int link = bpf_raw_tracepoint_open(NULL, fd); /* attaching may be refused where loading is not */
+	int err = link < 0 ? link : 0;
+
+	close(fd);
+	if (link >= 0)
+		close(link);
+	return err;
+}
+
+const struct probe_hook *probe_find_hook(const struct probe_hook *hooks, const char *program)
+{
+	for (size_t i = 0; i < HOOKS; i++)
+		if (!strcmp(hooks[i].program, program))
+			return &hooks[i];
+	return NULL;
+}
+
+/* A stand-in is used only where the hook that it stands in for is not available. */
+static void choose_hooks(struct probe_hook *hooks)
+{
+	for (size_t i = 0; i < HOOKS; i++) {
+		const char *better = hooks[i].stands_in_for;
+
+		hooks[i].used = hooks[i].available &&
+				!(better && probe_find_hook(hooks, better)->available);
+	}
+}
+
+int probe_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX])
+{
+	libbpf_print_fn_t print = libbpf_set_print(quiet);
+	struct btf *btf = btf__load_vmlinux_btf();
+	int err = btf ? 0 : -errno;
+
+	memcpy(hooks, hook_table, sizeof(hook_table));
+	for (size_t i = 0; i < HOOKS; i++) {
+		hooks[i].err = btf ? try_hook(btf, &hooks[i]) : err;
+		hooks[i].available = !hooks[i].err;
+	}
+	choose_hooks(hooks);
+	btf__free(btf);
+	libbpf_set_print(print);
+	return err ? err : (int)HOOKS;
+}

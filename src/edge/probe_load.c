@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/cleanup.h"
+#include "edge/probe_load.h"
+#include "pfuse.skel.h"
+
+#define MEMO_ENTRIES 256 /* per CPU, 4 KiB: cgroups that a CPU runs within a short time */
+#define PORTS_PER_SLOT 64
+#define PORTS_MIN 1024
+#define RING_BYTES 65536 /* 1,000 events; grows with the slots */
+
+/* The last warning of libbpf, for the one sentence that we print. */
+static char last_warning[160];
+
+static int keep_warning(enum libbpf_print_level level, const char *format, va_list args)
+{
+	if (level == LIBBPF_WARN && !last_warning[0])
+		vsnprintf(last_warning, sizeof(last_warning), format, args);
+	return 0;
+}
+
+static uint32_t next_power_of_two(uint32_t n)
+{
+	uint32_t power = 1;
+
+	while (power < n)
+		power *= 2;
+	return power;
+}
+
+static void set_sizes(struct pfuse *skel, uint32_t slots, uint32_t ncpus)
+{
+	uint32_t ports = (slots - 1) * PORTS_PER_SLOT, ring = slots * 2 * sizeof(struct pfuse_event);
+
+	bpf_map__set_max_entries(skel->maps.stats, slots * ncpus);
+	bpf_map__set_max_entries(skel->maps.groups, slots);
+	bpf_map__set_max_entries(skel->maps.cpus, ncpus);
+	bpf_map__set_max_entries(skel->maps.memos, MEMO_ENTRIES * ncpus);
+	bpf_map__set_max_entries(skel->maps.managed, slots);
+	bpf_map__set_max_entries(skel->maps.ports, ports < PORTS_MIN ? PORTS_MIN : ports);
+	bpf_map__set_max_entries(skel->maps.events,
+				 ring < RING_BYTES ? RING_BYTES : next_power_of_two(ring));
+}
+
+static void set_knobs(struct pfuse *skel, const struct probe_config *config, uint32_t ncpus)
+{
+	skel->rodata->knobs = (struct pfuse_knobs){
+		.ncpus = ncpus,
+		.nslots = config->slots + 1,
+		.anchor = config->anchor,
+		.hierarchy_id = config->hierarchy_id,
+		.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE),
+		.memo_entries = MEMO_ENTRIES,
+	};
+}
+
+/* Leave out the programs whose hooks this kernel lacks. */
+static int select_programs(struct pfuse *skel, const struct probe_hook *hooks, struct err *err)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, skel->obj) {
+		const struct probe_hook *hook = probe_find_hook(hooks, bpf_program__name(program));
+
+		if (!hook)
+			return err_set(err, -EINVAL, "program %s has no row in the table of hooks",
+				   bpf_program__name(program));
+		if (hook->required && !hook->available)
+			return err_set(err, hook->err == -EPERM ? -EPERM : -EOPNOTSUPP,
+				   "the kernel refuses %s (%s): %s; see `pfuse-bpf doctor`", hook->attach,
+				   strerror(-hook->err), hook->lack);
+		bpf_program__set_autoload(program, hook->used);
+	}
+	return 0;
+}
+
+static uint64_t map_memory(int fd)
+{
+	char path[48], line[128];
+	unsigned long long bytes = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	FILE *info = fopen(path, "re");
+
+	while (info && fgets(line, sizeof(line), info))
+		if (sscanf(line, "memlock: %llu", &bytes) == 1)
+			break;
+	if (info)
+		fclose(info);
+	return bytes;
+}
+
+static void collect_maps(struct pfuse *skel, struct probe_loaded *loaded)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, skel->obj)
+		loaded->memory_bytes += map_memory(bpf_map__fd(map));
+	loaded->fds[FD_STATS] = bpf_map__fd(skel->maps.stats);
+	loaded->fds[FD_GROUPS] = bpf_map__fd(skel->maps.groups);
+	loaded->fds[FD_CPUS] = bpf_map__fd(skel->maps.cpus);
+	loaded->fds[FD_BSS] = bpf_map__fd(skel->maps.bss);
+	loaded->fds[FD_MANAGED] = bpf_map__fd(skel->maps.managed);
+	loaded->fds[FD_EVENTS] = bpf_map__fd(skel->maps.events);
+	loaded->nfds = FD_LINKS;
+}
+
+static int attach_programs(struct pfuse *skel, struct probe_loaded *loaded)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, skel->obj) {
+		if (!bpf_program__autoload(program))
+			continue;
+		struct bpf_link *link = bpf_program__attach(program);
+
+		if (!link)
+			return -errno;
+		loaded->memory_bytes += map_memory(bpf_program__fd(program));
+		if (program == skel->progs.seed_ports)
+			loaded->seed_link = loaded->nfds - FD_LINKS;
+		loaded->fds[loaded->nfds++] = bpf_link__fd(link); /* the child's exit closes it */
+	}
+	return 0;
+}
+
+static int load(struct pfuse *skel, const struct probe_hook *hooks, struct probe_loaded *loaded)
+{
+	int err = select_programs(skel, hooks, &loaded->text);
+
+	if (err)
+		return err;
+	err = pfuse__load(skel);
+	if (err)
+		return err_set(&loaded->text, err,
+			   "the kernel refuses the BPF programs (%s): %.*s", strerror(-err),
+			   (int)strcspn(last_warning, "\n"), last_warning);
+	collect_maps(skel, loaded);
+	err = attach_programs(skel, loaded);
+	if (err)
+		return err_set(&loaded->text, err,
+			   "cannot attach the BPF programs: %s", strerror(-err));
+	return 0;
+}
+
+static bool talks_are_seen(const struct probe_hook *hooks)
+{
+	return (probe_find_hook(hooks, "on_sent")->used || probe_find_hook(hooks, "on_sent_fexit")->used) &&
+	       (probe_find_hook(hooks, "on_received")->used || probe_find_hook(hooks, "on_received_fexit")->used);
+}
+
+static int load_all(const struct probe_config *config, uint32_t ncpus, struct probe_loaded *loaded)
+{
+	struct probe_hook hooks[PROBE_HOOKS_MAX];
+	int err = probe_hooks(hooks);
+
+	if (err < 0)
+		return err_set(&loaded->text, err == -EPERM ? -EPERM : -EOPNOTSUPP,
+			   "no kernel BTF at /sys/kernel/btf/vmlinux (%s): a kernel with "
+			   "CONFIG_DEBUG_INFO_BTF is needed",
+			   strerror(-err));
+	libbpf_set_print(keep_warning);
+	struct pfuse *skel = pfuse__open();
+
+	if (!skel)
+		return err_set(&loaded->text, -ENOMEM,
+			   "cannot open the BPF object: out of memory");
+	loaded->sees_talks = talks_are_seen(hooks);
+	set_knobs(skel, config, ncpus);
+	set_sizes(skel, config->slots + 1, ncpus);
+	return load(skel, hooks, loaded);
+}
+
+/* One message: the struct as data, its fds as SCM_RIGHTS. */
+union control_buffer {
+	struct cmsghdr header;
+	char room[CMSG_SPACE(sizeof(((struct probe_loaded *)0)->fds))];
+};
+
+static int send_loaded(int socket, const struct probe_loaded *loaded)
+{
+	struct iovec data = { (void *)loaded, sizeof(*loaded) };
+	union control_buffer control = { 0 };
+	size_t bytes = sizeof(int) * (size_t)loaded->nfds;
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1 };
+
+	if (bytes) {
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(bytes);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(bytes);
+		memcpy(CMSG_DATA(&control.header), loaded->fds, bytes);
+	}
+	return sendmsg(socket, &message, 0) < 0 ? -errno : 0;
+}
+
+static int receive_loaded(int socket, struct probe_loaded *ret)
+{
+	struct iovec data = { ret, sizeof(*ret) };
+	union control_buffer control = { 0 };
+	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+	ssize_t got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+
+	if (got != (ssize_t)sizeof(*ret))
+		return got < 0 ? -errno : -ECHILD;
+	if (ret->nfds)
+		memcpy(ret->fds, CMSG_DATA(&control.header), sizeof(int) * (size_t)ret->nfds);
+	return 0;
+}
+
+int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_loaded *ret)
+{
+	int sockets[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+		return -errno;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct probe_loaded loaded = { .seed_link = -1 };
+
+		loaded.err = load_all(config, ncpus, &loaded);
+		if (loaded.err)
+			loaded.nfds = 0;
+		_exit(send_loaded(sockets[1], &loaded) ? 1 : 0);
+	}
+	int err = pid < 0 ? -errno : 0;
+
+	close(sockets[1]);
+	if (!err)
+		err = receive_loaded(sockets[0], ret);
+	close(sockets[0]);
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	return err;
+}

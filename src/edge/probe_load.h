@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The inside of probe.c: the loader, a child process. Reading the kernel's BTF and relocating takes tens
+ * of megabytes and leaves the heap in pieces, so a child does it and hands over file descriptors.
+ */
+#ifndef EDGE_PROBE_LOAD_H
+#define EDGE_PROBE_LOAD_H
+
+#include "edge/probe.h"
+
+/* Where what is in probe_loaded.fds; the links come last. */
+enum { FD_STATS, FD_GROUPS, FD_CPUS, FD_BSS, FD_MANAGED, FD_EVENTS, FD_LINKS };
+
+struct probe_loaded {
+	int fds[FD_LINKS + PROBE_HOOKS_MAX];
+	int nfds;
+	int err;       /* negative errno; 0: all is attached */
+	int seed_link; /* index of the iterator among the links; -1: none */
+	bool sees_talks;
+	uint64_t memory_bytes;
+	struct err text;
+};
+
+/* 0, or -errno if there is no answer of the child; its own failure is in ret->err. */
+int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_loaded *ret);
+
+/* The row of a program; NULL: there is none. */
+const struct probe_hook *probe_find_hook(const struct probe_hook *hooks, const char *program);
+
+#endif
