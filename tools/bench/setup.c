@@ -23,6 +23,7 @@ static int empty_fds[EMPTY_MAX * 2];
 static size_t nempty;
 static pid_t rival;
 static bool in_group;
+static __u32 last_before; /* id of the newest program when the setup began; ids only grow */
 static char group[300], other_group[320];
 static uint64_t group_id;
 static struct {
@@ -131,6 +132,8 @@ static int begin_rival(const char *tool)
 
 int setup_begin(const struct setup *setup)
 {
+	while (bpf_prog_get_next_id(last_before, &last_before) == 0)
+		;
 	switch (setup->what) {
 	case NOTHING:
 		return 0;
@@ -227,12 +230,15 @@ void setup_stop_load(void)
 	group[0] = 0;
 }
 
-/* Of programs of that name the one that ran most: another copy of ours may have come or gone meanwhile. */
+/*
+ * Of the programs of that name that came with this setup, the one that ran most: other copies of ours
+ * may be there already, or try a hook meanwhile.
+ */
 double setup_run_ns(const char *name)
 {
 	struct bpf_prog_info found = { 0 };
 
-	for (__u32 id = 0; bpf_prog_get_next_id(id, &id) == 0;) {
+	for (__u32 id = last_before; bpf_prog_get_next_id(id, &id) == 0;) {
 		struct bpf_prog_info info = { 0 };
 		__u32 size = sizeof(info);
 		int fd = bpf_prog_get_fd_by_id(id);
