@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
@@ -260,8 +261,23 @@ static void forbid_blind_stops(struct daemon *daemon)
 	daemon_apply_policies(daemon);
 }
 
+/* Best effort: without, growth that raised no fault is seen at the next sample. */
+static int make_oom_fds(struct members *members)
+{
+	uint32_t count = members_oom_fds(members);
+
+	members->oom_fds = malloc(count * sizeof(*members->oom_fds) + 1);
+	if (!members->oom_fds)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++)
+		members->oom_fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return 0;
+}
+
 static int watch_members(struct daemon *daemon, struct err *err)
 {
+	if (make_oom_fds(&daemon->members))
+		return err_set(err, -ENOMEM, "out of memory");
 	struct machine *machine = &daemon->machine;
 
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
@@ -275,7 +291,8 @@ static int watch_members(struct daemon *daemon, struct err *err)
 				       strerror(-code));
 		probe_arm(machine->probe, slot,
 			  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
-		code = member_spread_net(machine, member);
+		code = member_spread_net(machine, member,
+					 daemon->members.oom_fds[(slot - 1) / MEMBERS_PER_OOM_FD]);
 		if (code)
 			return err_set(err, code, "%s: its memory limit cannot be guarded: %s",
 				       member->name, strerror(-code));
@@ -292,7 +309,7 @@ static void raise_priority(void)
 	(void)sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &param);
 }
 
-/* A group needs a directory fd, on v1 an eventfd too. */
+/* A group needs a directory fd. */
 static void raise_file_limit(void)
 {
 	struct rlimit limit;
@@ -394,6 +411,10 @@ static void close_members(struct members *members)
 {
 	for (uint32_t slot = 1; slot < members->count; slot++)
 		member_close(&members->at[slot]);
+	for (uint32_t i = 0; members->oom_fds && i < members_oom_fds(members); i++)
+		if (members->oom_fds[i] >= 0)
+			close(members->oom_fds[i]);
+	free(members->oom_fds);
 	free(members->at);
 	free(members->fcbs);
 }
