@@ -348,12 +348,21 @@ static int open_all(struct daemon *daemon, struct err *err)
 	return code || !daemon->options->argv ? code : prepare_command(daemon, err);
 }
 
+/* Each line is flushed anyway: libc's own buffer would be a page of heap for nothing. */
+static FILE *lines_for_user(void)
+{
+	static char buffer[512];
+
+	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer)); /* refused after the first output: harmless */
+	return stdout;
+}
+
 enum exit_status daemon_open(struct daemon *daemon, const struct options *options,
 			     const struct config *config, struct err *err)
 {
 	*daemon = (struct daemon){ .options = options,
 				   .config = config,
-				   .out = options->quiet ? NULL : stdout,
+				   .out = options->quiet ? NULL : lines_for_user(),
 				   .command_group = { .fd = -1 } };
 	if (options->summary && summary_check_writable(options->summary, err))
 		return EXIT_FAILED;
