@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
@@ -251,8 +252,23 @@ static void forbid_blind_stops(struct daemon *daemon)
 	daemon_apply_policies(daemon);
 }
 
+/* Best effort: without, growth that raised no fault is seen at the next sample. */
+static int make_oom_fds(struct members *members)
+{
+	uint32_t count = members_oom_fds(members);
+
+	members->oom_fds = malloc(count * sizeof(*members->oom_fds) + 1);
+	if (!members->oom_fds)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++)
+		members->oom_fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return 0;
+}
+
 static int watch_members(struct daemon *daemon, struct err *err)
 {
+	if (make_oom_fds(&daemon->members))
+		return err_set(err, -ENOMEM, "out of memory");
 	struct machine *machine = &daemon->machine;
 	char quoted[ERR_QUOTED];
 
@@ -267,7 +283,8 @@ static int watch_members(struct daemon *daemon, struct err *err)
 				       err_quote(member->name, quoted), strerror(-code));
 		probe_arm(machine->probe, slot,
 			  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
-		code = member_spread_net(machine, member);
+		code = member_spread_net(machine, member,
+					 daemon->members.oom_fds[(slot - 1) / MEMBERS_PER_OOM_FD]);
 		if (code)
 			return err_set(err, code, "%s: its memory limit cannot be guarded: %s",
 				       err_quote(member->name, quoted), strerror(-code));
@@ -284,7 +301,7 @@ static void raise_priority(void)
 	(void)sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &param);
 }
 
-/* A group needs a directory fd, on v1 an eventfd too. */
+/* A group needs a directory fd. */
 static void raise_file_limit(struct rlimit *ret_before)
 {
 	struct rlimit limit;
@@ -325,12 +342,21 @@ static int open_all(struct daemon *daemon, struct err *err)
 	return code || !daemon->options->argv ? code : prepare_command(daemon, err);
 }
 
+/* Each line is flushed anyway: libc's own buffer would be a page of heap for nothing. */
+static FILE *lines_for_user(void)
+{
+	static char buffer[512];
+
+	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer)); /* refused after the first output: harmless */
+	return stdout;
+}
+
 enum exit_status daemon_open(struct daemon *daemon, const struct options *options,
 			     const struct config *config, struct err *err)
 {
 	*daemon = (struct daemon){ .options = options,
 				   .config = config,
-				   .out = options->quiet ? NULL : stdout,
+				   .out = options->quiet ? NULL : lines_for_user(),
 				   .command_group = { .fd = -1 } };
 	if (options->summary && summary_check_writable(options->summary, err))
 		return EXIT_FAILED;
@@ -388,6 +414,10 @@ static void close_members(struct members *members)
 {
 	for (uint32_t slot = 1; slot < members->count; slot++)
 		member_close(&members->at[slot]);
+	for (uint32_t i = 0; members->oom_fds && i < members_oom_fds(members); i++)
+		if (members->oom_fds[i] >= 0)
+			close(members->oom_fds[i]);
+	free(members->oom_fds);
 	free(members->at);
 	free(members->fcbs);
 }

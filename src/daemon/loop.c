@@ -279,15 +279,28 @@ static void hit_limit(struct daemon *daemon, uint32_t slot)
 	struct member *member = &daemon->members.at[slot];
 	struct pfuse_event event = { .kind = PFUSE_EV_LIMIT_HIT, .slot = slot,
 				     .group_id = member->group.id, .time_ns = daemon->loop.now_ns };
-	uint64_t waiting, usage, limit;
+	uint64_t usage, limit;
 
-	if (read(member->oom_fd, &waiting, sizeof(waiting)) < 0 ||
+	if (!member->watches_oom || !control_ram_waits(&member->group) ||
 	    control_read(&daemon->machine.tree, &member->group, CONTROL_USAGE, &usage) ||
 	    control_read(&daemon->machine.tree, &member->group, CONTROL_LIMIT, &limit))
 		return;
 	event.ram.usage_bytes = usage;
 	event.ram.limit_bytes = limit;
 	on_event(&event, daemon);
+}
+
+/* One of those that share this eventfd, or several. */
+static void hit_limits(struct daemon *daemon, uint32_t share)
+{
+	const struct members *members = &daemon->members;
+	uint32_t slot = share * MEMBERS_PER_OOM_FD + 1;
+	uint64_t times;
+
+	if (read(members->oom_fds[share], &times, sizeof(times)) < 0)
+		return;
+	for (uint32_t i = 0; i < MEMBERS_PER_OOM_FD && slot < members->count; i++, slot++)
+		hit_limit(daemon, slot);
 }
 
 static int on_oom(sd_event_source *source, int fd, uint32_t revents, void *context)
@@ -298,7 +311,7 @@ static int on_oom(sd_event_source *source, int fd, uint32_t revents, void *conte
 
 	begin_turn(daemon);
 	for (int i = 0; i < count; i++)
-		hit_limit(daemon, ready[i].data.u32);
+		hit_limits(daemon, ready[i].data.u32);
 	return set_timer(daemon);
 }
 
@@ -419,16 +432,16 @@ static int watch_keeper(struct daemon *daemon)
 	return err < 0 ? err : 0;
 }
 
-/* One epoll fd for all groups' eventfds: a source of the loop costs 250 bytes, an entry here none. */
+/* One epoll fd for all eventfds: a source of the loop costs 250 bytes, an entry here none. */
 static int watch_ooms(struct daemon *daemon)
 {
 	int epoll = daemon->loop.oom_epoll = epoll_create1(EPOLL_CLOEXEC);
 
 	if (epoll < 0)
 		return -errno;
-	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
-		struct epoll_event wanted = { .events = EPOLLIN, .data.u32 = slot };
-		int fd = daemon->members.at[slot].oom_fd;
+	for (uint32_t share = 0; share < members_oom_fds(&daemon->members); share++) {
+		struct epoll_event wanted = { .events = EPOLLIN, .data.u32 = share };
+		int fd = daemon->members.oom_fds[share];
 
 		if (fd >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &wanted) < 0)
 			return -errno;

@@ -20,7 +20,7 @@ static uint64_t figure_or_none(const struct machine *machine, const struct cgrou
 int member_open(const struct machine *machine, const char *name, struct cgroup *group,
 		struct member *ret, struct pfuse_sample *ret_first, struct err *err)
 {
-	struct member member = { .name = name, .group = *group, .oom_fd = -1, .awake = true };
+	struct member member = { .name = name, .group = *group, .awake = true };
 	char quoted[ERR_QUOTED];
 	uint32_t nprocs = 0;
 	int code = stop_check(&machine->tree, group, &machine->never, err);
@@ -64,14 +64,13 @@ int member_prepare(const struct machine *machine, struct member *member, struct 
 	return 0;
 }
 
-int member_spread_net(const struct machine *machine, struct member *member)
+int member_spread_net(const struct machine *machine, struct member *member, int oom_fd)
 {
 	uint64_t limit = member->first[CONTROL_LIMIT];
 
 	if (!member->acts_on_ram || machine->dry_run)
 		return 0;
-	if (control_ram_watch_oom(&machine->tree, &member->group, &member->oom_fd))
-		member->oom_fd = -1;
+	member->watches_oom = control_ram_watch_oom(&machine->tree, &member->group, oom_fd) == 0;
 	if (limit == PFUSE_UNLIMITED)
 		return 0;
 	return control_ram_set(&machine->tree, &member->group, machine->ledger, &member->ram, limit,
@@ -244,8 +243,6 @@ bool member_figure(const struct machine *machine, const struct member *member,
 
 void member_close(struct member *member)
 {
-	if (member->oom_fd >= 0 && member->group.path)
-		close(member->oom_fd);
 	hist_free(&member->wake_ns);
 	hist_free(&member->limit_ns);
 	stop_free(&member->stop);

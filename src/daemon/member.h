@@ -52,8 +52,8 @@ struct member {
 	uint64_t zram_bytes;
 	uint32_t decisions[SUMMARY_DECISIONS];
 	uint32_t wakes[SUMMARY_WAKES];
-	int oom_fd;	/* v1: readable when a task waits at the limit; -1: none */
 	bool acts_on_ram;
+	bool watches_oom; /* v1: an eventfd tells when a task waits at the limit */
 	bool populated;
 	bool awake; /* sampled each interval; else an ACTIVE event wakes it */
 };
@@ -67,9 +67,9 @@ int member_prepare(const struct machine *machine, struct member *member, struct 
 
 /*
  * A limit that stands already gets its net before the first decision: growth that is faster than we are
- * must not be killed. Watches for tasks that wait at the limit (v1).
+ * must not be killed. Watches for tasks that wait at the limit (v1), by an eventfd shared with others.
  */
-int member_spread_net(const struct machine *machine, struct member *member);
+int member_spread_net(const struct machine *machine, struct member *member, int oom_fd);
 
 /* The figures of this moment. -ENODEV: the group is gone. */
 int member_sample(const struct machine *machine, struct member *member, uint32_t slot,

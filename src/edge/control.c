@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -414,25 +413,28 @@ int control_ram_set(const struct cgroup_tree *tree, const struct cgroup *group,
 	return r == -ENOENT && cgroup_gone(group) ? -ENODEV : r;
 }
 
-int control_ram_watch_oom(const struct cgroup_tree *tree, const struct cgroup *group,
-			  int *ret_eventfd)
+int control_ram_watch_oom(const struct cgroup_tree *tree, const struct cgroup *group, int eventfd)
 {
-	_cleanup_close_ int event = -1, oom = -1;
+	_cleanup_close_ int oom = -1;
 	char text[32];
-	int r;
 
 	if (!is_v1(tree))
 		return -ENOENT;
 	oom = openat(group->fd, "memory.oom_control", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (oom < 0)
 		return -errno;
-	event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (event < 0)
-		return -errno;
-	snprintf(text, sizeof(text), "%d %d", event, oom);
-	r = fd_write_at(group->fd, "cgroup.event_control", text);
-	if (r < 0)
-		return r;
-	*ret_eventfd = TAKE_FD(event);
-	return 0;
+	snprintf(text, sizeof(text), "%d %d", eventfd, oom);
+	return fd_write_at(group->fd, "cgroup.event_control", text);
+}
+
+static int parse_under_oom(const char *text, uint64_t *ret_value)
+{
+	return num_find_key(text, "under_oom", ret_value);
+}
+
+bool control_ram_waits(const struct cgroup *group)
+{
+	uint64_t waits;
+
+	return read_parsed(group->fd, v1_files[V1_NET], parse_under_oom, &waits) == 0 && waits;
 }

@@ -59,8 +59,11 @@ int control_ram_set(const struct cgroup_tree *tree, const struct cgroup *group,
 		    struct ledger *ledger, const struct control_ram *ram, uint64_t limit_bytes,
 		    bool release);
 
-/* v1: an eventfd that becomes readable when a task waits at the limit. v2: -ENOENT. */
-int control_ram_watch_oom(const struct cgroup_tree *tree, const struct cgroup *group,
-			  int *ret_eventfd);
+/*
+ * v1: from now on the eventfd, which many groups may share, becomes readable when a task of this group
+ * waits at the limit; control_ram_waits() tells whether one does at this moment. v2: -ENOENT.
+ */
+int control_ram_watch_oom(const struct cgroup_tree *tree, const struct cgroup *group, int eventfd);
+bool control_ram_waits(const struct cgroup *group);
 
 #endif
