@@ -259,11 +259,13 @@ ln -s sleep "$tmp/$sleeper"
 # shellcheck disable=SC2016
 printf '#!/bin/bash\nexec -a "$1" %q "$@"\n' "$tmp/$sleeper" >"$tmp/sleeper"
 chmod +x "$tmp/sleeper"
-managed 'with space'
-managed $'quotes"\'and\\backslash'
-managed $'\xc3\xbcn\xc3\xaf-\xe2\x82\xac'
+if thorough 'more names'; then
+	managed 'with space'
+	managed $'quotes"\'and\\backslash'
+	managed $'\xc3\xbcn\xc3\xaf-\xe2\x82\xac'
+	managed '%s%n%d'
+fi
 managed $'bad-utf8-\xff\xfe-\xc2\x9b31m'
-managed '%s%n%d'
 long=$(printf 'l%.0s' {1..255})
 managed "${long:0:$((255 - ${#prefix} - 1))}"
 deep=$(printf "/${long:0:200}%.0s" {1..8})

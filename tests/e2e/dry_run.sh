@@ -10,14 +10,14 @@ cat >"$tmp/dry.yaml" <<END
 interval: $(fast 200ms 1s)
 groups:
   - match: "*-idle"
-    idle: $(fast 1s 5s)
-    window: $(fast 1s 5s)
-    deadline: $(fast 1s 4s)
+    idle: $(fast 1s 6s)
+    window: $(fast 1s 6s)
+    deadline: $(fast 1s 2s)
   - match: "*"
     freeze: off
-    ram: { cool_down: $(fast 300ms 2s) }
+    ram: { cool_down: $(fast 300ms 1s) }
 END
-half=$(fast 3 12) # s from the start to the growth, and from there to the end
+half=$(fast 3 7) # s from the start to the growth, and from there to the end
 
 # Everything that can be set in our groups and their hierarchies' roots, and which groups there are.
 # Files that show usage or events are writable in part (to reset them): they are no controls.
@@ -63,7 +63,7 @@ workload() {
 			gone=1
 			echo go >"$tmp/go"
 		fi
-		sleep 0.1
+		nap 0.1
 	done
 	wait_daemon
 	expect "exit status of the $name run" 0 "$status"
@@ -79,7 +79,7 @@ count() { json "$tmp/$1.json" groups "$2" decisions "$3"; } # RUN INDEX KIND
 say "with --dry-run"
 workload dry --dry-run
 diff "$tmp/dry.before" "$tmp/dry.after" >"$tmp/diff" || fail "the dry run wrote: $(head -5 "$tmp/diff")"
-expect_that "looks during the dry run" [ "$(wc -l <"$tmp/dry.sums")" -gt 10 ]
+expect_that "looks during the dry run" [ "$(wc -l <"$tmp/dry.sums")" -gt "$(fast 10 4)" ]
 expect "different states during the dry run" "$(cat "$tmp/dry.sum")" "$(sort -u "$tmp/dry.sums")"
 [ ! -e "$ledger" ] || fail "the dry run wrote a ledger"
 expect "dry_run in the summary" true "$(json "$tmp/dry.json" daemon dry_run)"

@@ -31,6 +31,12 @@ fast() { if [ -n "$slow" ]; then echo "$2"; else echo "$1"; fi; }
 
 say() { printf '%s\n' "$*"; }
 
+# thorough WHAT: says WHAT and is true; in a slow guest, where it is left out for want of time, false
+thorough() {
+	if [ -z "$slow" ]; then say "$1"; else say "(left out in a slow guest: $1)"; fi
+	[ -z "$slow" ]
+}
+
 skip() {
 	printf 'SKIP: %s\n' "$*"
 	exit 77
@@ -62,13 +68,17 @@ expect_that() {
 expect_line() { grep -qE -- "$2" "$1" || fail "expected a line /$2/ in ${1#"$tmp"/}, saw none"; }
 expect_no_line() { ! grep -qE -- "$2" "$1" || fail "expected no line /$2/ in ${1#"$tmp"/}, saw: $(grep -E -m1 -- "$2" "$1" | cat -v)"; }
 
+# A sleep without a process: a read from a pipe into which nobody writes.
+exec {silence}<> <(:)
+nap() { read -rt "$1" -u "$silence" || true; }
+
 # wait_for SECONDS CONDITION...; false after so many seconds
 wait_for() {
 	local until=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
 	shift
 	until "$@"; do
 		[ "${EPOCHREALTIME/[.,]/}" -lt "$until" ] || return 1
-		sleep 0.02
+		nap 0.02
 	done
 }
 
@@ -158,7 +168,7 @@ spawn() {
 }
 
 is_inside() {
-	! kill -0 "$2" 2>/dev/null || grep -qx "$2" ${twin:+"$twin/$(group "$1")/cgroup.procs"} \
+	is_dead "$2" || grep -qx "$2" ${twin:+"$twin/$(group "$1")/cgroup.procs"} \
 		"$memory/$(group "$1")/cgroup.procs"
 }
 
@@ -194,14 +204,15 @@ oom_kills_of() { # NAME
 can_freeze() { [ -n "$v2" ]; }
 is_frozen() { grep -qx 'frozen 1' "$v2/$(group "$1")/cgroup.events"; }
 not() { ! "$@"; }
-state_of() { # PID
-	local line
-	line=$(cat "/proc/$1/stat" 2>/dev/null) || { echo gone; return; }
+state=''
+state_of() { # PID: its state is in $state, empty if there is no such process
+	local line=''
+	{ read -rd '' line <"/proc/$1/stat" || true; } 2>/dev/null
 	line=${line##*) }
-	echo "${line%% *}"
+	state=${line%% *}
 }
-is_signalled() { [ "$(state_of "$1")" = T ]; }
-is_dead() { [ ! -e "/proc/$1" ] || [ "$(state_of "$1")" = Z ]; }
+is_signalled() { state_of "$1" && [ "$state" = T ]; }
+is_dead() { state_of "$1" && { [ -z "$state" ] || [ "$state" = Z ]; }; }
 
 # --- the daemon ----------------------------------------------------------------------------------
 

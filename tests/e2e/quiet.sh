@@ -39,7 +39,8 @@ config() { # FREEZE
 }
 
 names=()
-for i in 0 1 2 3 4; do
+last=$(fast 4 1)
+for ((i = 0; i <= last; i++)); do
 	new_group "g$i"
 	set_limit "g$i" 268435456
 	spawn "g$i" sleep 1000
@@ -48,7 +49,7 @@ done
 
 start_daemon -c "$(config off)" --summary "$tmp/s.json" "${names[@]}"
 quiet "idle groups that may not be stopped"
-in_group g3 true # something happens: it is seen
+in_group g1 true # something happens: it is seen
 must_come "$(fast 5 30)" "settling again" is_settled
 stop_daemon
 wakeups=$(json "$tmp/s.json" daemon wakeups) seconds=$(json "$tmp/s.json" daemon seconds)
@@ -58,7 +59,7 @@ expect_that "it woke up while there was something to do" [ "$wakeups" -gt 3 ]
 start_daemon -c "$(config isolated)" --summary "$tmp/s.json" "${names[@]}"
 quiet "stopped groups"
 stop_daemon
-for i in 0 1 2 3 4; do
+for ((i = 0; i <= last; i++)); do
 	expect "times that g$i was stopped" 1 "$(json "$tmp/s.json" groups $i decisions stopped)"
 done
 say "ok"

@@ -36,7 +36,7 @@ say "the job of the first page: sysbench"
 if command -v sysbench >/dev/null; then
 	size=$(fast 128M 16M)
 	expect_status 0 "is sysbench" --for 60s --summary "$tmp/s.json" -- \
-		sysbench memory --memory-block-size="$size" --time="$(fast 6 4)" run
+		sysbench memory --memory-block-size="$size" --time="$(fast 6 3)" run
 	expect_line "$tmp/out" 'transferred'
 else
 	say "(no sysbench here: hog instead)"
@@ -72,13 +72,15 @@ expect "OOM kills" 0 "$(json "$tmp/s.json" groups 0 oom_kills)"
 
 say "exit statuses"
 expect_status 7 "exits with 7" -- sh -c 'exit 7'
-expect_status 143 "is killed by SIGTERM" -- sh -c 'kill -TERM $$'
 expect_status 137 "is killed by SIGKILL" -- sh -c 'kill -KILL $$'
 expect_status 1 "does not exist" -q -- "$tmp/no-such-program"
 one_line "$tmp/err"
 expect_line "$tmp/err" 'no-such-program.*No such file'
-expect_status 1 "is a directory" -q -- "$tmp"
-one_line "$tmp/err"
+if thorough "more of them"; then
+	expect_status 143 "is killed by SIGTERM" -- sh -c 'kill -TERM $$'
+	expect_status 1 "is a directory" -q -- "$tmp"
+	one_line "$tmp/err"
+fi
 
 say "what COMMAND finds is what it would find without us"
 cat >"$tmp/look" <<'END'
@@ -107,15 +109,15 @@ expect "cgroups of the child" "$(cat /proc/self/cgroup)" "$(cat "/proc/$child/cg
 say "--for ends first: COMMAND goes on, and its status counts"
 began=$(now_ms)
 (
-	sleep "$(fast 2 6)"
+	sleep "$(fast 2 8)"
 	cat "/proc/$(cat "$tmp/command")/cgroup" >"$tmp/during" 2>&1 || true
 ) &
 looker=$!
 # shellcheck disable=SC2016
 expect_status 9 "outlives --for" --for 500ms -- \
-	bash -c 'echo $$ >"$0"; sleep "$1"; echo finished; exit 9' "$tmp/command" "$(fast 3 9)"
+	bash -c 'echo $$ >"$0"; sleep "$1"; echo finished; exit 9' "$tmp/command" "$(fast 3 8)"
 wait $looker
-expect_that "ms that it took" [ $(($(now_ms) - began)) -ge "$(fast 3000 9000)" ]
+expect_that "ms that it took" [ $(($(now_ms) - began)) -ge "$(fast 3000 8000)" ]
 expect_line "$tmp/out" '^finished$'
 expect "cgroups of COMMAND after --for" "$(cat /proc/self/cgroup)" "$(cat "$tmp/during")"
 
@@ -127,7 +129,10 @@ kill -TERM "$daemon"
 wait_daemon
 expect "exit status after SIGTERM" 11 "$status"
 
-say "a COMMAND that ignores SIGTERM goes on, outside, and is waited for"
+if ! thorough "a COMMAND that ignores SIGTERM goes on, outside, and is waited for"; then
+	say "ok"
+	exit 0
+fi
 start_daemon -- bash -c 'trap "" TERM; echo up; sleep 2; echo finished; exit 12'
 must_come "$(fast 5 30)" "COMMAND" grep -q '^up$' "$tmp/out"
 kill -TERM "$daemon"

@@ -103,6 +103,7 @@ for mode in "${modes[@]}"; do
 	expect "wakes by request" 1 "$(json "$tmp/s.json" groups 0 wakes request)"
 	say "   wake p50 $(json "$tmp/s.json" groups 0 wake_latency p50_us) us, p99 $(json "$tmp/s.json" groups 0 wake_latency p99_us) us"
 
+	[ "$mode" = "${modes[0]}" ] || thorough "--stop $mode: the deadline" || continue
 	say "--stop $mode: at the deadline it continues by itself"
 	quick_deadline=1s
 	start_daemon --stop "$mode" -c "$(quick_config)" --summary "$tmp/s.json" "$(group server)"

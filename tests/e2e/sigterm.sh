@@ -19,7 +19,7 @@ as_before() {
 	[ ! -e "$ledger" ] || fail "the ledger is left after $1"
 }
 
-for signal in TERM INT; do
+for signal in $(fast 'TERM INT' INT); do
 	say "SIG$signal: everything is restored, the summary is printed, exit 0"
 	rm -f "$tmp/s.json"
 	start_daemon -c "$(quick_config)" --summary "$tmp/s.json" "$(group idle)"
