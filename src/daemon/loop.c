@@ -138,6 +138,9 @@ void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 		if (has_stopped(&verdicts[i], said.outcome))
 			look_again(daemon, slot);
 	}
+	/* A group that went on by its timer may have slept here, with its limit not yet settled. */
+	if (count && orchestrator_fcb(&daemon->core, slot) && !orchestrator_quiet(&daemon->core, slot))
+		awaken(daemon, member);
 	note_due(daemon, slot);
 }
 

@@ -106,7 +106,7 @@ for index in 0 1; do
 		expect "group $index has been $kind at all (dry $dry, real $real times)" $((real > 0)) $((dry > 0))
 	done
 done
-expect_that "the idle group is shrunk" [ "$(count dry 0 shrunk)" -gt 0 ]
+expect_that "the idle group is shrunk" [ "$(count dry 0 shrunk)" -gt 3 ]
 expect_that "the idle group is stopped" [ "$(count dry 0 stopped)" -gt 0 ]
 expect_that "the growing group is grown" [ "$(count dry 1 grown)" -gt 0 ]
 
