@@ -26,7 +26,7 @@ make_groups() { # KIND COUNT
 # Half of them (stop…) are stopped when idle, the others (low…) only limited.
 config() {
 	cat >"$tmp/kill9.yaml" <<-END
-		interval: $(fast 200ms 2s)
+		interval: $(fast 200ms 1s)
 		stop: $1
 		groups:
 		  - match: "*$prefix-stop*"
@@ -102,7 +102,7 @@ kill_and_keep() { # MODE COUNT
 	expect_that "ms until all is restored" [ "$took" -le "$within_ms" ]
 }
 
-count=$(fast 50 8)
+count=$(fast 50 5)
 make_groups stop "$count"
 make_groups low "$count"
 
@@ -112,11 +112,12 @@ if can_freeze; then
 else
 	say "(no cgroup v2 here: nothing can be frozen)"
 fi
-say "kill -9 of the daemon, $((2 * count)) groups, half of them stopped by SIGSTOP"
-kill_and_keep signal "$count"
+if ! can_freeze || thorough "the same, half of them stopped by SIGSTOP"; then
+	kill_and_keep signal "$count"
+fi
 
-mode=signal
-! can_freeze || mode=freeze
+mode=signal # in a slow guest each way of stopping has one turn
+[ -n "$slow" ] || ! can_freeze || mode=freeze
 few=$(fast 50 3)
 say "kill -9 of the keeper, then of the daemon; somebody changes a limit; then restore"
 begin $mode "$few"

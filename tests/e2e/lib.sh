@@ -218,7 +218,7 @@ is_dead() { state_of "$1" && { [ -z "$state" ] || [ "$state" = Z ]; }; }
 
 # Quick settings, so that a test need not wait for 10 s of silence.
 quick_deadline=60s
-quick_idle=$(fast 300ms 2s)
+quick_idle=$(fast 300ms 1s)
 quick_config() {
 	cat >"$tmp/quick.yaml" <<-END
 		interval: $(fast 100ms 500ms)

@@ -85,7 +85,7 @@ fi
 say "what COMMAND finds is what it would find without us"
 cat >"$tmp/look" <<'END'
 pwd; id -u; umask; ulimit -Sn; ulimit -Hn; echo "${PFUSE_SEEN-none}"
-for fd in /proc/$$/fd/*; do printf '%s ' "${fd##*/}"; done; echo
+for fd in /proc/$$/fd/*; do printf "%s " "${fd##*/}"; done; echo
 grep -E '^(Sig(Ign|Cgt))' /proc/$$/status
 cut -d ' ' -f 18,19,40,41 /proc/$$/stat
 END
