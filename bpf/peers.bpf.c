@@ -95,7 +95,8 @@ static __always_inline bool peer_is_local(const struct sock *sk)
 		return true;
 	if (!to[0] && !to[1] && !to[2] && to[3] == bpf_htonl(1))
 		return true;
-	return to[3] && to[0] == from[0] && to[1] == from[1] && to[2] == from[2] && to[3] == from[3];
+	return to[3] && to[0] == from[0] && to[1] == from[1] && to[2] == from[2] &&
+	       to[3] == from[3];
 }
 
 static __always_inline struct port_key port_key(const struct sock *sk, __u16 port)
@@ -161,8 +162,9 @@ static __always_inline __u32 group_of_pid(struct pid *pid)
 	if (knobs.anchor == PFUSE_ANCHOR_V1_MEMORY) {
 		struct cgroup_subsys_state *css = NULL;
 
-		bpf_core_read(&css, sizeof(css),
-			      &set->subsys[bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)]);
+		bpf_core_read(
+			&css, sizeof(css),
+			&set->subsys[bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)]);
 		cgroup = BPF_CORE_READ(css, cgroup);
 	} else {
 		cgroup = BPF_CORE_READ(set, dfl_cgrp);

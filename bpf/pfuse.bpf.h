@@ -128,8 +128,8 @@ static __always_inline struct cgroup *task_cgroup(struct task_struct *task)
 
 static __always_inline struct memo *memo_of(__u64 id)
 {
-	__u32 index = bpf_get_smp_processor_id() * knobs.memo_entries +
-		      (id & (knobs.memo_entries - 1));
+	__u32 index =
+		bpf_get_smp_processor_id() * knobs.memo_entries + (id & (knobs.memo_entries - 1));
 
 	return bpf_map_lookup_elem(&memos, &index);
 }

@@ -11,14 +11,14 @@
 
 /* The hierarchy whose cgroup ids name groups: the one that holds the memory controller. */
 enum pfuse_anchor {
-	PFUSE_ANCHOR_V2 = 0,	 /* the unified hierarchy (dfl_cgrp) */
+	PFUSE_ANCHOR_V2 = 0,	/* the unified hierarchy (dfl_cgrp) */
 	PFUSE_ANCHOR_V1_MEMORY, /* the v1 memory controller's hierarchy */
 };
 
 struct pfuse_knobs {
-	__u32 ncpus;  /* possible CPUs: the stride of `stats` */
-	__u32 nslots; /* elements of `groups`, slot 0 included */
-	__u32 anchor; /* enum pfuse_anchor */
+	__u32 ncpus;	    /* possible CPUs: the stride of `stats` */
+	__u32 nslots;	    /* elements of `groups`, slot 0 included */
+	__u32 anchor;	    /* enum pfuse_anchor */
 	__u32 hierarchy_id; /* of the anchor: 0 for v2, else the number in /proc/cgroups; ids are
 			     * unique within one hierarchy only */
 	__u32 page_bytes;

@@ -24,7 +24,7 @@ struct pfuse_sample {
 	__u32 nivcsw;
 	__u32 faults;
 	__u32 talks;
-	__u32 oncpu; /* CPUs that run a task of the group at this moment */
+	__u32 oncpu;  /* CPUs that run a task of the group at this moment */
 	__u32 nprocs; /* processes in the group; 0: empty */
 };
 

@@ -26,7 +26,7 @@ struct pfuse_stats {
 	__u32 faults;	/* page faults from user mode */
 	__u32 talks;	/* messages to or from processes outside the group */
 	__u32 execs;
-	__u32 exits;	/* of whole processes */
+	__u32 exits; /* of whole processes */
 	__u32 reserved[2];
 };
 
@@ -63,9 +63,9 @@ _Static_assert(sizeof(struct pfuse_cpu) == 64, "one cache line");
 
 /* What was not counted or not told, and why. Shown in the summary: a number above 0 is a finding. */
 enum pfuse_drop {
-	PFUSE_DROP_RING_FULL,	 /* no room in the ring; the arm bit was set again */
+	PFUSE_DROP_RING_FULL,	  /* no room in the ring; the arm bit was set again */
 	PFUSE_DROP_UNSEEN_SWITCH, /* a task was switched out that was not seen being switched in */
-	PFUSE_DROP_DEEP_GROUP,	 /* a task lies deeper below its group than PFUSE_MAX_DEPTH */
+	PFUSE_DROP_DEEP_GROUP,	  /* a task lies deeper below its group than PFUSE_MAX_DEPTH */
 	PFUSE_DROPS,
 };
 

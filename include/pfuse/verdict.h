@@ -11,23 +11,23 @@
 #endif
 
 enum pfuse_control {
-	PFUSE_CTL_RAM, /* bytes; PFUSE_UNLIMITED: none */
+	PFUSE_CTL_RAM,	/* bytes; PFUSE_UNLIMITED: none */
 	PFUSE_CTL_STOP, /* 1: stopped, 0: running */
 	PFUSE_CONTROLS,
 };
 
 enum pfuse_reason {
 	PFUSE_WHY_NONE = 0,
-	PFUSE_WHY_SCORE_HIGH,	/* p-Fusebox: score > 1.0 */
-	PFUSE_WHY_SCORE_LOW,	/* p-Fusebox: score < 0.5 */
-	PFUSE_WHY_HIGH_WATER,	/* usage crossed the high-water share of the limit */
-	PFUSE_WHY_LIMIT_HIT,	/* a charge met the limit */
-	PFUSE_WHY_CEILING,	/* the limit is at its ceiling: the kernel's own rule holds again */
-	PFUSE_WHY_IDLE,		/* Signal Flag true, and idle for the configured time */
-	PFUSE_WHY_TALK,		/* Signal Flag became false */
-	PFUSE_WHY_DEADLINE,	/* stopped for as long as the deadline allows */
-	PFUSE_WHY_REQUEST,	/* somebody asked */
-	PFUSE_WHY_EXIT,		/* the daemon leaves, or lets go of the group */
+	PFUSE_WHY_SCORE_HIGH, /* p-Fusebox: score > 1.0 */
+	PFUSE_WHY_SCORE_LOW,  /* p-Fusebox: score < 0.5 */
+	PFUSE_WHY_HIGH_WATER, /* usage crossed the high-water share of the limit */
+	PFUSE_WHY_LIMIT_HIT,  /* a charge met the limit */
+	PFUSE_WHY_CEILING,    /* the limit is at its ceiling: the kernel's own rule holds again */
+	PFUSE_WHY_IDLE,	      /* Signal Flag true, and idle for the configured time */
+	PFUSE_WHY_TALK,	      /* Signal Flag became false */
+	PFUSE_WHY_DEADLINE,   /* stopped for as long as the deadline allows */
+	PFUSE_WHY_REQUEST,    /* somebody asked */
+	PFUSE_WHY_EXIT,	      /* the daemon leaves, or lets go of the group */
 	PFUSE_REASONS,
 };
 
@@ -37,7 +37,7 @@ struct pfuse_verdict {
 	__u32 control; /* enum pfuse_control */
 	__u64 from;
 	__u64 to;
-	__u32 reason; /* enum pfuse_reason */
+	__u32 reason;  /* enum pfuse_reason */
 	__u32 clamped; /* 1: a floor, ceiling or cool-down changed what the rule asked for */
 	/* Evidence. RAM: the paper's x_n, x_{n-1}, y and result. STOP: how long idle or stopped. */
 	double score;

@@ -22,7 +22,8 @@
 #include "edge/group.h"
 
 #define COMMAND_CONTROLLERS CGROUP_BIT(CGROUP_MEMORY)
-#define KEEPER_WAIT_NS 3000000000ull /* the keeper of a daemon that was just killed may be at work */
+#define KEEPER_WAIT_NS                                                                             \
+	3000000000ull /* the keeper of a daemon that was just killed may be at work */
 #define RT_PRIORITY 1 /* above all normal tasks: a wake-up must not wait behind CPU hogs */
 
 static enum exit_status failed(int code)
@@ -41,7 +42,9 @@ static void tell(void *out, const char *sentence)
  */
 static void undo_leftovers(struct machine *machine)
 {
-	struct ledger_restore how = { .proc_fd = machine->tree.proc_fd, .say = tell, .arg = stderr };
+	struct ledger_restore how = { .proc_fd = machine->tree.proc_fd,
+				      .say = tell,
+				      .arg = stderr };
 	struct ledger_counts counts;
 
 	if (!ledger_live(machine->ledger))
@@ -53,7 +56,8 @@ static void undo_leftovers(struct machine *machine)
 
 static int open_ledger(struct daemon *daemon, struct err *err)
 {
-	struct ledger_options options = { .path = daemon->options->ledger, .wait_ns = KEEPER_WAIT_NS };
+	struct ledger_options options = { .path = daemon->options->ledger,
+					  .wait_ns = KEEPER_WAIT_NS };
 	struct err note = { "" };
 	int code = ledger_open(&options, &daemon->machine.ledger, &note, err);
 
@@ -81,7 +85,8 @@ static enum exit_status open_edges(struct daemon *daemon, struct err *err)
 	struct machine *machine = &daemon->machine;
 
 	if (geteuid() != 0) {
-		err_set(err, -EPERM, "run needs root: it loads BPF programs and writes cgroup files");
+		err_set(err, -EPERM,
+			"run needs root: it loads BPF programs and writes cgroup files");
 		return EXIT_LACKS;
 	}
 	int code = cgroup_tree_open(NULL, &machine->tree, err);
@@ -164,7 +169,8 @@ static int open_group(struct daemon *daemon, const char *name, struct cgroup *re
 	/* Strictly digits, and never cut down to an int: that would be somebody else's number. */
 	if (num_parse(name + 4, &end, &pid) < 0 || *end || pid == 0 || pid > INT_MAX)
 		return err_set(err, -EINVAL, "%s: not a process id", err_quote(name, quoted));
-	return group_from_pid(tree, daemon->machine.ledger, (pid_t)pid, COMMAND_CONTROLLERS, ret, err);
+	return group_from_pid(tree, daemon->machine.ledger, (pid_t)pid, COMMAND_CONTROLLERS, ret,
+			      err);
 }
 
 static int make_command_group(struct daemon *daemon, struct err *err)
@@ -172,8 +178,8 @@ static int make_command_group(struct daemon *daemon, struct err *err)
 	char name[64];
 
 	snprintf(name, sizeof(name), "run-%d", getpid());
-	return group_create(&daemon->machine.tree, daemon->machine.ledger, name, COMMAND_CONTROLLERS,
-			    &daemon->command_group, err);
+	return group_create(&daemon->machine.tree, daemon->machine.ledger, name,
+			    COMMAND_CONTROLLERS, &daemon->command_group, err);
 }
 
 /* The same group twice would have two masters. */
@@ -235,7 +241,8 @@ static int open_members(struct daemon *daemon, struct err *err)
 		members->count = slot + 1;
 		code = make_command_group(daemon, err);
 		if (!code)
-			code = add_member(daemon, slot++, options->argv[0], &daemon->command_group, err);
+			code = add_member(daemon, slot++, options->argv[0], &daemon->command_group,
+					  err);
 	}
 	if (!code && daemon->machine.ledger)
 		code = ledger_commit(daemon->machine.ledger);
@@ -247,8 +254,9 @@ static void forbid_blind_stops(struct daemon *daemon)
 {
 	if (probe_sees_talks(daemon->machine.probe))
 		return;
-	fprintf(stderr, "pfuse-bpf: this kernel does not show talks over UDP and UNIX sockets; no group "
-			"is stopped, going on\n");
+	fprintf(stderr,
+		"pfuse-bpf: this kernel does not show talks over UDP and UNIX sockets; no group "
+		"is stopped, going on\n");
 	daemon_apply_policies(daemon);
 }
 
@@ -322,7 +330,8 @@ static int prepare_command(struct daemon *daemon, struct err *err)
 
 	if (code)
 		return code;
-	code = group_take_in(&daemon->machine.tree, group, daemon->machine.ledger, daemon->child.pid);
+	code = group_take_in(&daemon->machine.tree, group, daemon->machine.ledger,
+			     daemon->child.pid);
 	if (code)
 		return err_set(err, code, "cannot move %s into its group: %s",
 			       err_quote(daemon->options->argv[0], quoted), strerror(-code));
@@ -347,7 +356,8 @@ static FILE *lines_for_user(void)
 {
 	static char buffer[512];
 
-	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer)); /* refused after the first output: harmless */
+	setvbuf(stdout, buffer, _IOFBF,
+		sizeof(buffer)); /* refused after the first output: harmless */
 	return stdout;
 }
 
@@ -389,7 +399,8 @@ static void leave_members(struct daemon *daemon)
 
 static enum exit_status restore_all(struct daemon *daemon)
 {
-	struct ledger_restore how = { .proc_fd = daemon->machine.tree.proc_fd, .say = tell,
+	struct ledger_restore how = { .proc_fd = daemon->machine.tree.proc_fd,
+				      .say = tell,
 				      .arg = stderr };
 	struct ledger_counts counts;
 

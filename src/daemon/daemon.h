@@ -48,11 +48,11 @@ static inline uint32_t members_oom_fds(const struct members *members)
 struct loop {
 	sd_event *event;
 	sd_event_source *timer;
-	int oom_epoll;	      /* members.oom_fds */
-	uint64_t now_ns;      /* read once per turn */
+	int oom_epoll;	 /* members.oom_fds */
+	uint64_t now_ns; /* read once per turn */
 	uint64_t started_ns;
 	uint64_t next_tick_ns; /* FCB_NEVER: everybody is quiet */
-	uint64_t due_ns;      /* the earliest orchestrator_due(), or earlier */
+	uint64_t due_ns;       /* the earliest orchestrator_due(), or earlier */
 	uint64_t turns;
 	uint64_t events;
 };
@@ -69,7 +69,7 @@ struct daemon {
 	struct orchestrator core;
 	struct members members;
 	struct child child;
-	struct rlimit files; /* RLIMIT_NOFILE before we raised it */
+	struct rlimit files;	     /* RLIMIT_NOFILE before we raised it */
 	struct cgroup command_group; /* open until its member takes it */
 	struct loop loop;
 	int status; /* exit status so far */

@@ -16,8 +16,9 @@
 #include "daemon/report.h"
 #include "daemon/say.h"
 
-#define TIMER_ACCURACY_NS 1000000 /* 1 ms: the kernel may merge our wake-ups with others that near */
-#define KEEPERS_MAX 32		  /* somebody who kills it that often means it: say so and go on */
+#define TIMER_ACCURACY_NS                                                                          \
+	1000000	       /* 1 ms: the kernel may merge our wake-ups with others that near */
+#define KEEPERS_MAX 32 /* somebody who kills it that often means it: say so and go on */
 
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
@@ -72,8 +73,10 @@ static void forget_member(struct daemon *daemon, uint32_t slot)
 
 	if (!orchestrator_fcb(&daemon->core, slot) || daemon->members.fcbs[slot].removed)
 		return;
-	struct pfuse_event gone = { .kind = PFUSE_EV_REMOVED, .slot = slot,
-				    .group_id = member->group.id, .time_ns = daemon->loop.now_ns };
+	struct pfuse_event gone = { .kind = PFUSE_EV_REMOVED,
+				    .slot = slot,
+				    .group_id = member->group.id,
+				    .time_ns = daemon->loop.now_ns };
 	struct pfuse_verdict none[PFUSE_CONTROLS];
 
 	orchestrator_event(&daemon->core, &gone, daemon->loop.now_ns, none);
@@ -120,7 +123,8 @@ void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 	struct fcb *fcb = orchestrator_fcb(&daemon->core, slot);
 
 	for (unsigned i = 0; i < count; i++) {
-		struct say_decision said = { .name = member->name, .verdict = &verdicts[i],
+		struct say_decision said = { .name = member->name,
+					     .verdict = &verdicts[i],
 					     .flag = &fcb->flag };
 
 		said.outcome = member_carry_out(&daemon->machine, member, &verdicts[i], since_ns,
@@ -139,7 +143,8 @@ void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 			look_again(daemon, slot);
 	}
 	/* A group that went on by its timer may have slept here, with its limit not yet settled. */
-	if (count && orchestrator_fcb(&daemon->core, slot) && !orchestrator_quiet(&daemon->core, slot))
+	if (count && orchestrator_fcb(&daemon->core, slot) &&
+	    !orchestrator_quiet(&daemon->core, slot))
 		awaken(daemon, member);
 	note_due(daemon, slot);
 }
@@ -224,7 +229,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 	return set_timer(daemon);
 }
 
-static void note_event(struct daemon *daemon, struct member *member, const struct pfuse_event *event)
+static void note_event(struct daemon *daemon, struct member *member,
+		       const struct pfuse_event *event)
 {
 	switch (event->kind) {
 	case PFUSE_EV_EMPTY:
@@ -239,7 +245,8 @@ static void note_event(struct daemon *daemon, struct member *member, const struc
 			member->usage_peak = event->ram.usage_bytes;
 		break;
 	case PFUSE_EV_OOM_VICTIM:
-		say_note(daemon->out, member->name, "pid %u was killed: out of memory", event->task.pid);
+		say_note(daemon->out, member->name, "pid %u was killed: out of memory",
+			 event->task.pid);
 		break;
 	default:
 		break;
@@ -280,8 +287,10 @@ static int on_ring(sd_event_source *source, int fd, uint32_t revents, void *cont
 static void hit_limit(struct daemon *daemon, uint32_t slot)
 {
 	struct member *member = &daemon->members.at[slot];
-	struct pfuse_event event = { .kind = PFUSE_EV_LIMIT_HIT, .slot = slot,
-				     .group_id = member->group.id, .time_ns = daemon->loop.now_ns };
+	struct pfuse_event event = { .kind = PFUSE_EV_LIMIT_HIT,
+				     .slot = slot,
+				     .group_id = member->group.id,
+				     .time_ns = daemon->loop.now_ns };
 	uint64_t usage, limit;
 
 	if (!member->watches_oom || !control_ram_waits(&member->group) ||
@@ -329,8 +338,8 @@ static void reconsider_all(struct daemon *daemon)
 		awaken(daemon, &daemon->members.at[slot]);
 		note_due(daemon, slot);
 	}
-	loop->next_tick_ns = earlier(loop->next_tick_ns,
-				     loop->now_ns + config_now(daemon)->interval_ns);
+	loop->next_tick_ns =
+		earlier(loop->next_tick_ns, loop->now_ns + config_now(daemon)->interval_ns);
 }
 
 static void reread_config(struct daemon *daemon)
@@ -419,8 +428,9 @@ static int on_keeper(sd_event_source *source, int fd, uint32_t revents, void *co
 		fprintf(stderr, "pfuse-bpf: the keeper was killed; started another, going on\n");
 		return watch_keeper(daemon);
 	}
-	fprintf(stderr, "pfuse-bpf: the keeper is gone and cannot be started again; if this process is "
-			"killed, run `pfuse-bpf restore`; going on\n");
+	fprintf(stderr,
+		"pfuse-bpf: the keeper is gone and cannot be started again; if this process is "
+		"killed, run `pfuse-bpf restore`; going on\n");
 	return 0;
 }
 
@@ -479,8 +489,8 @@ static int watch_times(struct daemon *daemon)
 
 	if (err >= 0 && for_ns)
 		err = sd_event_add_time(loop->event, NULL, CLOCK_MONOTONIC,
-					(loop->started_ns + for_ns) / 1000, TIMER_ACCURACY_NS / 1000,
-					on_end, daemon);
+					(loop->started_ns + for_ns) / 1000,
+					TIMER_ACCURACY_NS / 1000, on_end, daemon);
 	return err;
 }
 

@@ -34,7 +34,8 @@ int member_open(const struct machine *machine, const char *name, struct cgroup *
 	for (int figure = 0; figure < MEMBER_FIGURES; figure++)
 		member.first[figure] = figure_or_none(machine, group, figure);
 	member.populated = nprocs > 0;
-	member.usage_peak = member.first[CONTROL_USAGE] == UINT64_MAX ? 0 : member.first[CONTROL_USAGE];
+	member.usage_peak =
+		member.first[CONTROL_USAGE] == UINT64_MAX ? 0 : member.first[CONTROL_USAGE];
 	memset(ret_first, 0, sizeof(*ret_first));
 	ret_first->ram_usage_bytes = member.usage_peak;
 	ret_first->ram_limit_bytes = member.first[CONTROL_LIMIT];
@@ -51,13 +52,15 @@ int member_prepare(const struct machine *machine, struct member *member, struct 
 	member->acts_on_ram = true;
 	if (machine->dry_run)
 		return 0;
-	int code = control_ram_prepare(&machine->tree, &member->group, machine->ledger, &member->ram);
+	int code =
+		control_ram_prepare(&machine->tree, &member->group, machine->ledger, &member->ram);
 
 	if (code == -ENOENT)
-		return err_set(err, code,
-			       "%s: the memory controller is not enabled for this group; write +memory "
-			       "into its parent's cgroup.subtree_control, or set ram: { mode: off }",
-			       err_quote(member->name, quoted));
+		return err_set(
+			err, code,
+			"%s: the memory controller is not enabled for this group; write +memory "
+			"into its parent's cgroup.subtree_control, or set ram: { mode: off }",
+			err_quote(member->name, quoted));
 	if (code)
 		return err_set(err, code, "%s: cannot record its memory limit: %s",
 			       err_quote(member->name, quoted), strerror(-code));
@@ -175,8 +178,8 @@ static enum summary_wake wake_of(enum pfuse_reason reason)
 static void count(struct member *member, const struct pfuse_verdict *verdict,
 		  enum orchestrator_outcome outcome, uint64_t took_ns)
 {
-	bool by_event = verdict->reason == PFUSE_WHY_HIGH_WATER ||
-			verdict->reason == PFUSE_WHY_LIMIT_HIT;
+	bool by_event =
+		verdict->reason == PFUSE_WHY_HIGH_WATER || verdict->reason == PFUSE_WHY_LIMIT_HIT;
 
 	if (outcome == ORCHESTRATOR_FAILED) {
 		member->decisions[SUMMARY_FAILED]++;
@@ -194,7 +197,8 @@ static void count(struct member *member, const struct pfuse_verdict *verdict,
 	if (outcome != ORCHESTRATOR_APPLIED)
 		return;
 	if (kind_of(verdict) == SUMMARY_CONTINUED && verdict->reason == PFUSE_WHY_TALK)
-		(void)hist_record(&member->wake_ns, took_ns); /* no memory: a figure less, going on */
+		(void)hist_record(&member->wake_ns,
+				  took_ns); /* no memory: a figure less, going on */
 	if (by_event)
 		(void)hist_record(&member->limit_ns, took_ns);
 }
@@ -226,7 +230,8 @@ void member_account_zram(const struct machine *machine, struct member *member, u
 			(double)member->zram_bytes * (double)(now_ns - member->zram_at_ns) / 1e9;
 	if (swap_used && zram_used)
 		(void)control_read(&machine->tree, &member->group, CONTROL_SWAP, &swapped);
-	member->zram_bytes = swapped ? (uint64_t)((double)zram_used * (double)swapped / (double)swap_used) : 0;
+	member->zram_bytes =
+		swapped ? (uint64_t)((double)zram_used * (double)swapped / (double)swap_used) : 0;
 	member->zram_at_ns = now_ns;
 }
 
@@ -235,7 +240,8 @@ bool member_figure(const struct machine *machine, const struct member *member,
 {
 	uint64_t value = figure_or_none(machine, &member->group, figure);
 
-	if ((int)figure >= MEMBER_FIGURES || value == UINT64_MAX || member->first[figure] == UINT64_MAX)
+	if ((int)figure >= MEMBER_FIGURES || value == UINT64_MAX ||
+	    member->first[figure] == UINT64_MAX)
 		return false;
 	*ret_value = value > member->first[figure] ? value - member->first[figure] : 0;
 	return true;

@@ -99,7 +99,8 @@ static void fill_group(const struct daemon *daemon, uint32_t slot, struct summar
 	if (!fcb->removed)
 		fcb_account(fcb, daemon->loop.now_ns);
 	out->seconds = summary_known((double)fcb->totals.observed_ns / 1e9);
-	out->stopped_seconds = summary_known((double)fcb_stopped_ns(fcb, daemon->loop.now_ns) / 1e9);
+	out->stopped_seconds =
+		summary_known((double)fcb_stopped_ns(fcb, daemon->loop.now_ns) / 1e9);
 	fill_memory(&daemon->machine, member, fcb, out);
 	fill_counts(&daemon->machine, member, slot, out);
 }
@@ -114,7 +115,8 @@ static double cpu_seconds(void)
 	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
-static void fill_daemon(const struct daemon *daemon, const char *release, struct summary_daemon *out)
+static void fill_daemon(const struct daemon *daemon, const char *release,
+			struct summary_daemon *out)
 {
 	const struct machine *machine = &daemon->machine;
 	uint64_t bytes;
@@ -139,7 +141,8 @@ static void fill_daemon(const struct daemon *daemon, const char *release, struct
 int report(struct daemon *daemon)
 {
 	uint32_t ngroups = daemon->members.count - 1;
-	_cleanup_free_ struct summary_group *groups = calloc(ngroups ? ngroups : 1, sizeof(*groups));
+	_cleanup_free_ struct summary_group *groups =
+		calloc(ngroups ? ngroups : 1, sizeof(*groups));
 	struct summary summary = { .groups = groups, .ngroups = ngroups };
 	struct utsname name;
 	struct err err;

@@ -23,8 +23,11 @@ static const char *const reasons[PFUSE_REASONS] = {
 };
 
 static const char *const channels[PFUSE_CHANNELS] = {
-	[PFUSE_CH_NONE] = "an unknown channel", [PFUSE_CH_TCP] = "TCP", [PFUSE_CH_UDP] = "UDP",
-	[PFUSE_CH_UNIX] = "a UNIX socket",	[PFUSE_CH_OTHER] = "another kind of socket",
+	[PFUSE_CH_NONE] = "an unknown channel",
+	[PFUSE_CH_TCP] = "TCP",
+	[PFUSE_CH_UDP] = "UDP",
+	[PFUSE_CH_UNIX] = "a UNIX socket",
+	[PFUSE_CH_OTHER] = "another kind of socket",
 };
 
 const char *say_bytes(uint64_t bytes, char out[24])
@@ -69,7 +72,8 @@ static void say_talk(FILE *out, const struct signalflag *flag)
 {
 	if (!flag || !flag->channel || flag->channel >= PFUSE_CHANNELS)
 		return;
-	fprintf(out, " (%s over %s", flag->incoming ? "spoken to" : "speaks", channels[flag->channel]);
+	fprintf(out, " (%s over %s", flag->incoming ? "spoken to" : "speaks",
+		channels[flag->channel]);
 	if (flag->peer_port)
 		fprintf(out, ", peer port %u", flag->peer_port);
 	if (flag->peer_pid)

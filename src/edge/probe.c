@@ -87,7 +87,9 @@ static int take_over(struct probe *probe, const struct probe_loaded *loaded)
 	probe->cpus = map_values(fds[FD_CPUS], cpus_bytes(probe), PROT_READ);
 	probe->bss = map_values(fds[FD_BSS], page_round(sizeof(*probe->bss)), rw);
 	probe->ring = ring_buffer__new(fds[FD_EVENTS], on_record, probe, NULL);
-	int err = probe->stats && probe->groups && probe->cpus && probe->bss && probe->ring ? 0 : -errno;
+	int err = probe->stats && probe->groups && probe->cpus && probe->bss && probe->ring
+			  ? 0
+			  : -errno;
 
 	for (int fd = FD_STATS; fd <= FD_BSS; fd++)
 		close(fds[fd]);
@@ -112,7 +114,9 @@ int probe_open(const struct probe_config *config, struct probe **ret, struct err
 
 	if (!probe)
 		return err_set(err, -ENOMEM, "out of memory");
-	*probe = (struct probe){ .managed_fd = -1, .events_fd = -1, .slots = config->slots + 1,
+	*probe = (struct probe){ .managed_fd = -1,
+				 .events_fd = -1,
+				 .slots = config->slots + 1,
 				 .ncpus = (uint32_t)ncpus };
 	code = take_over(probe, &loaded);
 	if (code) {

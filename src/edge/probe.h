@@ -29,20 +29,20 @@ struct probe;
 
 /* One hook: what it is for, whether this kernel has it, and what happens where it has not. */
 struct probe_hook {
-	const char *program;  /* name of the BPF program */
-	const char *attach;   /* "tp_btf/sched_switch" */
-	const char *observes; /* what a user gets from it */
-	const char *fallback; /* what is used instead; NULL: nothing */
-	const char *lack;     /* what it means for the user where neither works */
+	const char *program;	   /* name of the BPF program */
+	const char *attach;	   /* "tp_btf/sched_switch" */
+	const char *observes;	   /* what a user gets from it */
+	const char *fallback;	   /* what is used instead; NULL: nothing */
+	const char *lack;	   /* what it means for the user where neither works */
 	const char *stands_in_for; /* not used where this hook is available */
-	bool required;	      /* nothing works without it */
-	bool available;	      /* the kernel accepts a program there */
-	bool used;	      /* attached: available, and no better one is */
-	int err;	      /* why not, negative errno; 0 when available */
+	bool required;		   /* nothing works without it */
+	bool available;		   /* the kernel accepts a program there */
+	bool used;		   /* attached: available, and no better one is */
+	int err;		   /* why not, negative errno; 0 when available */
 };
 
 struct probe_config {
-	uint32_t slots;	       /* groups to hold, slot 0 not counted */
+	uint32_t slots; /* groups to hold, slot 0 not counted */
 	enum pfuse_anchor anchor;
 	uint32_t hierarchy_id; /* of the anchor, see pfuse/knobs.h */
 };

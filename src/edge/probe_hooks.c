@@ -21,7 +21,8 @@ static const struct probe_hook hook_table[] = {
 	{ "on_sent", "tp_btf/sock_send_length", "bytes sent, talks with outsiders", "on_sent_fexit",
 	  "talks over UDP and UNIX sockets are not seen: no group is stopped" },
 	{ "on_received", "tp_btf/sock_recv_length", "bytes received, talks with outsiders",
-	  "on_received_fexit", "talks over UDP and UNIX sockets are not seen: no group is stopped" },
+	  "on_received_fexit",
+	  "talks over UDP and UNIX sockets are not seen: no group is stopped" },
 	{ "on_sent_fexit", "fexit/security_socket_sendmsg", "the same, on kernels before 6.3", NULL,
 	  "see on_sent", .stands_in_for = "on_sent" },
 	{ "on_received_fexit", "fexit/sock_recvmsg", "the same, on kernels before 6.3", NULL,
@@ -32,8 +33,8 @@ static const struct probe_hook hook_table[] = {
 	  "an outsider is seen when the group answers it, not before" },
 	{ "on_populated", "tp_btf/cgroup_notify_populated", "groups that empty and fill",
 	  "samples once per interval", "emptiness is seen at the next sample" },
-	{ "on_rmdir", "tp_btf/cgroup_rmdir", "groups that are removed", "errors of reads and writes",
-	  "removal is seen at the next sample" },
+	{ "on_rmdir", "tp_btf/cgroup_rmdir", "groups that are removed",
+	  "errors of reads and writes", "removal is seen at the next sample" },
 	{ "on_exec", "tp_btf/sched_process_exec", "programs started", NULL, "no exec counts" },
 	{ "on_exit", "tp_btf/sched_process_exit", "processes ended", NULL, "no exit counts" },
 	{ "on_oom_victim", "tp_btf/mark_victim", "victims of the OOM killer", "on_oom_victim_pid",
@@ -121,7 +122,8 @@ static int try_hook(const struct btf *btf, const struct probe_hook *hook)
 			close(fd);
 		return fd < 0 ? fd : 0;
 	}
-	int link = bpf_raw_tracepoint_open(NULL, fd); /* attaching may be refused where loading is not */
+	int link = bpf_raw_tracepoint_open(NULL,
+					   fd); /* attaching may be refused where loading is not */
 	int err = link < 0 ? link : 0;
 
 	close(fd);

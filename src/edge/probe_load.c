@@ -39,7 +39,8 @@ static uint32_t next_power_of_two(uint32_t n)
 
 static void set_sizes(struct pfuse *skel, uint32_t slots, uint32_t ncpus)
 {
-	uint32_t ports = (slots - 1) * PORTS_PER_SLOT, ring = slots * 2 * sizeof(struct pfuse_event);
+	uint32_t ports = (slots - 1) * PORTS_PER_SLOT,
+		 ring = slots * 2 * sizeof(struct pfuse_event);
 
 	bpf_map__set_max_entries(skel->maps.stats, slots * ncpus);
 	bpf_map__set_max_entries(skel->maps.groups, slots);
@@ -68,16 +69,17 @@ static int select_programs(struct pfuse *skel, const struct probe_hook *hooks, s
 {
 	struct bpf_program *program;
 
-	bpf_object__for_each_program(program, skel->obj) {
+	bpf_object__for_each_program(program, skel->obj)
+	{
 		const struct probe_hook *hook = probe_find_hook(hooks, bpf_program__name(program));
 
 		if (!hook)
 			return err_set(err, -EINVAL, "program %s has no row in the table of hooks",
-				   bpf_program__name(program));
+				       bpf_program__name(program));
 		if (hook->required && !hook->available)
 			return err_set(err, hook->err == -EPERM ? -EPERM : -EOPNOTSUPP,
-				   "the kernel refuses %s (%s): %s; see `pfuse-bpf doctor`", hook->attach,
-				   strerror(-hook->err), hook->lack);
+				       "the kernel refuses %s (%s): %s; see `pfuse-bpf doctor`",
+				       hook->attach, strerror(-hook->err), hook->lack);
 		bpf_program__set_autoload(program, hook->used);
 	}
 	return 0;
@@ -103,8 +105,8 @@ static void collect_maps(struct pfuse *skel, struct probe_loaded *loaded)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, skel->obj)
-		loaded->memory_bytes += map_memory(bpf_map__fd(map));
+	bpf_object__for_each_map(map, skel->obj) loaded->memory_bytes +=
+		map_memory(bpf_map__fd(map));
 	loaded->fds[FD_STATS] = bpf_map__fd(skel->maps.stats);
 	loaded->fds[FD_GROUPS] = bpf_map__fd(skel->maps.groups);
 	loaded->fds[FD_CPUS] = bpf_map__fd(skel->maps.cpus);
@@ -118,7 +120,8 @@ static int attach_programs(struct pfuse *skel, struct probe_loaded *loaded)
 {
 	struct bpf_program *program;
 
-	bpf_object__for_each_program(program, skel->obj) {
+	bpf_object__for_each_program(program, skel->obj)
+	{
 		if (!bpf_program__autoload(program))
 			continue;
 		struct bpf_link *link = bpf_program__attach(program);
@@ -141,21 +144,22 @@ static int load(struct pfuse *skel, const struct probe_hook *hooks, struct probe
 		return err;
 	err = pfuse__load(skel);
 	if (err)
-		return err_set(&loaded->text, err,
-			   "the kernel refuses the BPF programs (%s): %.*s", strerror(-err),
-			   (int)strcspn(last_warning, "\n"), last_warning);
+		return err_set(&loaded->text, err, "the kernel refuses the BPF programs (%s): %.*s",
+			       strerror(-err), (int)strcspn(last_warning, "\n"), last_warning);
 	collect_maps(skel, loaded);
 	err = attach_programs(skel, loaded);
 	if (err)
-		return err_set(&loaded->text, err,
-			   "cannot attach the BPF programs: %s", strerror(-err));
+		return err_set(&loaded->text, err, "cannot attach the BPF programs: %s",
+			       strerror(-err));
 	return 0;
 }
 
 static bool talks_are_seen(const struct probe_hook *hooks)
 {
-	return (probe_find_hook(hooks, "on_sent")->used || probe_find_hook(hooks, "on_sent_fexit")->used) &&
-	       (probe_find_hook(hooks, "on_received")->used || probe_find_hook(hooks, "on_received_fexit")->used);
+	return (probe_find_hook(hooks, "on_sent")->used ||
+		probe_find_hook(hooks, "on_sent_fexit")->used) &&
+	       (probe_find_hook(hooks, "on_received")->used ||
+		probe_find_hook(hooks, "on_received_fexit")->used);
 }
 
 static int load_all(const struct probe_config *config, uint32_t ncpus, struct probe_loaded *loaded)
@@ -165,15 +169,14 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 
 	if (err < 0)
 		return err_set(&loaded->text, err == -EPERM ? -EPERM : -EOPNOTSUPP,
-			   "no kernel BTF at /sys/kernel/btf/vmlinux (%s): a kernel with "
-			   "CONFIG_DEBUG_INFO_BTF is needed",
-			   strerror(-err));
+			       "no kernel BTF at /sys/kernel/btf/vmlinux (%s): a kernel with "
+			       "CONFIG_DEBUG_INFO_BTF is needed",
+			       strerror(-err));
 	libbpf_set_print(keep_warning);
 	struct pfuse *skel = pfuse__open();
 
 	if (!skel)
-		return err_set(&loaded->text, -ENOMEM,
-			   "cannot open the BPF object: out of memory");
+		return err_set(&loaded->text, -ENOMEM, "cannot open the BPF object: out of memory");
 	loaded->sees_talks = talks_are_seen(hooks);
 	set_knobs(skel, config, ncpus);
 	set_sizes(skel, config->slots + 1, ncpus);
@@ -208,7 +211,9 @@ static int receive_loaded(int socket, struct probe_loaded *ret)
 {
 	struct iovec data = { ret, sizeof(*ret) };
 	union control_buffer control = { 0 };
-	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr message = { .msg_iov = &data,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
 				  .msg_controllen = sizeof(control) };
 	ssize_t got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
 
