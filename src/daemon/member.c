@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "daemon/member.h"
 
-#define STOP_WITHIN_NS 50000000ull /* a freeze that takes longer is rolled back: it may never end */
+#define STOP_WITHIN_NS 100000000ull /* a freeze that takes longer is rolled back: it may never end */
 
 static uint64_t figure_or_none(const struct machine *machine, const struct cgroup *group,
 			       enum control_figure figure)

@@ -11,7 +11,9 @@
 #include "base/fd.h"
 #include "base/num.h"
 
-#define WAIT_US 40    /* between looks at `frozen`: one task freezes in about 45 us */
+#define WAIT_US 40 /* before the first look again at `frozen`: one task freezes in about 45 us */
+#define WAIT_MOST_US                                                                               \
+	2000	      /* doubled up to here: at real-time priority we must leave room to freeze */
 #define MAX_ROUNDS 64 /* a process cannot fork once signalled: more rounds are a fork bomb */
 
 /* Who is never stopped */
@@ -115,7 +117,7 @@ static int wait_frozen(int fd, uint64_t deadline_ns)
 {
 	const uint64_t until = clock_now_ns() + deadline_ns;
 	char text[256];
-	uint64_t frozen = 0;
+	uint64_t frozen = 0, wait_us = WAIT_US;
 
 	for (;;) {
 		int r = fd_read_at(fd, "cgroup.events", text, sizeof(text), NULL);
@@ -126,7 +128,8 @@ static int wait_frozen(int fd, uint64_t deadline_ns)
 			return r;
 		if (clock_now_ns() >= until)
 			return -ETIMEDOUT;
-		clock_sleep_us(WAIT_US);
+		clock_sleep_us(wait_us);
+		wait_us = wait_us * 2 < WAIT_MOST_US ? wait_us * 2 : WAIT_MOST_US;
 	}
 }
 

@@ -8,7 +8,7 @@
  * before it happens.
  * Order: stop_check() once per attach or attempt → stop_group() → stop_continue() → … →
  * stop_free(). A zeroed struct stop is a running group.
- * Cost: see the figures for freezing; the wait for `frozen 1` sleeps 40 us at a time, since
+ * Cost: see the figures for freezing; the wait for `frozen 1` sleeps 40 us at first, since
  * notifications of cgroup.events come up to 10 ms late.
  */
 #ifndef PFUSE_EDGE_STOP_H
