@@ -199,9 +199,8 @@ static int add_member(struct daemon *daemon, uint32_t slot, const char *name, st
 		      struct err *err)
 {
 	struct member *member = &daemon->members.at[slot];
-	struct pfuse_sample first;
 	struct fcb_policy policy;
-	int code = member_open(&daemon->machine, name, group, member, &first, err);
+	int code = member_open(&daemon->machine, name, group, member, err);
 
 	if (!code)
 		code = refuse_twice(&daemon->members, slot, err);
@@ -210,7 +209,6 @@ static int add_member(struct daemon *daemon, uint32_t slot, const char *name, st
 	policy_of(daemon, member, &policy);
 	if (policy.mode[FCB_RAM] == FCB_ACT)
 		code = member_prepare(&daemon->machine, member, err);
-	orchestrator_attach(&daemon->core, slot, member->group.id, &policy, &first, clock_now_ns());
 	daemon->members.live++;
 	return code;
 }
@@ -273,31 +271,43 @@ static int make_oom_fds(struct members *members)
 	return 0;
 }
 
+/* Observed from here on: not before, since silence that nobody listened to proves nothing. */
+static int watch_member(struct daemon *daemon, uint32_t slot)
+{
+	struct machine *machine = &daemon->machine;
+	struct member *member = &daemon->members.at[slot];
+	struct pfuse_sample first;
+	struct fcb_policy policy;
+
+	policy_of(daemon, member, &policy);
+	int code = probe_manage(machine->probe, slot, member->group.id, policy.high_water_permille);
+
+	if (!code)
+		code = member_sample(machine, member, slot, &first);
+	if (code)
+		return code;
+	orchestrator_attach(&daemon->core, slot, member->group.id, &policy, &first, clock_now_ns());
+	probe_arm(machine->probe, slot,
+		  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
+	return member_spread_net(machine, member,
+				 daemon->members.oom_fds[(slot - 1) / MEMBERS_PER_OOM_FD]);
+}
+
 static int watch_members(struct daemon *daemon, struct err *err)
 {
-	if (make_oom_fds(&daemon->members))
-		return err_set(err, -ENOMEM, "out of memory");
-	struct machine *machine = &daemon->machine;
 	char quoted[ERR_QUOTED];
 
+	if (make_oom_fds(&daemon->members))
+		return err_set(err, -ENOMEM, "out of memory");
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
-		struct member *member = &daemon->members.at[slot];
-		struct fcb *fcb = &daemon->members.fcbs[slot];
-		int code = probe_manage(machine->probe, slot, member->group.id,
-					fcb->policy.high_water_permille);
+		int code = watch_member(daemon, slot);
 
 		if (code)
 			return err_set(err, code, "%s: cannot be watched: %s",
-				       err_quote(member->name, quoted), strerror(-code));
-		probe_arm(machine->probe, slot,
-			  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
-		code = member_spread_net(machine, member,
-					 daemon->members.oom_fds[(slot - 1) / MEMBERS_PER_OOM_FD]);
-		if (code)
-			return err_set(err, code, "%s: its memory limit cannot be guarded: %s",
-				       err_quote(member->name, quoted), strerror(-code));
+				       err_quote(daemon->members.at[slot].name, quoted),
+				       strerror(-code));
 	}
-	probe_seed(machine->probe); /* ports that are listened on already; best effort */
+	probe_seed(daemon->machine.probe); /* ports that are listened on already; best effort */
 	return 0;
 }
 
@@ -346,9 +356,11 @@ static int open_all(struct daemon *daemon, struct err *err)
 		code = open_probe(daemon, err);
 	if (code)
 		return code;
-	forbid_blind_stops(daemon);
 	code = watch_members(daemon, err);
-	return code || !daemon->options->argv ? code : prepare_command(daemon, err);
+	if (code)
+		return code;
+	forbid_blind_stops(daemon);
+	return daemon->options->argv ? prepare_command(daemon, err) : 0;
 }
 
 /* Each line is flushed anyway: libc's own buffer would be a page of heap for nothing. */

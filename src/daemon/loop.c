@@ -155,7 +155,7 @@ static void take_sample(struct daemon *daemon, uint32_t slot)
 	struct pfuse_verdict verdicts[PFUSE_CONTROLS];
 	struct pfuse_sample sample;
 	uint64_t now_ns = daemon->loop.now_ns;
-	int err = member_sample(&daemon->machine, member, slot, now_ns, &sample);
+	int err = member_sample(&daemon->machine, member, slot, &sample);
 
 	if (err == -ENODEV)
 		forget_member(daemon, slot);

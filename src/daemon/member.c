@@ -18,7 +18,7 @@ static uint64_t figure_or_none(const struct machine *machine, const struct cgrou
 }
 
 int member_open(const struct machine *machine, const char *name, struct cgroup *group,
-		struct member *ret, struct pfuse_sample *ret_first, struct err *err)
+		struct member *ret, struct err *err)
 {
 	struct member member = { .name = name, .group = *group, .awake = true };
 	char quoted[ERR_QUOTED];
@@ -36,10 +36,6 @@ int member_open(const struct machine *machine, const char *name, struct cgroup *
 	member.populated = nprocs > 0;
 	member.usage_peak =
 		member.first[CONTROL_USAGE] == UINT64_MAX ? 0 : member.first[CONTROL_USAGE];
-	memset(ret_first, 0, sizeof(*ret_first));
-	ret_first->ram_usage_bytes = member.usage_peak;
-	ret_first->ram_limit_bytes = member.first[CONTROL_LIMIT];
-	ret_first->nprocs = nprocs;
 	*ret = member;
 	*group = (struct cgroup){ .fd = -1 };
 	return 0;
@@ -92,7 +88,7 @@ static void fill_counters(const struct pfuse_stats *stats, struct pfuse_sample *
 }
 
 int member_sample(const struct machine *machine, struct member *member, uint32_t slot,
-		  uint64_t now_ns, struct pfuse_sample *ret)
+		  struct pfuse_sample *ret)
 {
 	struct pfuse_sample sample = { .nprocs = member->populated };
 	struct pfuse_stats stats;

@@ -4,7 +4,7 @@
  * latencies, and what stood in its files when we came. The core's side of it is the FCB of the same slot.
  *
  * Order: member_open() → member_prepare(), then ledger_commit() once for all → member_sample(),
- * member_carry_out() … → member_continue() if stopped → member_close(). Accepts a zeroed member.
+ * member_carry_out() … → member_close(). Accepts a zeroed member.
  * About 250 bytes and the path.
  */
 #ifndef DAEMON_MEMBER_H
@@ -58,9 +58,9 @@ struct member {
 	bool awake; /* sampled each interval; else an ACTIVE event wakes it */
 };
 
-/* Takes over `group`. The figures of the first sample are read here. */
+/* Takes over `group`, and notes the figures that stand in its files now. */
 int member_open(const struct machine *machine, const char *name, struct cgroup *group,
-		struct member *ret, struct pfuse_sample *ret_first, struct err *err);
+		struct member *ret, struct err *err);
 
 /* Old values into the ledger, not yet binding. -ENOENT: no memory limit here; err says what to do. */
 int member_prepare(const struct machine *machine, struct member *member, struct err *err);
@@ -73,7 +73,7 @@ int member_spread_net(const struct machine *machine, struct member *member, int 
 
 /* The figures of this moment. -ENODEV: the group is gone. */
 int member_sample(const struct machine *machine, struct member *member, uint32_t slot,
-		  uint64_t now_ns, struct pfuse_sample *ret);
+		  struct pfuse_sample *ret);
 
 /*
  * Does what the verdict says, or leaves it out in a dry run, and counts it. `since_ns` is when the

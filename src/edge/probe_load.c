@@ -14,7 +14,7 @@
 #include "pfuse.skel.h"
 
 #define MEMO_ENTRIES 256 /* per CPU, 4 KiB: cgroups that a CPU runs within a short time */
-#define PORTS_PER_SLOT 64
+#define PORTS_PER_SLOT 16
 #define PORTS_MIN 1024
 #define RING_BYTES 65536 /* 1,000 events; grows with the slots */
 
