@@ -11,7 +11,8 @@
 #include "base/fd.h"
 #include "base/num.h"
 
-#define WAIT_US 40    /* between looks at `frozen`: one task freezes in about 45 us */
+#define WAIT_US 40    /* before the first look at `frozen`: one task freezes in about 45 us */
+#define WAIT_MAX_US 2000 /* we may be SCHED_FIFO on the only CPU: whom we wait for must get to run */
 #define MAX_ROUNDS 64 /* a process cannot fork once signalled: more rounds are a fork bomb */
 
 /* Who is never stopped */
@@ -114,6 +115,7 @@ static int record_freeze(const struct cgroup_tree *tree, const struct cgroup *gr
 static int wait_frozen(int fd, uint64_t deadline_ns)
 {
 	const uint64_t until = clock_now_ns() + deadline_ns;
+	unsigned int wait_us = WAIT_US;
 	char text[256];
 	uint64_t frozen;
 
@@ -126,7 +128,8 @@ static int wait_frozen(int fd, uint64_t deadline_ns)
 			return r;
 		if (clock_now_ns() >= until)
 			return -ETIMEDOUT;
-		clock_sleep_us(WAIT_US);
+		clock_sleep_us(wait_us);
+		wait_us = wait_us < WAIT_MAX_US / 2 ? wait_us * 2 : WAIT_MAX_US;
 	}
 }
 
