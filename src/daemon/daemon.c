@@ -266,6 +266,19 @@ static void forbid_blind_stops(struct daemon *daemon)
 	daemon_apply_policies(daemon);
 }
 
+/*
+ * From now on we see what the group does. What it did while the programs were loaded we did not: that
+ * time proves neither idleness nor silence.
+ */
+static void begin_observation(struct daemon *daemon, uint32_t slot)
+{
+	struct fcb_policy policy = daemon->members.fcbs[slot].policy;
+	struct pfuse_sample first = daemon->members.fcbs[slot].last;
+
+	orchestrator_attach(&daemon->core, slot, daemon->members.at[slot].group.id, &policy, &first,
+			    clock_now_ns());
+}
+
 static int watch_members(struct daemon *daemon, struct err *err)
 {
 	struct machine *machine = &daemon->machine;
@@ -280,6 +293,7 @@ static int watch_members(struct daemon *daemon, struct err *err)
 		if (code)
 			return err_set(err, code, "%s: cannot be watched: %s",
 				       err_quote(member->name, quoted), strerror(-code));
+		begin_observation(daemon, slot);
 		probe_arm(machine->probe, slot,
 			  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
 		code = member_spread_net(machine, member);
