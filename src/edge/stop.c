@@ -11,9 +11,8 @@
 #include "base/fd.h"
 #include "base/num.h"
 
-#define WAIT_US 40 /* before the first look again at `frozen`: one task freezes in about 45 us */
-#define WAIT_MOST_US                                                                               \
-	2000	      /* doubled up to here: at real-time priority we must leave room to freeze */
+#define WAIT_US 40	  /* before the first look at `frozen`: one task freezes in about 45 us */
+#define WAIT_MOST_US 2000 /* we may be SCHED_FIFO on the only CPU: whom we wait for must run */
 #define MAX_ROUNDS 64 /* a process cannot fork once signalled: more rounds are a fork bomb */
 
 /* Who is never stopped */

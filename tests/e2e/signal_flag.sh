@@ -26,6 +26,11 @@ ask() { timeout "$(fast 15 60)" redis-cli "$@" || echo "no answer (status $?)"; 
 # line NAME PATTERN: so many decisions of the group
 lines() { grep -cE "  $prefix-$1  stop  .*$2" "$tmp/out" || true; }
 more_lines() { [ "$(lines "$1" "$2")" -gt "$3" ]; }
+ms_of() { # PATTERN: time of day of the first such line
+	local h m s ms
+	IFS=:. read -r h m s ms _ < <(grep -m1 -E "$1" "$tmp/out" | cut -c1-12)
+	echo $((((10#$h * 60 + 10#$m) * 60 + 10#$s) * 1000 + 10#$ms))
+}
 is_stopped() { # PID GROUP
 	case $mode in
 	freeze) is_frozen "$2" ;;
@@ -71,6 +76,12 @@ for mode in "${modes[@]}"; do
 	must_come "$patience" "stop of two that talk over UNIX sockets" is_stopped "${among[0]}" among-unix
 	must_come "$patience" "stop of two that talk over TCP" is_stopped "${among[1]}" among-tcp
 
+	say "--stop $mode: nobody is stopped before it was watched for a whole window"
+	for name in server among-unix among-tcp; do
+		expect_that "ms from the start to the stop of $name" \
+			[ $(($(ms_of "$prefix-$name  stop  running") - $(ms_of "$ready_line"))) -ge "$(fast 290 990)" ]
+	done
+
 	say "--stop $mode: asked over a UNIX socket, it answers"
 	n=$(lines server 'stopped -> running  talks .*a UNIX socket')
 	expect "answer over a UNIX socket" OK "$(ask -s "$tmp/server.sock" set "key-$mode" 1)"
@@ -88,7 +99,6 @@ for mode in "${modes[@]}"; do
 	for name in server among-unix among-tcp; do
 		must_come "$patience" "continue of $name on request" more_lines "$name" 'stopped -> running  on request' 0
 	done
-	must_come "$patience" "stop, again" is_stopped "$server" server
 	stop_daemon
 	expect_that "the server runs" not is_stopped "$server" server
 	answers server || fail "the server does not answer after the run"
