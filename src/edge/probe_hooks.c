@@ -73,22 +73,53 @@ static const struct hook_kind *hook_kind(const char *attach)
 	return kind;
 }
 
-/* BTF id of what a hook attaches to; -ENOENT when the kernel has no such thing. */
-static int hook_btf_id(const struct btf *btf, const char *attach)
-{
-	const struct hook_kind *kind = hook_kind(attach);
-	const char *target = attach + strlen(kind->attach);
-	char name[80];
+/* What a hook is called in BTF: "btf_trace_sched_switch". */
+struct hook_name {
+	uint32_t kind;
+	char text[60];
+};
 
-	snprintf(name, sizeof(name), "%s%.*s", kind->btf_name, (int)strcspn(target, "("), target);
-	return btf__find_by_name_kind(btf, name, kind->btf_kind);
+static void name_hooks(struct hook_name names[PROBE_HOOKS_MAX])
+{
+	for (size_t i = 0; i < HOOKS; i++) {
+		const struct hook_kind *kind = hook_kind(hook_table[i].attach);
+		const char *target = hook_table[i].attach + strlen(kind->attach);
+
+		names[i].kind = kind->btf_kind;
+		snprintf(names[i].text, sizeof(names[i].text), "%s%.*s", kind->btf_name,
+			 (int)strcspn(target, "("), target);
+	}
+}
+
+/*
+ * BTF ids of what the hooks attach to, 0 where the kernel has no such thing. One pass over all types:
+ * btf__find_by_name_kind() is a pass for each name, and there are 150,000 types.
+ */
+static void find_btf_ids(const struct btf *btf, uint32_t ids[PROBE_HOOKS_MAX])
+{
+	struct hook_name names[PROBE_HOOKS_MAX];
+
+	name_hooks(names);
+	memset(ids, 0, PROBE_HOOKS_MAX * sizeof(*ids));
+	for (uint32_t id = 1; id < btf__type_cnt(btf); id++) {
+		const struct btf_type *type = btf__type_by_id(btf, id);
+		uint32_t kind = btf_kind(type);
+
+		if (kind != BTF_KIND_TYPEDEF && kind != BTF_KIND_FUNC)
+			continue;
+		const char *name = btf__name_by_offset(btf, type->name_off);
+
+		for (size_t i = 0; i < HOOKS; i++)
+			if (names[i].kind == kind && !strcmp(names[i].text, name))
+				ids[i] = id;
+	}
 }
 
 /*
  * mark_victim changed its argument from a pid to a task in 6.8: both variants load at the hook as far as
  * two instructions go, so the type of the argument decides.
  */
-static bool variant_fits(const struct btf *btf, int id, const char *program)
+static bool variant_fits(const struct btf *btf, uint32_t id, const char *program)
 {
 	if (strncmp(program, "on_oom_victim", strlen("on_oom_victim")) != 0)
 		return true;
@@ -102,18 +133,17 @@ static bool variant_fits(const struct btf *btf, int id, const char *program)
 	return btf_is_ptr(arg) == !strcmp(program, "on_oom_victim");
 }
 
-static int try_hook(const struct btf *btf, const struct probe_hook *hook)
+static int try_hook(const struct btf *btf, const struct probe_hook *hook, uint32_t id)
 {
 	static const struct bpf_insn nothing[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts);
-	int id = hook_btf_id(btf, hook->attach);
 
-	if (id < 0 || !variant_fits(btf, id, hook->program))
+	if (!id || !variant_fits(btf, id, hook->program))
 		return -ENOENT;
-	opts.attach_btf_id = (uint32_t)id;
+	opts.attach_btf_id = id;
 	opts.expected_attach_type = hook_kind(hook->attach)->type;
 	int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "try_hook", "GPL", nothing, 2, &opts);
 
@@ -155,11 +185,14 @@ int probe_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX])
 {
 	libbpf_print_fn_t print = libbpf_set_print(quiet);
 	struct btf *btf = btf__load_vmlinux_btf();
+	uint32_t ids[PROBE_HOOKS_MAX];
 	int err = btf ? 0 : -errno;
 
 	memcpy(hooks, hook_table, sizeof(hook_table));
+	if (btf)
+		find_btf_ids(btf, ids);
 	for (size_t i = 0; i < HOOKS; i++) {
-		hooks[i].err = btf ? try_hook(btf, &hooks[i]) : err;
+		hooks[i].err = btf ? try_hook(btf, &hooks[i], ids[i]) : err;
 		hooks[i].available = !hooks[i].err;
 	}
 	choose_hooks(hooks);
