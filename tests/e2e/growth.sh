@@ -68,7 +68,7 @@ expect_line "$tmp/out" 'usage crossed the high-water mark'
 say "   $(tail -1 "$tmp/step.hog")"
 
 say "the same without faults of user mode (MAP_POPULATE)"
-to=$(fast 410 150)
+to=$(fast 410 110)
 start_hog populate --populate 10 "$to"
 start "$(group populate)"
 go populate
@@ -78,7 +78,7 @@ as_before populate
 by_event 0 1
 
 say "the daemon sleeps for 2 s while it grows: the net holds"
-to=$(fast 410 170)
+to=$(fast 410 130)
 start_hog late 10 "$to"
 start "$(group late)"
 kill -STOP "$daemon"

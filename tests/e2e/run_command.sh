@@ -34,7 +34,7 @@ expect_status() { # STATUS WHAT COMMAND...
 
 say "the job of the first page: sysbench"
 if command -v sysbench >/dev/null; then
-	size=$(fast 128M 16M)
+	size=$(fast 128M 8M)
 	expect_status 0 "is sysbench" --for 60s --summary "$tmp/s.json" -- \
 		sysbench memory --memory-block-size="$size" --time="$(fast 6 3)" run
 	expect_line "$tmp/out" 'transferred'
@@ -52,7 +52,9 @@ fields_are_there() {
 		IFS=. read -ra key <<<"$field"
 		value=$(json "$tmp/s.json" "$@" "${key[@]}") || fail "the summary lacks $section $field"
 		key[-1]=${key[-1]}_reason
-		reason=$(json "$tmp/s.json" "$@" "${key[@]}") || reason=''
+		reason=''
+		# In a slow guest a process costs 0.1 s: there only those that need a reason are asked.
+		[ -n "$slow" ] && [ "$value" != null ] || reason=$(json "$tmp/s.json" "$@" "${key[@]}") || reason=''
 		[ "$value" != null ] || [ -n "$reason" ] || fail "$section $field is null without a reason"
 		[ "$value" = null ] || [ -z "$reason" ] || fail "$section $field is $value, with a reason"
 		n=$((n + 1))
