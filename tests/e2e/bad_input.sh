@@ -5,6 +5,7 @@
 set -euo pipefail
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
+not_in_guest "paths near 4 KiB are beyond what the shell can open here, and it takes 2 minutes"
 
 MiB=1048576
 new_group good

@@ -42,6 +42,9 @@ skip() {
 	exit 77
 }
 
+# not_in_guest WHY: emulation is what stands in the way, not the kernel in the guest
+not_in_guest() { [ -z "${PFUSE_GUEST-}" ] || skip "in an emulated guest: $*"; }
+
 show_file() {
 	[ -s "$1" ] || return 0
 	printf -- '--- %s, last lines:\n' "${1#"$tmp"/}"
