@@ -314,8 +314,8 @@ try_remove() {
 
 clean_up() {
 	local code=$? pid
-	trap - EXIT
-	set +e
+	trap - EXIT ERR
+	set +eu +o errtrace # it goes on whatever happens
 	exec 2>/dev/null
 	for pid in "${pids[@]}"; do
 		kill -0 "$pid" && { kill -CONT "$pid"; kill -TERM "$pid"; }
