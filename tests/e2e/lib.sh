@@ -42,7 +42,7 @@ skip() {
 	exit 77
 }
 
-# not_in_guest WHY: emulation is what stands in the way, not the kernel in the guest
+# not_in_guest WHY: what was seen in an emulated guest instead of a pass
 not_in_guest() { [ -z "${PFUSE_GUEST-}" ] || skip "in an emulated guest: $*"; }
 
 show_file() {
