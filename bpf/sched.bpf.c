@@ -8,8 +8,9 @@
  * added to its run_delay only after the hook: we see it at its switch-out.
  *
  * Cannot see: the slice that is still running (the daemon sees in `cpus` that it runs), slices that
- * began where the program did not run (counted as UNSEEN_SWITCH), and the part of a wait that a task
- * spent on a run queue from which it was moved: the scheduler adds that before the hook.
+ * began where the program did not run (some hosts run no BPF for threads of PID 1; each such slice of a
+ * managed task is counted as UNSEEN_SWITCH), and the part of a wait that a task spent on a run queue
+ * from which it was moved: the scheduler adds that before the hook.
  *
  * | program   | hook                | without it                              |
  * | on_switch | tp_btf/sched_switch | no idleness, no CPU figures: required   |
@@ -52,19 +53,19 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 
 	if (!cpu)
 		return 0;
-	if (cpu->slot) {
-		if (cpu->pid == (__u32)prev->pid)
-			count_slice(cpu, prev, !preempt && prev_state);
-		else
+	if (cpu->pid != (__u32)prev->pid) {
+		if (prev->pid && group_of(prev))
 			drop(PFUSE_DROP_UNSEEN_SWITCH);
+	} else if (cpu->slot) {
+		count_slice(cpu, prev, !preempt && prev_state);
 	}
 
 	__u32 slot = next->pid ? group_of(next) : 0; /* pid 0: the idle task */
 
+	cpu->pid = next->pid;
 	cpu->slot = slot;
 	if (!slot)
 		return 0;
-	cpu->pid = next->pid;
 	cpu->exec_ns = next->se.sum_exec_runtime;
 	cpu->delay_ns = next->sched_info.run_delay;
 	tell_active(slot);

@@ -111,41 +111,91 @@ static void compete(struct worker *worker, struct worker *rival)
 	worker_receive(rival);
 }
 
-/*
- * Ours is the kernel's own figure, less the slices that nobody saw begin: where BPF does not run while
- * PID 1 is switched out, those that follow it on a CPU. Hence a quarter of slack, downwards only.
- */
-static void expect_own(uint64_t ours, uint64_t kernels, const char *what)
+/* What ours and the kernel's counters of one worker grew by, and the slices whose begin was not seen. */
+struct growth {
+	struct account ours;
+	struct account kernels;
+	uint64_t unseen;
+};
+
+static struct growth growth_over(struct worker *worker,
+				 void (*work)(struct worker *, struct worker *),
+				 struct worker *rival)
 {
-	cr_expect_leq(ours, kernels, "%s: ours %lu, kernel %lu", what, ours, kernels);
-	cr_expect_geq(ours * 4, kernels * 3, "%s: ours %lu, kernel %lu", what, ours, kernels);
+	struct pfuse_stats s0, s1;
+	struct account k0 = settled(worker, 1, &s0);
+	uint64_t unseen = probe_drops(probe, PFUSE_DROP_UNSEEN_SWITCH);
+
+	work(worker, rival);
+	struct account k1 = settled(worker, 1, &s1);
+
+	return (struct growth){
+		.ours = { s1.run_ns - s0.run_ns, s1.wait_ns - s0.wait_ns, s1.nvcsw - s0.nvcsw,
+			  s1.nivcsw - s0.nivcsw },
+		.kernels = { k1.run_ns - k0.run_ns, k1.wait_ns - k0.wait_ns, k1.nvcsw - k0.nvcsw,
+			     k1.nivcsw - k0.nivcsw },
+		.unseen = probe_drops(probe, PFUSE_DROP_UNSEEN_SWITCH) - unseen,
+	};
+}
+
+/*
+ * A host may not run BPF for threads of PID 1; a slice that follows one of them on a CPU is then missed,
+ * and counted as unseen: no switch may be missing beyond those. The work is done again until none was,
+ * so what is compared for equality afterwards is the whole of it.
+ */
+static struct growth seen_growth_over(struct worker *worker,
+				      void (*work)(struct worker *, struct worker *),
+				      struct worker *rival)
+{
+	struct growth growth;
+
+	for (int tries = 0; tries < 20; tries++) {
+		growth = growth_over(worker, work, rival);
+		cr_expect_eq(growth.ours.nvcsw + growth.ours.nivcsw + growth.unseen,
+			     growth.kernels.nvcsw + growth.kernels.nivcsw,
+			     "%lu + %lu + %lu unseen switches, kernel %lu + %lu", growth.ours.nvcsw,
+			     growth.ours.nivcsw, growth.unseen, growth.kernels.nvcsw,
+			     growth.kernels.nivcsw);
+		if (!growth.unseen)
+			return growth;
+	}
+	cr_assert_fail("a slice began unseen in each of 20 tries");
+	return growth;
+}
+
+static void nap_and_compete(struct worker *worker, struct worker *rival)
+{
+	worker_do(worker, job_mixed, 20);
+	compete(worker, rival);
 }
 
 Test(sched, counters_are_the_kernels_own)
 {
 	struct group *group = group_make(NULL, "own");
 	struct worker *worker = worker_start(group), *rival = worker_start(NULL);
-	struct pfuse_stats s0, s1;
 
 	pin(worker->pid, 0);
 	pin(rival->pid, 0);
 	watch(1, group);
-	struct account k0 = settled(worker, 1, &s0);
+	struct growth growth = seen_growth_over(worker, nap_and_compete, rival);
 
-	worker_do(worker, job_mixed, 20);
-	compete(worker, rival);
-	struct account k1 = settled(worker, 1, &s1);
-
-	expect_own(s1.run_ns - s0.run_ns, k1.run_ns - k0.run_ns, "run");
-	expect_own(s1.wait_ns - s0.wait_ns, k1.wait_ns - k0.wait_ns, "wait");
-	expect_own(s1.nvcsw - s0.nvcsw, k1.nvcsw - k0.nvcsw, "voluntary switches");
-	expect_own(s1.nivcsw - s0.nivcsw, k1.nivcsw - k0.nivcsw, "involuntary switches");
+	cr_expect_eq(growth.ours.run_ns, growth.kernels.run_ns);
+	cr_expect_eq(growth.ours.wait_ns, growth.kernels.wait_ns);
+	cr_expect_eq(growth.ours.nvcsw, growth.kernels.nvcsw);
+	cr_expect_eq(growth.ours.nivcsw, growth.kernels.nivcsw);
 	/* Not 20: where the machine is slow, a nap of 1 ms may be over before the task is switched out. */
-	cr_expect_gt(s1.nvcsw - s0.nvcsw, 0, "it napped 20 times");
-	cr_expect_gt(s1.nivcsw - s0.nivcsw, 0, "the rival never preempted it");
-	cr_expect_gt(s1.wait_ns - s0.wait_ns, 0);
-	cr_expect_geq(s1.run_ns - s0.run_ns, 90 * 1000000ULL, "it span for 100 ms");
-	cr_expect_eq(probe_drops(probe, PFUSE_DROP_UNSEEN_SWITCH), 0);
+	cr_expect_gt(growth.ours.nvcsw, 0, "it napped 20 times");
+	cr_expect_gt(growth.ours.nivcsw, 0, "the rival never preempted it");
+	cr_expect_gt(growth.ours.wait_ns, 0);
+	cr_expect_geq(growth.ours.run_ns, 90 * 1000000ULL, "it span for 100 ms");
+}
+
+static void move_and_compete(struct worker *worker, struct worker *rival)
+{
+	for (int i = 0; i < 6; i++) {
+		pin(worker->pid, i % 2 && sysconf(_SC_NPROCESSORS_ONLN) > 1);
+		compete(worker, rival);
+	}
 }
 
 /* The wait on a CPU that a task was moved away from is not seen: ours is at most the kernel's. */
@@ -153,21 +203,14 @@ Test(sched, a_moving_task_waits_at_most_what_the_kernel_says)
 {
 	struct group *group = group_make(NULL, "moving");
 	struct worker *worker = worker_start(group), *rival = worker_start(NULL);
-	struct pfuse_stats s0, s1;
 
 	watch(1, group);
-	struct account k0 = settled(worker, 1, &s0);
+	struct growth growth = seen_growth_over(worker, move_and_compete, rival);
 
-	for (int i = 0; i < 6; i++) {
-		pin(worker->pid, i % 2 && sysconf(_SC_NPROCESSORS_ONLN) > 1);
-		compete(worker, rival);
-	}
-	struct account k1 = settled(worker, 1, &s1);
-
-	expect_own(s1.run_ns - s0.run_ns, k1.run_ns - k0.run_ns, "run");
-	cr_expect_leq(s1.wait_ns - s0.wait_ns, k1.wait_ns - k0.wait_ns);
-	expect_own(s1.nvcsw - s0.nvcsw + s1.nivcsw - s0.nivcsw,
-		   k1.nvcsw - k0.nvcsw + k1.nivcsw - k0.nivcsw, "switches");
+	cr_expect_eq(growth.ours.run_ns, growth.kernels.run_ns);
+	cr_expect_leq(growth.ours.wait_ns, growth.kernels.wait_ns);
+	cr_expect_eq(growth.ours.nvcsw, growth.kernels.nvcsw);
+	cr_expect_eq(growth.ours.nivcsw, growth.kernels.nivcsw);
 }
 
 /* v2: cpu.stat of the group, in µs. v1: a group of our name below the cpuacct controller, in ns. */
@@ -207,6 +250,7 @@ Test(sched, run_time_lies_between_two_reads_of_the_groups_file)
 	struct group *account = account_group(group, one->pid);
 	struct pfuse_stats s0, s1;
 	const uint64_t slack_ns = 1000; /* the file of v2 is in whole microseconds */
+	int compared = 0;
 
 	if (account)
 		group_add(account, two->pid);
@@ -227,9 +271,14 @@ Test(sched, run_time_lies_between_two_reads_of_the_groups_file)
 		s1 = watch_read(1);
 		uint64_t after = group_run_ns(group, account) - f0, ours = s1.run_ns - s0.run_ns;
 
-		cr_expect(before <= ours + slack_ns && ours <= after + slack_ns,
-			  "round %d: %lu <= %lu <= %lu", i, before, ours, after);
+		cr_expect_leq(ours, after + slack_ns, "round %d", i);
+		/* What follows a slice that began unseen lacks it: seen_growth_over says where that is. */
+		if (!probe_drops(probe, PFUSE_DROP_UNSEEN_SWITCH)) {
+			cr_expect_leq(before, ours + slack_ns, "round %d", i);
+			compared++;
+		}
 	}
+	cr_expect_gt(compared, 0);
 }
 
 Test(sched, only_managed_groups_are_counted)
@@ -268,7 +317,8 @@ Test(sched, the_nearest_managed_group_counts)
 	struct pfuse_stats s0, s1;
 
 	watch(1, parent);
-	worker_do(in_child, job_spin_ms, 10); /* remembered as the parent's, until the set changes */
+	worker_do(in_child, job_spin_ms,
+		  10); /* remembered as the parent's, until the set changes */
 	watch(2, child);
 	settled(in_child, 1, &s0);
 	worker_do(in_child, job_spin_ms, 10);
