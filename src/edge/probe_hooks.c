@@ -133,7 +133,7 @@ static bool variant_fits(const struct btf *btf, uint32_t id, const char *program
 	return btf_is_ptr(arg) == !strcmp(program, "on_oom_victim");
 }
 
-static int try_hook(const struct btf *btf, const struct probe_hook *hook, uint32_t id)
+static int try_hook(const struct probe_hook *hook, uint32_t id)
 {
 	static const struct bpf_insn nothing[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
@@ -141,8 +141,6 @@ static int try_hook(const struct btf *btf, const struct probe_hook *hook, uint32
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts);
 
-	if (!id || !variant_fits(btf, id, hook->program))
-		return -ENOENT;
 	opts.attach_btf_id = id;
 	opts.expected_attach_type = hook_kind(hook->attach)->type;
 	int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "try_hook", "GPL", nothing, 2, &opts);
@@ -181,7 +179,8 @@ static void choose_hooks(struct probe_hook *hooks)
 	}
 }
 
-int probe_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX])
+/* `try`: load and attach something at each, too; else what the kernel's BTF knows counts as available. */
+static int find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], bool try)
 {
 	libbpf_print_fn_t print = libbpf_set_print(quiet);
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -192,11 +191,26 @@ int probe_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX])
 	if (btf)
 		find_btf_ids(btf, ids);
 	for (size_t i = 0; i < HOOKS; i++) {
-		hooks[i].err = btf ? try_hook(btf, &hooks[i], ids[i]) : err;
+		if (!btf)
+			hooks[i].err = err;
+		else if (!ids[i] || !variant_fits(btf, ids[i], hooks[i].program))
+			hooks[i].err = -ENOENT;
+		else
+			hooks[i].err = try ? try_hook(&hooks[i], ids[i]) : 0;
 		hooks[i].available = !hooks[i].err;
 	}
 	choose_hooks(hooks);
 	btf__free(btf);
 	libbpf_set_print(print);
 	return err ? err : (int)HOOKS;
+}
+
+int probe_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX])
+{
+	return find_hooks(hooks, true);
+}
+
+int probe_known_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX])
+{
+	return find_hooks(hooks, false);
 }

@@ -136,24 +136,6 @@ static int attach_programs(struct pfuse *skel, struct probe_loaded *loaded)
 	return 0;
 }
 
-static int load(struct pfuse *skel, const struct probe_hook *hooks, struct probe_loaded *loaded)
-{
-	int err = select_programs(skel, hooks, &loaded->text);
-
-	if (err)
-		return err;
-	err = pfuse__load(skel);
-	if (err)
-		return err_set(&loaded->text, err, "the kernel refuses the BPF programs (%s): %.*s",
-			       strerror(-err), (int)strcspn(last_warning, "\n"), last_warning);
-	collect_maps(skel, loaded);
-	err = attach_programs(skel, loaded);
-	if (err)
-		return err_set(&loaded->text, err, "cannot attach the BPF programs: %s",
-			       strerror(-err));
-	return 0;
-}
-
 static bool talks_are_seen(const struct probe_hook *hooks)
 {
 	return (probe_find_hook(hooks, "on_sent")->used ||
@@ -162,10 +144,49 @@ static bool talks_are_seen(const struct probe_hook *hooks)
 		probe_find_hook(hooks, "on_received_fexit")->used);
 }
 
+/* Opens, loads and attaches; on failure, nothing stays loaded. */
+static int load(const struct probe_config *config, uint32_t ncpus, const struct probe_hook *hooks,
+		struct probe_loaded *loaded)
+{
+	struct pfuse *skel = pfuse__open();
+
+	if (!skel)
+		return err_set(&loaded->text, -ENOMEM, "cannot open the BPF object: out of memory");
+	set_knobs(skel, config, ncpus);
+	set_sizes(skel, config->slots + 1, ncpus);
+	int err = select_programs(skel, hooks, &loaded->text);
+
+	if (err)
+		goto fail;
+	err = pfuse__load(skel);
+	if (err) {
+		err_set(&loaded->text, err, "the kernel refuses the BPF programs (%s): %.*s",
+			strerror(-err), (int)strcspn(last_warning, "\n"), last_warning);
+		goto fail;
+	}
+	collect_maps(skel, loaded);
+	err = attach_programs(skel, loaded);
+	if (err) {
+		err_set(&loaded->text, err, "cannot attach the BPF programs: %s", strerror(-err));
+		goto fail;
+	}
+	loaded->sees_talks = talks_are_seen(hooks);
+	return 0;
+
+fail:
+	pfuse__destroy(skel);
+	return err;
+}
+
+/*
+ * Trying each hook by itself waits for a grace period per hook, most of the time of a start: so first all
+ * that the kernel knows by name at once, and only where it refuses that, what it accepts one by one.
+ */
 static int load_all(const struct probe_config *config, uint32_t ncpus, struct probe_loaded *loaded)
 {
+	const struct probe_loaded nothing = *loaded;
 	struct probe_hook hooks[PROBE_HOOKS_MAX];
-	int err = probe_hooks(hooks);
+	int err = probe_known_hooks(hooks);
 
 	if (err < 0)
 		return err_set(&loaded->text, err == -EPERM ? -EPERM : -EOPNOTSUPP,
@@ -173,14 +194,13 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 			       "CONFIG_DEBUG_INFO_BTF is needed",
 			       strerror(-err));
 	libbpf_set_print(keep_warning);
-	struct pfuse *skel = pfuse__open();
-
-	if (!skel)
-		return err_set(&loaded->text, -ENOMEM, "cannot open the BPF object: out of memory");
-	loaded->sees_talks = talks_are_seen(hooks);
-	set_knobs(skel, config, ncpus);
-	set_sizes(skel, config->slots + 1, ncpus);
-	return load(skel, hooks, loaded);
+	err = load(config, ncpus, hooks, loaded);
+	if (!err)
+		return 0;
+	*loaded = nothing;
+	last_warning[0] = '\0';
+	err = probe_hooks(hooks);
+	return err < 0 ? err : load(config, ncpus, hooks, loaded);
 }
 
 /* One message: the struct as data, its fds as SCM_RIGHTS. */

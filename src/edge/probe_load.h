@@ -24,6 +24,9 @@ struct probe_loaded {
 /* 0, or -errno if there is no answer of the child; its own failure is in ret->err. */
 int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_loaded *ret);
 
+/* As probe_hooks(), by the kernel's BTF alone: fast, and too hopeful where a hook is refused. */
+int probe_known_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX]);
+
 /* The row of a program; NULL: there is none. */
 const struct probe_hook *probe_find_hook(const struct probe_hook *hooks, const char *program);
 

@@ -4,7 +4,6 @@
 set -euo pipefail
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
-not_in_guest "not yet seen to pass there within its time"
 
 MiB=1048576
 new_group idle
