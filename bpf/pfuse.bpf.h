@@ -27,6 +27,7 @@
 DECLARED const volatile struct pfuse_knobs knobs;
 DECLARED volatile __u32 generation;
 DECLARED volatile __u64 drops[PFUSE_DROPS];
+DECLARED volatile __u32 walked_slot; /* the group that an iterator's walk is about */
 
 /* One entry of `memo`. Torn entries need two interrupts by other programs of ours on one CPU between
  * two stores, and cost one misplaced count until the second store: harmless.

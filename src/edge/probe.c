@@ -14,7 +14,7 @@
 struct probe {
 	int links[PROBE_HOOKS_MAX];
 	int nlinks;
-	int seed_link; /* index of the iterator in links; -1: none */
+	int iterators[PROBE_ITERATORS]; /* indices in links; -1: none */
 	int managed_fd;
 	int events_fd; /* what `ring` reads; it does not own it */
 	struct ring_buffer *ring;
@@ -79,7 +79,7 @@ static int take_over(struct probe *probe, const struct probe_loaded *loaded)
 	probe->nlinks = loaded->nfds - FD_LINKS;
 	memcpy(probe->links, fds + FD_LINKS, sizeof(int) * (size_t)probe->nlinks);
 	probe->sees_talks = loaded->sees_talks;
-	probe->seed_link = loaded->seed_link;
+	memcpy(probe->iterators, loaded->iterators, sizeof(probe->iterators));
 	probe->memory_bytes = loaded->memory_bytes;
 	probe->managed_fd = fds[FD_MANAGED];
 	probe->stats = map_values(fds[FD_STATS], stats_bytes(probe), rw);
@@ -191,14 +191,29 @@ int probe_unmanage(struct probe *probe, uint32_t slot)
 	return err;
 }
 
-int probe_seed(struct probe *probe)
+int probe_iterate(struct probe *probe, enum probe_iterator which, uint32_t slot, int *ret_fd)
 {
-	char nothing[64];
-	int fd = probe->seed_link < 0 ? -ENOENT : bpf_iter_create(probe->links[probe->seed_link]);
-	ssize_t got = 0;
+	int link = probe->iterators[which];
+
+	if (link < 0)
+		return -ENOENT;
+	probe->bss->walked_slot = slot;
+	int fd = bpf_iter_create(probe->links[link]);
 
 	if (fd < 0)
 		return fd;
+	*ret_fd = fd;
+	return 0;
+}
+
+int probe_seed(struct probe *probe)
+{
+	char nothing[64];
+	int fd = -1, err = probe_iterate(probe, PROBE_ITER_PORTS, 0, &fd);
+	ssize_t got = 0;
+
+	if (err)
+		return err;
 	do
 		got = read(fd, nothing, sizeof(nothing));
 	while (got > 0 || (got < 0 && errno == EAGAIN));

@@ -60,6 +60,18 @@ bool probe_sees_talks(const struct probe *probe);
 int probe_manage(struct probe *probe, uint32_t slot, uint64_t id, uint32_t high_water_permille);
 int probe_unmanage(struct probe *probe, uint32_t slot);
 
+/* Iterators: programs that walk all tasks (or their files) when they are read, and only then. */
+enum probe_iterator {
+	PROBE_ITER_PORTS, /* claims the ports that managed groups use; gives no bytes */
+	PROBE_ITERATORS,
+};
+
+/*
+ * A new walk: read(2) *ret_fd to its end and close it. `slot` is the group it is about, for those that
+ * ask; one walk at a time. -ENOENT: this kernel has no such iterator.
+ */
+int probe_iterate(struct probe *probe, enum probe_iterator which, uint32_t slot, int *ret_fd);
+
 /* Learns the ports that managed groups use already: after probe_manage(), once for many groups. */
 int probe_seed(struct probe *probe);
 

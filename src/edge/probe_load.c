@@ -116,6 +116,17 @@ static void collect_maps(struct pfuse *skel, struct probe_loaded *loaded)
 	loaded->nfds = FD_LINKS;
 }
 
+static void note_iterator(struct probe_loaded *loaded, const char *program)
+{
+	static const char *const programs[PROBE_ITERATORS] = {
+		[PROBE_ITER_PORTS] = "seed_ports",
+	};
+
+	for (int i = 0; i < PROBE_ITERATORS; i++)
+		if (!strcmp(programs[i], program))
+			loaded->iterators[i] = loaded->nfds - FD_LINKS;
+}
+
 static int attach_programs(struct pfuse *skel, struct probe_loaded *loaded)
 {
 	struct bpf_program *program;
@@ -129,8 +140,7 @@ static int attach_programs(struct pfuse *skel, struct probe_loaded *loaded)
 		if (!link)
 			return -errno;
 		loaded->memory_bytes += map_memory(bpf_program__fd(program));
-		if (program == skel->progs.seed_ports)
-			loaded->seed_link = loaded->nfds - FD_LINKS;
+		note_iterator(loaded, bpf_program__name(program));
 		loaded->fds[loaded->nfds++] = bpf_link__fd(link); /* the child's exit closes it */
 	}
 	return 0;
@@ -253,8 +263,10 @@ int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_l
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		struct probe_loaded loaded = { .seed_link = -1 };
+		struct probe_loaded loaded = { 0 };
 
+		for (int i = 0; i < PROBE_ITERATORS; i++)
+			loaded.iterators[i] = -1;
 		loaded.err = load_all(config, ncpus, &loaded);
 		if (loaded.err)
 			loaded.nfds = 0;

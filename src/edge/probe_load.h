@@ -14,8 +14,8 @@ enum { FD_STATS, FD_GROUPS, FD_CPUS, FD_BSS, FD_MANAGED, FD_EVENTS, FD_LINKS };
 struct probe_loaded {
 	int fds[FD_LINKS + PROBE_HOOKS_MAX];
 	int nfds;
-	int err;       /* negative errno; 0: all is attached */
-	int seed_link; /* index of the iterator among the links; -1: none */
+	int err;			/* negative errno; 0: all is attached */
+	int iterators[PROBE_ITERATORS]; /* indices among the links; -1: none */
 	bool sees_talks;
 	uint64_t memory_bytes;
 	struct err text;
