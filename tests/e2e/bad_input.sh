@@ -38,18 +38,20 @@ refused() {
 run=("$pfuse" run --ledger "$ledger" --for 1s)
 no_ledger() { [ ! -e "$ledger" ] || fail "a ledger is left"; }
 
-say "the command line"
-refused 2 '"-1" is no duration' "$pfuse" run --for -1 "$good"
-refused 2 '"0s?"' "$pfuse" run --for 0s "$good"
-refused 2 '"1 fortnight"' "$pfuse" run --for '1 fortnight' "$good"
-refused 2 '--bogus' "$pfuse" run --bogus "$good"
-refused 2 'nothing to orchestrate' "$pfuse" run
-refused 2 'blitz' "$pfuse" blitz
-refused 2 'fusebox' "$pfuse" run --policy guess "$good"
-refused 2 '' "$pfuse" run --stop 'with
+command_line() {
+	refused 2 '"-1" is no duration' "$pfuse" run --for -1 "$good"
+	refused 2 '"0s?"' "$pfuse" run --for 0s "$good"
+	refused 2 '"1 fortnight"' "$pfuse" run --for '1 fortnight' "$good"
+	refused 2 '--bogus' "$pfuse" run --bogus "$good"
+	refused 2 'nothing to orchestrate' "$pfuse" run
+	refused 2 'blitz' "$pfuse" blitz
+	refused 2 'fusebox' "$pfuse" run --policy guess "$good"
+	refused 2 '' "$pfuse" run --stop 'with
 a newline' "$good"
-refused 2 '' "$pfuse" run $'--no\nsuch\e[31moption'
-refused 2 '' "$pfuse" $'no\nsuch\e[31mcommand'
+	refused 2 '' "$pfuse" run $'--no\nsuch\e[31moption'
+	refused 2 '' "$pfuse" $'no\nsuch\e[31mcommand'
+}
+! thorough "the command line" || command_line
 
 say "groups"
 refused 1 'no such group' "${run[@]}" "$prefix-missing"
@@ -107,17 +109,21 @@ if ! is_v1; then
 	fi
 fi
 
-say "configuration and files"
-printf 'interval: 1s\ngroups:\n  - match: "*"\n    idel: 10s\n' >"$tmp/bad.yaml"
-refused 1 'bad\.yaml:4: .*idel' "${run[@]}" -c "$tmp/bad.yaml" "$good"
-printf 'interval: 1s\npolicy: guess\n' >"$tmp/bad.yaml"
-refused 1 'bad\.yaml:2: .*guess.*fusebox' "${run[@]}" -c "$tmp/bad.yaml" "$good"
-printf 'groups:\n  - match: "*"\n    idle: "so\\non\\e[31m"\n' >"$tmp/bad.yaml"
-refused 1 'bad\.yaml:3: ' "${run[@]}" -c "$tmp/bad.yaml" "$good"
-printf '\0\1\2\377' >"$tmp/bad.yaml"
-refused 1 'bad\.yaml' "${run[@]}" -c "$tmp/bad.yaml" "$good"
-printf 'a: [\n' >"$tmp/bad.yaml"
-refused 1 'bad\.yaml:[0-9]+: ' "${run[@]}" -c "$tmp/bad.yaml" "$good"
+configuration() {
+	printf 'interval: 1s\ngroups:\n  - match: "*"\n    idel: 10s\n' >"$tmp/bad.yaml"
+	refused 1 'bad\.yaml:4: .*idel' "${run[@]}" -c "$tmp/bad.yaml" "$good"
+	printf 'interval: 1s\npolicy: guess\n' >"$tmp/bad.yaml"
+	refused 1 'bad\.yaml:2: .*guess.*fusebox' "${run[@]}" -c "$tmp/bad.yaml" "$good"
+	printf 'groups:\n  - match: "*"\n    idle: "so\\non\\e[31m"\n' >"$tmp/bad.yaml"
+	refused 1 'bad\.yaml:3: ' "${run[@]}" -c "$tmp/bad.yaml" "$good"
+	printf '\0\1\2\377' >"$tmp/bad.yaml"
+	refused 1 'bad\.yaml' "${run[@]}" -c "$tmp/bad.yaml" "$good"
+	printf 'a: [\n' >"$tmp/bad.yaml"
+	refused 1 'bad\.yaml:[0-9]+: ' "${run[@]}" -c "$tmp/bad.yaml" "$good"
+}
+! thorough "the configuration file" || configuration
+
+say "files"
 refused 1 'missing\.yaml' "${run[@]}" -c "$tmp/missing.yaml" "$good"
 refused 1 'must be a regular file' "${run[@]}" -c "$tmp" "$good"
 refused 1 '.' "${run[@]}" -c $'/no\nsuch\e[31mfile' "$good"

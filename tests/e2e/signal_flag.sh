@@ -39,11 +39,15 @@ is_stopped() { # PID GROUP
 }
 
 cat >"$tmp/flag.yaml" <<END
-interval: $(fast 100ms 500ms)
+interval: $(fast 100ms 2s)
 groups:
   - match: "*-talker"
     idle: $(fast 1s 4s)
     window: $(fast 1s 4s)
+  - match: "*-among-*" # their messages come more often than the window is long
+    idle: $(fast 300ms 4s)
+    window: $(fast 300ms 4s)
+    deadline: 10m
   - match: "*"
     idle: $quick_idle
     window: $quick_idle
@@ -60,7 +64,7 @@ spawn busy bash -c 'while :; do for ((i = 0; i < 20000; i++)); do :; done; read 
 among=()
 for kind in unix tcp; do
 	new_group "among-$kind"
-	spawn "among-$kind" "$bin/chat" "$kind" "$(fast 100 250)"
+	spawn "among-$kind" "$bin/chat" "$kind" "$(fast 100 2000)"
 	among+=("$spawned")
 done
 (exec redis-cli -s "$tmp/talker.sock" -r -1 -i 0.1 ping >/dev/null 2>&1) &
