@@ -25,7 +25,7 @@
 const char *const config_policy_words[] = { "fusebox", NULL };
 const char *const config_stop_words[] = { "auto", "freeze", "signal", NULL };
 
-static const char *const later_words[] = { "adaptive", "act", "guarded", NULL };
+static const char *const later_words[] = { "adaptive", "act", NULL };
 
 /*
  * The file as libcyaml reads it. Quantities stay text: their units are ours to parse. Words are
@@ -53,6 +53,8 @@ struct raw_group {
 	char *idle;
 	char *deadline;
 	char *window;
+	char *probe;
+	int page_out;
 };
 
 struct raw {
@@ -83,6 +85,12 @@ static const cyaml_strval_t mode_values[] = {
 static const cyaml_strval_t freeze_values[] = {
 	{ "off", FCB_FREEZE_OFF + 1 },
 	{ "isolated", FCB_FREEZE_ISOLATED + 1 },
+	{ "guarded", FCB_FREEZE_GUARDED + 1 },
+};
+
+static const cyaml_strval_t switch_values[] = {
+	{ "off", 0 + 1 },
+	{ "on", 1 + 1 },
 };
 
 #define WORD(key, type, field, values, count)                                                      \
@@ -115,6 +123,8 @@ static const cyaml_schema_field_t group_fields[] = {
 	TEXT("idle", struct raw_group, idle),
 	TEXT("deadline", struct raw_group, deadline),
 	TEXT("window", struct raw_group, window),
+	TEXT("probe", struct raw_group, probe),
+	WORD("page_out", struct raw_group, page_out, switch_values, ARRAY_SIZE(switch_values)),
 	CYAML_FIELD_END,
 };
 
@@ -234,16 +244,20 @@ static int take_times(const struct place *at, const struct raw_group *raw,
 {
 	int r;
 
-	r = take_duration(at, NULL, "idle", raw->idle, 100 * MS, 24 * HOUR,
-			  "a duration from 100ms to 24h", &policy->idle_ns);
+	r = take_duration(at, NULL, "idle", raw->idle, 1 * MS, 24 * HOUR,
+			  "a duration from 1ms to 24h", &policy->idle_ns);
 	if (r < 0)
 		return r;
 	r = take_duration(at, NULL, "deadline", raw->deadline, 1 * S, 24 * HOUR,
 			  "a duration from 1s to 24h", &policy->deadline_ns);
 	if (r < 0)
 		return r;
-	return take_duration(at, NULL, "window", raw->window, 100 * MS, HOUR,
-			     "a duration from 100ms to 1h", &policy->window_ns);
+	r = take_duration(at, NULL, "window", raw->window, 100 * MS, HOUR,
+			  "a duration from 100ms to 1h", &policy->window_ns);
+	if (r < 0)
+		return r;
+	return take_duration(at, NULL, "probe", raw->probe, 0, HOUR, "a duration from 0s to 1h",
+			     &policy->probe_ns);
 }
 
 static void take_word(int raw, uint8_t *field)
@@ -267,6 +281,8 @@ static int take_group(const struct place *at, const struct raw_group *raw,
 	take_word(raw->io.mode, &policy->mode[FCB_IO]);
 	take_word(raw->net.mode, &policy->mode[FCB_NET]);
 	take_word(raw->freeze, &policy->freeze);
+	if (raw->page_out)
+		group->page_out = raw->page_out - 1;
 	r = take_ram(at, &raw->ram, policy);
 	if (r < 0)
 		return r;
@@ -287,8 +303,8 @@ static int take_all(struct config_doc *doc, const struct raw *raw, struct config
 		config->policy = raw->policy - 1;
 	if (raw->stop)
 		config->stop = raw->stop - 1;
-	r = take_duration(&at, NULL, "interval", raw->interval, 100 * MS, 60 * S,
-			  "a duration from 100ms to 60s", &config->interval_ns);
+	r = take_duration(&at, NULL, "interval", raw->interval, 1 * MS, 60 * S,
+			  "a duration from 1ms to 60s", &config->interval_ns);
 	if (r < 0 || !raw->groups_count)
 		return r;
 	config->groups = calloc(raw->groups_count, sizeof(*config->groups));

@@ -3,16 +3,18 @@
  * The configuration file: YAML, checked against a schema, all or nothing.
  *
  *	policy: fusebox			# fusebox
- *	interval: 1s			# how often the groups are sampled; 100ms to 60s
+ *	interval: 1s			# how often the groups are sampled; 1ms to 60s
  *	stop: auto			# auto | freeze | signal
  *	groups:				# first match wins
  *	  - match: "system.slice/web*"	# GROUP or glob; also the path of the cgroup
  *	    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 90%, cool_down: 3s }
  *	    cpu: { mode: observe }	# observe | off; also io, net
- *	    freeze: isolated		# off | isolated
+ *	    freeze: isolated		# off | isolated | guarded
  *	    idle: 10s
  *	    deadline: 25s
  *	    window: 10s
+ *	    probe: 500ms		# guarded: what ends within it after a wake is a health check
+ *	    page_out: off		# guarded: off | on: page out what is frozen
  *
  * Every key but `match` may be left out; without a ceiling, it is the machine's RAM. An unknown
  * key, a wrong type or a bad value is refused with file, line and what is allowed. Values are in the
@@ -41,6 +43,7 @@ enum config_stop {
 struct config_group {
 	char *match; /* owned; NULL in the defaults */
 	struct fcb_policy policy;
+	bool page_out; /* what is frozen guarded goes to swap */
 };
 
 struct config {

@@ -25,6 +25,7 @@ enum pfuse_event_kind {
 	PFUSE_EV_POPULATED,	 /* the first process entered the group */
 	PFUSE_EV_REMOVED,	 /* the group's directory is gone */
 	PFUSE_EV_OOM_VICTIM,	 /* task: the OOM killer chose a process of the group */
+	PFUSE_EV_WAKE,		 /* data waits for a group that is frozen guarded (from the edge) */
 	PFUSE_EV_KINDS,
 };
 

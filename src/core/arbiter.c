@@ -120,8 +120,9 @@ enum arbiter_result arbiter_ram(const struct fcb *fcb, const struct arbiter_wish
 static unsigned stop_rank(const struct arbiter_wish *w)
 {
 	static const uint8_t rank[PFUSE_REASONS] = {
-		[PFUSE_WHY_EXIT] = 1,	  [PFUSE_WHY_REQUEST] = 2, [PFUSE_WHY_TALK] = 3,
-		[PFUSE_WHY_DEADLINE] = 4, [PFUSE_WHY_IDLE] = 5,
+		[PFUSE_WHY_EXIT] = 1,	[PFUSE_WHY_REQUEST] = 2,  [PFUSE_WHY_DATA] = 3,
+		[PFUSE_WHY_TALK] = 4,	[PFUSE_WHY_DEADLINE] = 5, [PFUSE_WHY_IDLE] = 6,
+		[PFUSE_WHY_PARKED] = 7,
 	};
 
 	return (w->to ? PFUSE_REASONS : 0) + (w->reason < PFUSE_REASONS ? rank[w->reason] : 0);
@@ -140,7 +141,7 @@ enum arbiter_result arbiter_stop(const struct fcb *fcb, const struct arbiter_wis
 			w = &wishes[i];
 	if (!w || control->let_go || (w->to != 0) == fcb->stopped)
 		return ARBITER_SETTLED;
-	if (w->to && w->reason == PFUSE_WHY_IDLE && now_ns < control->retry_ns)
+	if (w->to && w->reason != PFUSE_WHY_REQUEST && now_ns < control->retry_ns)
 		return ARBITER_WAIT;
 	*ret_verdict = verdict(fcb, PFUSE_CTL_STOP, now_ns);
 	ret_verdict->from = fcb->stopped;

@@ -19,7 +19,7 @@
 /*
  * Floor: below 16 MiB even an idle shell with its libraries thrashes. Deadline: under the 30 s
  * after which load balancers and health checks commonly give a silent process up. Cool-down: three
- * samples.
+ * samples. Probe: a health check is answered well within half a second.
  */
 void fcb_policy_defaults(struct fcb_policy *ret_policy, uint64_t machine_ram_bytes)
 {
@@ -29,6 +29,7 @@ void fcb_policy_defaults(struct fcb_policy *ret_policy, uint64_t machine_ram_byt
 		.idle_ns = 10 * NS_PER_S,
 		.deadline_ns = 25 * NS_PER_S,
 		.window_ns = 10 * NS_PER_S,
+		.probe_ns = NS_PER_S / 2,
 		.cool_down_ns = 3 * NS_PER_S,
 		.high_water_permille = 900,
 		.idle_cpu_permille = 5,
@@ -148,6 +149,17 @@ static bool is_busy(const struct fcb *fcb, uint32_t oncpu, uint64_t run_ns, uint
 }
 
 /*
+ * Guarded: a group that is asked things is in use, however little CPU the answers take. Except right
+ * after a wake: who asks once, hears the answer and goes again is a health check, and must not keep the
+ * group running for another whole idle time.
+ */
+static bool is_in_use(const struct fcb *fcb, uint32_t talks)
+{
+	return talks && fcb->policy.freeze == FCB_FREEZE_GUARDED &&
+	       fcb->sampled_ns >= fcb->probe_end_ns;
+}
+
+/*
  * The limit that the kernel shows is the truth when it changes; while it does not, the FCB's own
  * figure stands. In a dry run the kernel's never changes, and the core must see its own decisions.
  */
@@ -174,7 +186,8 @@ void fcb_sample(struct fcb *fcb, const struct pfuse_sample *s, uint64_t now_ns)
 	note_rate(fcb, FCB_IO, arith_sub(s->io_bytes, fcb->last.io_bytes), dt_ns);
 	note_rate(fcb, FCB_NET, arith_sub(s->net_bytes, fcb->last.net_bytes), dt_ns);
 	signalflag_counted(&fcb->flag, talks, now_ns);
-	if (is_busy(fcb, s->oncpu, run_ns, faults, work_span_ns(fcb, dt_ns, now_ns)))
+	if (is_busy(fcb, s->oncpu, run_ns, faults, work_span_ns(fcb, dt_ns, now_ns)) ||
+	    is_in_use(fcb, talks))
 		fcb->active_ns = arith_max(fcb->active_ns, now_ns);
 	fcb->woken_ns = 0;
 	fcb->still = !run_ns && !faults && !talks && !s->oncpu;

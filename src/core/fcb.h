@@ -41,7 +41,7 @@ enum fcb_mode {
 enum fcb_freeze {
 	FCB_FREEZE_OFF,	     /* stopped on request only */
 	FCB_FREEZE_ISOLATED, /* stopped when idle and the Signal Flag is true */
-	FCB_FREEZE_GUARDED, /* not in this release: same as off, so that it errs on the safe side */
+	FCB_FREEZE_GUARDED, /* frozen when idle, whoever it talks with; woken by what it waits for */
 };
 
 /* What the user may set per group. */
@@ -51,7 +51,9 @@ struct fcb_policy {
 	uint64_t idle_ns;	    /* how long idle before it is stopped */
 	uint64_t deadline_ns;	    /* longest stop; FCB_NEVER: no deadline */
 	uint64_t window_ns;	    /* observation window of the Signal Flag */
-	uint64_t cool_down_ns;	    /* no shrink for so long after a growth by event */
+	uint64_t
+		probe_ns; /* guarded: what ends within this time after a wake does not reset idleness */
+	uint64_t cool_down_ns; /* no shrink for so long after a growth by event */
 	uint32_t high_water_permille;
 	uint32_t idle_cpu_permille;  /* less than this share of one CPU counts as idle */
 	uint8_t mode[FCB_RESOURCES]; /* enum fcb_mode */
@@ -78,7 +80,9 @@ enum fcb_decision {
 	FCB_SHRUNK,
 	FCB_STOPPED,
 	FCB_CONTINUED,
-	FCB_FAILED, /* verdicts that the edge could not carry out */
+	FCB_FAILED,  /* verdicts that the edge could not carry out */
+	FCB_BUSY,    /* stops that came at a bad moment: tried again soon */
+	FCB_REFUSED, /* stops that would have been unsafe for this group */
 	FCB_DECISIONS,
 };
 
@@ -118,7 +122,8 @@ struct fcb {
 	uint64_t woken_ns;	   /* ACTIVE event since the last sample; 0: none */
 	uint64_t grown_ns;	   /* the last growth by event; 0: none */
 	uint64_t stopped_since_ns; /* meaningful while stopped */
-	uint8_t overdue;	   /* enum pfuse_reason of a continue that failed; 0: none */
+	uint64_t probe_end_ns;	   /* after a wake: what was done up to here may be a mere probe */
+	uint8_t overdue; /* enum pfuse_reason of a continue that is due, or has failed; 0: none */
 	bool stopped;
 	bool requested; /* stopped by request: ends by request only */
 	bool removed;	/* the directory is gone */

@@ -17,6 +17,7 @@
  */
 #define RETRY_NS 1000000000ull
 #define RETRY_CONTINUE_NS 16000000ull
+#define RETRY_REFUSED_NS 10000000000ull
 
 void orchestrator_init(struct orchestrator *o, struct fcb *fcbs, uint32_t nslots,
 		       uint64_t machine_ram_bytes, uint32_t page_bytes)
@@ -192,6 +193,11 @@ static unsigned by_kind(struct fcb *fcb, const struct pfuse_event *ev, uint64_t 
 		return ram_by_event(fcb, ev, now_ns, ret);
 	case PFUSE_EV_TALK:
 		signalflag_event(&fcb->flag, ev, now_ns);
+		if (ev->time_ns >= fcb->stopped_since_ns)
+			freezer_wake(fcb, PFUSE_WHY_TALK);
+		break;
+	case PFUSE_EV_WAKE:
+		freezer_wake(fcb, PFUSE_WHY_DATA);
 		break;
 	case PFUSE_EV_ACTIVE:
 		if (fcb->still)
@@ -277,7 +283,7 @@ static void carried_out(struct fcb *fcb, const struct pfuse_verdict *v, bool dry
 		if (v->to)
 			freezer_stopped(fcb, v->reason, now_ns);
 		else
-			freezer_continued(fcb, now_ns);
+			freezer_continued(fcb, v->reason, now_ns);
 		return;
 	}
 	fcb->totals.decisions[v->to > v->from ? FCB_GROWN : FCB_SHRUNK]++;
@@ -287,14 +293,33 @@ static void carried_out(struct fcb *fcb, const struct pfuse_verdict *v, bool dry
 		fcb->limit_seen = v->to;
 }
 
-static void failed(struct fcb *fcb, const struct pfuse_verdict *v, uint64_t now_ns)
+/* A bad moment passes as quickly as the group is idle again; what makes a stop unsafe stays for long. */
+static uint64_t retry_base_ns(const struct fcb *fcb, const struct pfuse_verdict *v,
+			      enum orchestrator_outcome outcome)
+{
+	if (v->control == PFUSE_CTL_STOP && !v->to)
+		return RETRY_CONTINUE_NS;
+	if (outcome == ORCHESTRATOR_BUSY)
+		return arith_min(fcb->policy.idle_ns, RETRY_NS);
+	return outcome == ORCHESTRATOR_REFUSED ? RETRY_REFUSED_NS : RETRY_NS;
+}
+
+static enum fcb_decision decision_of(enum orchestrator_outcome outcome)
+{
+	if (outcome == ORCHESTRATOR_BUSY)
+		return FCB_BUSY;
+	return outcome == ORCHESTRATOR_REFUSED ? FCB_REFUSED : FCB_FAILED;
+}
+
+static void failed(struct fcb *fcb, const struct pfuse_verdict *v,
+		   enum orchestrator_outcome outcome, uint64_t now_ns)
 {
 	struct fcb_control *control = &fcb->control[v->control];
 	bool is_continue = v->control == PFUSE_CTL_STOP && !v->to;
-	uint64_t base = is_continue ? RETRY_CONTINUE_NS : RETRY_NS;
+	uint64_t base = retry_base_ns(fcb, v, outcome);
 	uint32_t doublings = (uint32_t)arith_min(control->failures, FCB_RETRY_DOUBLINGS);
 
-	fcb->totals.decisions[FCB_FAILED]++;
+	fcb->totals.decisions[decision_of(outcome)]++;
 	control->failures = (uint32_t)arith_min((uint64_t)control->failures + 1, UINT32_MAX);
 	control->retry_ns = arith_add(now_ns, base << doublings);
 	if (is_continue)
@@ -315,12 +340,14 @@ void orchestrator_applied(struct orchestrator *o, const struct pfuse_verdict *ve
 		carried_out(fcb, verdict, outcome == ORCHESTRATOR_DRY, now_ns);
 		break;
 	case ORCHESTRATOR_FAILED:
-		failed(fcb, verdict, now_ns);
+	case ORCHESTRATOR_BUSY:
+	case ORCHESTRATOR_REFUSED:
+		failed(fcb, verdict, outcome, now_ns);
 		break;
 	case ORCHESTRATOR_FOREIGN:
 		fcb->control[verdict->control].let_go = true;
 		if (verdict->control == PFUSE_CTL_STOP)
-			freezer_continued(fcb, now_ns);
+			freezer_continued(fcb, PFUSE_WHY_REQUEST, now_ns);
 		break;
 	}
 }

@@ -36,6 +36,10 @@ static const char good[] =
 	"  - match: system.slice/*\n"
 	"    ram: { mode: observe }\n"
 	"    freeze: isolated\n"
+	"  - match: docker:*\n"
+	"    freeze: guarded\n"
+	"    probe: 2s\n"
+	"    page_out: on\n"
 	"  - match: \"*\"\n";
 
 static char directory[64], path[128];
@@ -80,7 +84,7 @@ Test(config, good_file)
 	cr_assert_eq(c.policy, CONFIG_FUSEBOX);
 	cr_assert_eq(c.interval_ns, 250 * MS);
 	cr_assert_eq(c.stop, CONFIG_STOP_SIGNAL);
-	cr_assert_eq(c.ngroups, 3);
+	cr_assert_eq(c.ngroups, 4);
 	p = &c.groups[0].policy;
 	cr_assert_str_eq(c.groups[0].match, "docker:web*");
 	cr_assert_eq(p->ram_floor_bytes, 64 * MIB);
@@ -99,6 +103,9 @@ Test(config, good_file)
 	cr_assert_eq(p->mode[FCB_RAM], FCB_OBSERVE);
 	cr_assert_eq(p->ram_floor_bytes, c.defaults.policy.ram_floor_bytes);
 	cr_assert_eq(p->freeze, FCB_FREEZE_ISOLATED);
+	cr_assert(!c.groups[1].page_out && c.groups[2].page_out);
+	cr_assert_eq(c.groups[2].policy.freeze, FCB_FREEZE_GUARDED);
+	cr_assert_eq(c.groups[2].policy.probe_ns, 2 * S);
 	config_free(&c);
 	cr_assert(!c.groups && !c.ngroups);
 	config_free(&c);
@@ -152,7 +159,7 @@ static const struct bad {
 	  ":2: unknown key \"intervall\"; allowed: policy, interval, stop, groups" },
 	{ "groups:\n  - match: a\n\n    rams: {}\n",
 	  ":4: unknown key \"rams\"; allowed: match, ram, cpu, io, net, freeze, idle, deadline, "
-	  "window" },
+	  "window, probe, page_out" },
 	{ "groups:\n  - match: a\n  - match: b\n    ram:\n      mode: act\n      flor: 1M\n",
 	  ":6: unknown key \"flor\"; allowed: mode, floor, ceiling, high_water, cool_down" },
 	{ "groups:\n  - match: a\n    net: { floor: 1M }\n",
@@ -187,17 +194,21 @@ static const struct bad {
 	  ":3: mode: \"act\" is not in this release; allowed: observe, off" },
 	{ "groups:\n  - match: a\n    ram: { mode: on }\n",
 	  ":3: mode: \"on\" is unknown; allowed: observe, off, act" },
-	{ "groups:\n  - match: a\n    freeze: guarded\n",
-	  ":3: freeze: \"guarded\" is not in this release; allowed: off, isolated" },
+	{ "groups:\n  - match: a\n    freeze: frozen\n",
+	  ":3: freeze: \"frozen\" is unknown; allowed: off, isolated, guarded" },
+	{ "groups:\n  - match: a\n    page_out: maybe\n",
+	  ":3: page_out: \"maybe\" is unknown; allowed: off, on" },
+	{ "groups:\n  - match: a\n    probe: 2h\n",
+	  ":3: probe: \"2h\" is not allowed; allowed: a duration from 0s to 1h" },
 	/* quantities */
-	{ "interval: 99ms\n",
-	  ":1: interval: \"99ms\" is not allowed; allowed: a duration from 100ms to 60s" },
+	{ "interval: 999us\n",
+	  ":1: interval: \"999us\" is not allowed; allowed: a duration from 1ms to 60s" },
 	{ "interval: 61s\n",
-	  ":1: interval: \"61s\" is not allowed; allowed: a duration from 100ms to 60s" },
+	  ":1: interval: \"61s\" is not allowed; allowed: a duration from 1ms to 60s" },
 	{ "interval: 1\n",
-	  ":1: interval: \"1\" is not allowed; allowed: a duration from 100ms to 60s" },
+	  ":1: interval: \"1\" is not allowed; allowed: a duration from 1ms to 60s" },
 	{ "interval: -1s\n",
-	  ":1: interval: \"-1s\" is not allowed; allowed: a duration from 100ms to 60s" },
+	  ":1: interval: \"-1s\" is not allowed; allowed: a duration from 1ms to 60s" },
 	{ "groups:\n  - match: a\n    ram:\n      floor: 64MB\n",
 	  ":4: ram.floor: \"64MB\" is not allowed; allowed: a size above 0, with K, M, G or T, "
 	  "like "
@@ -223,14 +234,14 @@ static const struct bad {
 	  ":3: ram.high_water: \"90\" is not allowed; allowed: 50% to 99%" },
 	{ "groups:\n  - match: a\n    ram: { cool_down: 2h }\n",
 	  ":3: ram.cool_down: \"2h\" is not allowed; allowed: a duration from 0s to 1h" },
-	{ "groups:\n  - match: a\n  - match: b\n    idle: 99ms\n",
-	  ":4: idle: \"99ms\" is not allowed; allowed: a duration from 100ms to 24h" },
+	{ "groups:\n  - match: a\n  - match: b\n    idle: 999us\n",
+	  ":4: idle: \"999us\" is not allowed; allowed: a duration from 1ms to 24h" },
 	{ "groups:\n  - match: a\n    deadline: 999ms\n",
 	  ":3: deadline: \"999ms\" is not allowed; allowed: a duration from 1s to 24h" },
 	{ "groups:\n  - match: a\n    window: 2h\n",
 	  ":3: window: \"2h\" is not allowed; allowed: a duration from 100ms to 1h" },
-	{ "groups:\n  - match: ''\n",
-	  ":2: match: \"\" is not allowed; allowed: a GROUP or a glob, like \"system.slice/web*\"" },
+	{ "groups:\n  - match: ''\n", ":2: match: \"\" is not allowed; allowed: a GROUP or a glob, "
+				      "like \"system.slice/web*\"" },
 	{ "groups:\n  - match: \"a\\0b\"\n", ":2: match: expected text without a 0 byte" },
 	/* the text itself */
 	{ "policy: fusebox\n---\npolicy: fusebox\n",
@@ -315,16 +326,16 @@ static uint64_t next(uint64_t *state) /* xorshift64 */
 /* What a loaded configuration may never be, whatever was in the file. */
 static void check_invariants(const struct config *c)
 {
-	cr_assert(c->interval_ns >= 100 * MS && c->interval_ns <= 60 * S);
+	cr_assert(c->interval_ns >= MS && c->interval_ns <= 60 * S);
 	for (size_t i = 0; i < c->ngroups; i++) {
 		const struct fcb_policy *p = &c->groups[i].policy;
 
 		cr_assert(c->groups[i].match && c->groups[i].match[0]);
 		cr_assert(!p->ram_ceiling_bytes || p->ram_floor_bytes <= p->ram_ceiling_bytes);
 		cr_assert(p->high_water_permille >= 500 && p->high_water_permille <= 990);
-		cr_assert(p->deadline_ns >= S && p->idle_ns >= 100 * MS);
+		cr_assert(p->deadline_ns >= S && p->idle_ns >= MS);
 		cr_assert(p->mode[FCB_RAM] <= FCB_ACT && p->mode[FCB_CPU] <= FCB_OBSERVE);
-		cr_assert_leq(p->freeze, FCB_FREEZE_ISOLATED);
+		cr_assert_leq(p->freeze, FCB_FREEZE_GUARDED);
 	}
 }
 

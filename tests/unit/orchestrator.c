@@ -180,7 +180,115 @@ Test(orchestrator, modes)
 	cr_expect(b.fcbs[SLOT].res[FCB_RAM].usage == GIB, "usage is read all the same");
 	b.policy.freeze = FCB_FREEZE_GUARDED;
 	orchestrator_policy(&b.o, SLOT, &b.policy);
-	cr_expect(sample(&b, T0 + 200 * S) == 0, "guarded is not in this release: not stopped");
+	cr_expect(sample(&b, T0 + 200 * S) == 1 && b.v[0].reason == PFUSE_WHY_PARKED);
+}
+
+/* Guarded, and frozen at T0 + 10 s although it talked a second before. */
+static void set_up_guarded(struct bench *b)
+{
+	set_up(b, 60 * MIB, 100 * MIB);
+	b->policy.freeze = FCB_FREEZE_GUARDED;
+	b->policy.idle_ns = 2 * S;
+	orchestrator_policy(&b->o, SLOT, &b->policy);
+	b->s.talks++;
+	cr_assert(sample(b, T0 + 8 * S) == 0);
+	cr_assert(sample(b, T0 + 9 * S) == 0, "talked a second ago: in use");
+	cr_assert(sample(b, T0 + 10 * S) == 1, "idle for two seconds, whoever it talked with");
+	cr_assert(b->v[0].control == PFUSE_CTL_STOP && b->v[0].to == 1 &&
+		  b->v[0].reason == PFUSE_WHY_PARKED);
+	apply(b, 0, ORCHESTRATOR_APPLIED, T0 + 10 * S);
+	cr_assert(b->fcbs[SLOT].stopped && orchestrator_quiet(&b->o, SLOT));
+}
+
+Test(orchestrator, guarded_wakes_on_data_and_is_frozen_again_soon)
+{
+	struct bench b;
+
+	set_up_guarded(&b);
+	cr_expect(sample(&b, T0 + 11 * S) == 0, "what it said before the freeze wakes nobody");
+	cr_assert(event(&b, PFUSE_EV_WAKE, 0, 0, T0 + 12 * S) == 1);
+	cr_expect(b.v[0].to == 0 && b.v[0].reason == PFUSE_WHY_DATA);
+	apply(&b, 0, ORCHESTRATOR_APPLIED, T0 + 12 * S);
+	cr_expect(!b.fcbs[SLOT].stopped && !orchestrator_quiet(&b.o, SLOT));
+	cr_expect(orchestrator_due(&b.o, SLOT) == T0 + 12 * S + 500 * MS, "the end of a probe");
+	b.s.talks++;
+	b.s.run_ns += MS;
+	cr_expect(sample(&b, T0 + 12 * S + 500 * MS) == 1, "one question, answered: a probe");
+	cr_expect(b.v[0].to == 1 && b.v[0].reason == PFUSE_WHY_PARKED);
+}
+
+Test(orchestrator, guarded_stays_awake_while_in_use)
+{
+	struct bench b;
+
+	set_up_guarded(&b);
+	cr_assert(event(&b, PFUSE_EV_WAKE, 0, 0, T0 + 12 * S) == 1);
+	apply(&b, 0, ORCHESTRATOR_APPLIED, T0 + 12 * S);
+	b.s.talks++;
+	b.s.run_ns += 400 * MS;
+	cr_expect(sample(&b, T0 + 12 * S + 500 * MS) == 0, "that much work is no probe");
+	b.s.talks++;
+	cr_expect(sample(&b, T0 + 13 * S) == 0);
+	cr_expect(sample(&b, T0 + 14 * S) == 0);
+	cr_expect(sample(&b, T0 + 15 * S) == 1, "the whole idle time has passed");
+}
+
+Test(orchestrator, guarded_pulses_at_the_deadline)
+{
+	struct bench b;
+
+	set_up_guarded(&b);
+	cr_expect(orchestrator_due(&b.o, SLOT) == T0 + 35 * S);
+	cr_assert(orchestrator_timer(&b.o, SLOT, T0 + 35 * S, b.v) == 1);
+	cr_expect(b.v[0].to == 0 && b.v[0].reason == PFUSE_WHY_DEADLINE);
+	apply(&b, 0, ORCHESTRATOR_APPLIED, T0 + 35 * S);
+	cr_expect(sample(&b, T0 + 35 * S + 499 * MS) == 0);
+	cr_expect(sample(&b, T0 + 35 * S + 500 * MS) == 1);
+}
+
+Test(orchestrator, guarded_backs_off_as_the_outcome_asks)
+{
+	static const struct {
+		enum orchestrator_outcome outcome;
+		enum fcb_decision counted;
+		uint64_t first, second; /* when it is tried again, after the attempt before */
+	} cases[] = {
+		{ ORCHESTRATOR_BUSY, FCB_BUSY, 1 * S, 2 * S },
+		{ ORCHESTRATOR_REFUSED, FCB_REFUSED, 10 * S, 20 * S },
+		{ ORCHESTRATOR_FAILED, FCB_FAILED, 1 * S, 2 * S },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bench b;
+		uint64_t now = T0 + 10 * S;
+
+		set_up(&b, 60 * MIB, 100 * MIB);
+		b.policy.freeze = FCB_FREEZE_GUARDED;
+		b.policy.idle_ns = 2 * S;
+		orchestrator_policy(&b.o, SLOT, &b.policy);
+		cr_assert(sample(&b, now) == 1);
+		apply(&b, 0, cases[i].outcome, now);
+		cr_expect(!b.fcbs[SLOT].stopped);
+		cr_expect(b.fcbs[SLOT].totals.decisions[cases[i].counted] == 1);
+		cr_expect(sample(&b, now + cases[i].first - 1) == 0);
+		now += cases[i].first;
+		cr_assert(sample(&b, now) == 1, "case %zu", i);
+		apply(&b, 0, cases[i].outcome, now);
+		cr_expect(sample(&b, now + cases[i].second - 1) == 0);
+		cr_expect(sample(&b, now + cases[i].second) == 1, "case %zu", i);
+	}
+}
+
+Test(orchestrator, a_wake_before_the_freeze_or_against_a_request_is_none)
+{
+	struct bench b;
+
+	set_up(&b, 60 * MIB, 100 * MIB);
+	cr_expect(event(&b, PFUSE_EV_WAKE, 0, 0, T0 + 1 * S) == 0, "it runs");
+	cr_assert(orchestrator_request(&b.o, SLOT, true, T0 + 2 * S, b.v) == 1);
+	apply(&b, 0, ORCHESTRATOR_APPLIED, T0 + 2 * S);
+	cr_expect(event(&b, PFUSE_EV_WAKE, 0, 0, T0 + 3 * S) == 0);
+	cr_expect(b.fcbs[SLOT].stopped);
 }
 
 Test(orchestrator, events_grow_at_once)
