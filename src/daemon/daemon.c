@@ -151,7 +151,8 @@ void daemon_apply_policies(struct daemon *daemon)
 		policy_of(daemon, &daemon->members.at[slot], &policy);
 		if (!daemon->members.at[slot].acts_on_ram && policy.mode[FCB_RAM] == FCB_ACT)
 			policy.mode[FCB_RAM] = FCB_OBSERVE; /* its old value was never recorded */
-		if (!probe_sees_talks(daemon->machine.probe))
+		if (!probe_sees_talks(daemon->machine.probe) &&
+		    policy.freeze == FCB_FREEZE_ISOLATED)
 			policy.freeze = FCB_FREEZE_OFF;
 		orchestrator_policy(&daemon->core, slot, &policy);
 	}
@@ -254,7 +255,7 @@ static void forbid_blind_stops(struct daemon *daemon)
 		return;
 	fprintf(stderr,
 		"pfuse-bpf: this kernel does not show talks over UDP and UNIX sockets; no group "
-		"is stopped, going on\n");
+		"is stopped unguarded, going on\n");
 	daemon_apply_policies(daemon);
 }
 
@@ -311,6 +312,19 @@ static int watch_members(struct daemon *daemon, struct err *err)
 	return 0;
 }
 
+int daemon_open_guards(struct daemon *daemon, struct err *err)
+{
+	struct machine *machine = &daemon->machine;
+	bool wanted = false;
+
+	for (uint32_t slot = 1; slot < daemon->members.count; slot++)
+		wanted |= daemon->members.fcbs[slot].policy.freeze == FCB_FREEZE_GUARDED;
+	if (!wanted || machine->guards || machine->dry_run)
+		return 0;
+	return guards_open(&machine->tree, machine->probe, daemon->members.count - 1,
+			   &machine->guards, err);
+}
+
 /* Best effort: where it is not permitted, a wake-up may wait behind other tasks. */
 static void raise_priority(void)
 {
@@ -360,6 +374,9 @@ static int open_all(struct daemon *daemon, struct err *err)
 	if (code)
 		return code;
 	forbid_blind_stops(daemon);
+	code = daemon_open_guards(daemon, err);
+	if (code)
+		return code;
 	return daemon->options->argv ? prepare_command(daemon, err) : 0;
 }
 
@@ -449,6 +466,7 @@ static void close_edges(struct daemon *daemon)
 {
 	child_close(&daemon->child);
 	cgroup_close(&daemon->command_group);
+	guards_close(daemon->machine.guards);
 	probe_close(daemon->machine.probe);
 	keeper_bye(&daemon->keeper);
 	ledger_close(daemon->machine.ledger);

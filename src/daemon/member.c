@@ -7,7 +7,8 @@
 #include "base/clock.h"
 #include "daemon/member.h"
 
-#define STOP_WITHIN_NS 100000000ull /* a freeze that takes longer is rolled back: it may never end */
+#define STOP_WITHIN_NS                                                                             \
+	100000000ull /* a freeze that takes longer is rolled back: it may never end */
 
 static uint64_t figure_or_none(const struct machine *machine, const struct cgroup *group,
 			       enum control_figure figure)
@@ -120,14 +121,41 @@ static int set_ram(const struct machine *machine, struct member *member,
 			       verdict->to, verdict->reason == PFUSE_WHY_CEILING);
 }
 
-static int set_stop(const struct machine *machine, struct member *member, bool stop)
+static int freeze_guarded(const struct machine *machine, struct member *member, uint32_t slot,
+			  struct err *why)
+{
+	if (!machine->guards)
+		return err_set(why, -EOPNOTSUPP, "nothing here can watch for it");
+	int err = guard_freeze(machine->guards, &member->group, slot, machine->ledger,
+			       &member->stop, STOP_WITHIN_NS, why);
+
+	member->guarded = err == 0;
+	return err;
+}
+
+/* The fast way; where it fails, the one that looks at everything. */
+static int continue_group(const struct machine *machine, struct member *member, uint32_t slot)
+{
+	bool guarded = member->guarded;
+
+	member->guarded = false;
+	if (guarded &&
+	    guard_thaw(machine->guards, &member->group, slot, machine->ledger, &member->stop) == 0)
+		return 0;
+	return stop_continue(&machine->tree, &member->group, machine->ledger, &member->stop);
+}
+
+static int set_stop(const struct machine *machine, struct member *member,
+		    const struct pfuse_verdict *verdict, struct err *why)
 {
 	const struct cgroup_tree *tree = &machine->tree;
 	struct ledger *ledger = machine->ledger;
 	int err;
 
-	if (!stop)
-		return stop_continue(tree, &member->group, ledger, &member->stop);
+	if (!verdict->to)
+		return continue_group(machine, member, verdict->slot);
+	if (verdict->reason == PFUSE_WHY_PARKED)
+		return freeze_guarded(machine, member, verdict->slot, why);
 	err = stop_group(tree, &member->group, ledger, machine->stop_mode, STOP_WITHIN_NS,
 			 &member->stop);
 	/* A KVM guest never freezes, but it stops by signal. */
@@ -137,14 +165,24 @@ static int set_stop(const struct machine *machine, struct member *member, bool s
 	return err;
 }
 
-static enum orchestrator_outcome outcome_of(int err)
+static enum orchestrator_outcome outcome_of(int err, const struct pfuse_verdict *verdict)
 {
+	bool guarded = verdict->reason == PFUSE_WHY_PARKED;
+
 	switch (err) {
 	case 0:
 		return ORCHESTRATOR_APPLIED;
 	case -ESTALE:
 	case -EALREADY:
 		return ORCHESTRATOR_FOREIGN;
+	case -EAGAIN:
+	case -ETIMEDOUT:
+		return guarded ? ORCHESTRATOR_BUSY : ORCHESTRATOR_FAILED;
+	case -EPERM:
+	case -EOPNOTSUPP:
+	case -ENOENT:
+	case -EXDEV:
+		return guarded ? ORCHESTRATOR_REFUSED : ORCHESTRATOR_FAILED;
 	default:
 		return ORCHESTRATOR_FAILED;
 	}
@@ -162,6 +200,8 @@ static enum summary_wake wake_of(enum pfuse_reason reason)
 	switch (reason) {
 	case PFUSE_WHY_TALK:
 		return SUMMARY_WAKE_TALK;
+	case PFUSE_WHY_DATA:
+		return SUMMARY_WAKE_DATA;
 	case PFUSE_WHY_DEADLINE:
 		return SUMMARY_WAKE_DEADLINE;
 	case PFUSE_WHY_REQUEST:
@@ -177,12 +217,13 @@ static void count(struct member *member, const struct pfuse_verdict *verdict,
 	bool by_event =
 		verdict->reason == PFUSE_WHY_HIGH_WATER || verdict->reason == PFUSE_WHY_LIMIT_HIT;
 
-	if (outcome == ORCHESTRATOR_FAILED) {
-		member->decisions[SUMMARY_FAILED]++;
-		return;
-	}
-	if (outcome == ORCHESTRATOR_FOREIGN) {
-		member->decisions[SUMMARY_FOREIGN]++;
+	static const int in_vain[] = { [ORCHESTRATOR_FAILED] = SUMMARY_FAILED,
+				       [ORCHESTRATOR_FOREIGN] = SUMMARY_FOREIGN,
+				       [ORCHESTRATOR_BUSY] = SUMMARY_BUSY,
+				       [ORCHESTRATOR_REFUSED] = SUMMARY_REFUSED };
+
+	if (outcome != ORCHESTRATOR_APPLIED && outcome != ORCHESTRATOR_DRY) {
+		member->decisions[in_vain[outcome]]++;
 		return;
 	}
 	member->decisions[kind_of(verdict)]++;
@@ -192,7 +233,8 @@ static void count(struct member *member, const struct pfuse_verdict *verdict,
 		member->wakes[wake_of(verdict->reason)]++;
 	if (outcome != ORCHESTRATOR_APPLIED)
 		return;
-	if (kind_of(verdict) == SUMMARY_CONTINUED && verdict->reason == PFUSE_WHY_TALK)
+	if (kind_of(verdict) == SUMMARY_CONTINUED &&
+	    (verdict->reason == PFUSE_WHY_TALK || verdict->reason == PFUSE_WHY_DATA))
 		(void)hist_record(&member->wake_ns,
 				  took_ns); /* no memory: a figure less, going on */
 	if (by_event)
@@ -201,19 +243,26 @@ static void count(struct member *member, const struct pfuse_verdict *verdict,
 
 enum orchestrator_outcome member_carry_out(const struct machine *machine, struct member *member,
 					   const struct pfuse_verdict *verdict, uint64_t since_ns,
-					   int *ret_err)
+					   int *ret_err, struct err *why)
 {
 	int err = 0;
 	enum orchestrator_outcome outcome = ORCHESTRATOR_DRY;
 
 	if (!machine->dry_run) {
 		err = verdict->control == PFUSE_CTL_RAM ? set_ram(machine, member, verdict)
-							: set_stop(machine, member, verdict->to);
-		outcome = outcome_of(err);
+							: set_stop(machine, member, verdict, why);
+		outcome = outcome_of(err, verdict);
 	}
 	count(member, verdict, outcome, clock_now_ns() - since_ns);
 	*ret_err = err;
 	return outcome;
+}
+
+void member_unguard(const struct machine *machine, struct member *member, uint32_t slot)
+{
+	if (member->guarded)
+		guard_forget(machine->guards, slot);
+	member->guarded = false;
 }
 
 void member_account_zram(const struct machine *machine, struct member *member, uint64_t zram_used,

@@ -18,6 +18,7 @@
 #include "core/orchestrator.h"
 #include "edge/cgroup.h"
 #include "edge/control.h"
+#include "edge/guard.h"
 #include "edge/ledger.h"
 #include "edge/probe.h"
 #include "edge/stop.h"
@@ -30,6 +31,7 @@ struct machine {
 	struct cgroup_tree tree;
 	struct ledger *ledger; /* NULL in a dry run that needs none */
 	struct probe *probe;
+	struct guards *guards;	 /* NULL: no group is to be frozen guarded */
 	struct procs_list never; /* whom we never stop or squeeze */
 	enum stop_mode stop_mode;
 	bool dry_run;
@@ -52,10 +54,13 @@ struct member {
 	uint64_t zram_bytes;
 	uint32_t decisions[SUMMARY_DECISIONS];
 	uint32_t wakes[SUMMARY_WAKES];
+	uint32_t
+		refusal; /* checksum of the last refusal that was said; 0: none since it was stopped */
 	bool acts_on_ram;
 	bool watches_oom; /* v1: an eventfd tells when a task waits at the limit */
 	bool populated;
-	bool awake; /* sampled each interval; else an ACTIVE event wakes it */
+	bool awake;   /* sampled each interval; else an ACTIVE event wakes it */
+	bool guarded; /* frozen, and machine.guards watches for it */
 };
 
 /* Takes over `group`, and notes the figures that stand in its files now. */
@@ -77,11 +82,14 @@ int member_sample(const struct machine *machine, struct member *member, uint32_t
 
 /*
  * Does what the verdict says, or leaves it out in a dry run, and counts it. `since_ns` is when the
- * reason arose (time of the event, or of this turn of the loop).
+ * reason arose (time of the event, or of this turn of the loop). `why`: a sentence, or empty.
  */
 enum orchestrator_outcome member_carry_out(const struct machine *machine, struct member *member,
 					   const struct pfuse_verdict *verdict, uint64_t since_ns,
-					   int *ret_err);
+					   int *ret_err, struct err *why);
+
+/* Nothing that comes for it wakes it any more: it was stopped on request, or is no more. */
+void member_unguard(const struct machine *machine, struct member *member, uint32_t slot);
 
 /* How much of zram's memory is the group's, by its share of the swapped pages. */
 void member_account_zram(const struct machine *machine, struct member *member, uint64_t zram_used,

@@ -20,6 +20,8 @@ static const char *const reasons[PFUSE_REASONS] = {
 	[PFUSE_WHY_DEADLINE] = "stopped for as long as the deadline allows",
 	[PFUSE_WHY_REQUEST] = "on request",
 	[PFUSE_WHY_EXIT] = "we leave",
+	[PFUSE_WHY_PARKED] = "idle, all threads wait",
+	[PFUSE_WHY_DATA] = "data waits for it",
 };
 
 static const char *const channels[PFUSE_CHANNELS] = {
@@ -120,6 +122,10 @@ static void say_outcome(FILE *out, const struct say_decision *decision)
 		break;
 	case ORCHESTRATOR_FOREIGN:
 		fputs(", left alone: somebody else changed it, and from now on it is theirs", out);
+		break;
+	case ORCHESTRATOR_REFUSED:
+		fprintf(out, ", refused: %s; said once, going on",
+			decision->why[0] ? decision->why : strerror(-decision->err));
 		break;
 	default:
 		fprintf(out, ", failed (%s), going on", strerror(-decision->err));

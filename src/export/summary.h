@@ -47,11 +47,14 @@ enum summary_decision {
 	SUMMARY_AVOIDED, /* dry run: decided, not carried out; counted under its kind as well */
 	SUMMARY_FOREIGN, /* somebody else changed the control: let go */
 	SUMMARY_FAILED,	 /* the kernel refused */
+	SUMMARY_BUSY,	 /* stops that came at a bad moment, and were undone */
+	SUMMARY_REFUSED, /* stops that would not have been safe */
 	SUMMARY_DECISIONS,
 };
 
 enum summary_wake {
 	SUMMARY_WAKE_TALK = 0,
+	SUMMARY_WAKE_DATA,
 	SUMMARY_WAKE_DEADLINE,
 	SUMMARY_WAKE_REQUEST,
 	SUMMARY_WAKE_EXIT,

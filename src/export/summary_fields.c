@@ -52,6 +52,9 @@ const struct summary_field summary_group_fields[] = {
 	{ "decisions", "avoided", G(decisions[SUMMARY_AVOIDED]), true },
 	{ "decisions", "foreign", G(decisions[SUMMARY_FOREIGN]), true },
 	{ "decisions", "failed", G(decisions[SUMMARY_FAILED]), true },
+	{ "decisions", "busy", G(decisions[SUMMARY_BUSY]), true },
+	{ "decisions", "refused", G(decisions[SUMMARY_REFUSED]), true },
+	{ "wakes", "data", G(wakes[SUMMARY_WAKE_DATA]), true },
 	{ "wakes", "talk", G(wakes[SUMMARY_WAKE_TALK]), true },
 	{ "wakes", "deadline", G(wakes[SUMMARY_WAKE_DEADLINE]), true },
 	{ "wakes", "request", G(wakes[SUMMARY_WAKE_REQUEST]), true },
@@ -65,7 +68,7 @@ const struct summary_field summary_group_fields[] = {
 	{ 0 },
 };
 
-_Static_assert(SUMMARY_DECISIONS == 7 && SUMMARY_WAKES == 4, "each kind has a line above");
+_Static_assert(SUMMARY_DECISIONS == 9 && SUMMARY_WAKES == 5, "each kind has a line above");
 
 char *summary_escape(const char *text)
 {
