@@ -63,6 +63,7 @@ int probe_unmanage(struct probe *probe, uint32_t slot);
 /* Iterators: programs that walk all tasks (or their files) when they are read, and only then. */
 enum probe_iterator {
 	PROBE_ITER_PORTS, /* claims the ports that managed groups use; gives no bytes */
+	PROBE_ITER_PARK,  /* the group's threads: an array of struct pfuse_thread */
 	PROBE_ITERATORS,
 };
 

@@ -31,6 +31,8 @@ static const struct probe_hook hook_table[] = {
 	  "on_sent, on_received", "a connection is seen with its first data" },
 	{ "seed_ports", "iter/task_file", "ports that a group used before we came", "on_received",
 	  "an outsider is seen when the group answers it, not before" },
+	{ "walk_parked", "iter/task", "what each thread of a frozen group waits for", NULL,
+	  "no group is frozen with `freeze: guarded`" },
 	{ "on_populated", "tp_btf/cgroup_notify_populated", "groups that empty and fill",
 	  "samples once per interval", "emptiness is seen at the next sample" },
 	{ "on_rmdir", "tp_btf/cgroup_rmdir", "groups that are removed",

@@ -120,6 +120,7 @@ static void note_iterator(struct probe_loaded *loaded, const char *program)
 {
 	static const char *const programs[PROBE_ITERATORS] = {
 		[PROBE_ITER_PORTS] = "seed_ports",
+		[PROBE_ITER_PARK] = "walk_parked",
 	};
 
 	for (int i = 0; i < PROBE_ITERATORS; i++)

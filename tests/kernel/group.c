@@ -129,6 +129,8 @@ void groups_sweep(void)
 
 	snprintf(prefix, sizeof(prefix), "pfuse-test-%s-", pid);
 	sweep(hierarchy(&why)->mount, prefix);
+	if (hierarchy_v2_mount())
+		sweep(hierarchy_v2_mount(), prefix);
 }
 
 static const char *by_version(const char *v1, const char *v2)

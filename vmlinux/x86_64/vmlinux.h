@@ -18,6 +18,8 @@ enum { PIDTYPE_TGID = 1 };	/* linux/pid.h */
 
 typedef __u16 u16;
 
+typedef __u32 u32;
+
 typedef __s64 s64;
 
 typedef __u64 u64;
@@ -37,6 +39,10 @@ struct hlist_head {
 struct hlist_node {
 };
 
+struct thread_info {
+	u32 status;
+};
+
 struct sched_entity {
 	u64 sum_exec_runtime;
 };
@@ -45,16 +51,60 @@ struct sched_info {
 	long long unsigned int run_delay;
 };
 
+struct restart_block {
+	union {
+		struct {
+			void *ufds;
+			int nfds;
+			int has_timeout;
+		} poll;
+	};
+};
+
+typedef struct {
+	long unsigned int sig[1];
+} sigset_t;
+
+struct sigpending {
+	sigset_t signal;
+};
+
+struct signal_struct;
+
 struct css_set;
 
 struct task_struct {
+	struct thread_info thread_info;
+	unsigned int __state;
+	unsigned int flags;
+	unsigned int ptrace;
 	struct sched_entity se;
 	struct sched_info sched_info;
+	int exit_state;
+	struct restart_block restart_block;
 	pid_t pid;
 	pid_t tgid;
+	struct task_struct *group_leader;
 	struct hlist_node pid_links[4];
 	char comm[16];
+	void *files;
+	void *io_uring;
+	struct signal_struct *signal;
+	sigset_t blocked;
+	struct sigpending pending;
 	struct css_set *cgroups;
+};
+
+struct pt_regs {
+	long unsigned int r10;
+	long unsigned int r9;
+	long unsigned int r8;
+	long unsigned int ax;
+	long unsigned int dx;
+	long unsigned int si;
+	long unsigned int di;
+	long unsigned int orig_ax;
+	long unsigned int ip;
 };
 
 typedef atomic64_t atomic_long_t;
@@ -66,6 +116,10 @@ struct upid {
 struct pid {
 	struct hlist_head tasks[4];
 	struct upid numbers[0];
+};
+
+struct signal_struct {
+	struct sigpending shared_pending;
 };
 
 struct cgroup_subsys_state;
@@ -171,6 +225,21 @@ enum cgroup_subsys_id {
 	hugetlb_cgrp_id = 10,
 	pids_cgrp_id = 11,
 	CGROUP_SUBSYS_COUNT = 12,
+};
+
+struct bpf_iter_meta {
+	union {
+		void *seq;
+	};
+};
+
+struct bpf_iter__task {
+	union {
+		struct bpf_iter_meta *meta;
+	};
+	union {
+		struct task_struct *task;
+	};
 };
 
 struct bpf_iter__task_file {
