@@ -43,7 +43,7 @@ enum orchestrator_outcome {
 	ORCHESTRATOR_FAILED,  /* the old value stands; tried again later, ever less often */
 	ORCHESTRATOR_FOREIGN, /* somebody else changed the control: theirs from now on */
 	ORCHESTRATOR_BUSY, /* a stop at a bad moment, undone: tried again soon, ever less often */
-	ORCHESTRATOR_REFUSED, /* a stop that is not safe for this group as it is now */
+	ORCHESTRATOR_REFUSED, /* a stop that is not safe for this group as it is now, or not ours */
 	ORCHESTRATOR_DRY,     /* not carried out; decide on as if it were */
 };
 

@@ -173,8 +173,9 @@ static enum orchestrator_outcome outcome_of(int err, const struct pfuse_verdict 
 	case 0:
 		return ORCHESTRATOR_APPLIED;
 	case -ESTALE:
-	case -EALREADY:
 		return ORCHESTRATOR_FOREIGN;
+	case -EALREADY:
+		return ORCHESTRATOR_REFUSED;
 	case -EAGAIN:
 	case -ETIMEDOUT:
 		return guarded ? ORCHESTRATOR_BUSY : ORCHESTRATOR_FAILED;
@@ -251,6 +252,8 @@ enum orchestrator_outcome member_carry_out(const struct machine *machine, struct
 	if (!machine->dry_run) {
 		err = verdict->control == PFUSE_CTL_RAM ? set_ram(machine, member, verdict)
 							: set_stop(machine, member, verdict, why);
+		if (err == -EALREADY)
+			err_set(why, err, "somebody else has frozen it");
 		outcome = outcome_of(err, verdict);
 	}
 	count(member, verdict, outcome, clock_now_ns() - since_ns);

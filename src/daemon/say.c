@@ -124,7 +124,7 @@ static void say_outcome(FILE *out, const struct say_decision *decision)
 		fputs(", left alone: somebody else changed it, and from now on it is theirs", out);
 		break;
 	case ORCHESTRATOR_REFUSED:
-		fprintf(out, ", refused: %s; said once, going on",
+		fprintf(out, ", left alone: %s; said once",
 			decision->why[0] ? decision->why : strerror(-decision->err));
 		break;
 	default:

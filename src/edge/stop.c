@@ -400,12 +400,26 @@ static int signal_all(const struct cgroup_tree *tree, const struct cgroup *group
 	return 0;
 }
 
+/* v1's freezer (docker pause): what it holds would never report `frozen 1`, nor end by signal. */
+static bool is_frozen_v1(const struct cgroup_tree *tree, const struct cgroup *group)
+{
+	int hierarchy = tree->serves[CGROUP_FREEZER];
+	_cleanup_close_ int fd = -1;
+	char state[16] = "";
+
+	if (hierarchy < 0 || tree->hierarchies[hierarchy].v2 ||
+	    cgroup_open_in(tree, group, hierarchy, &fd) < 0 ||
+	    fd_read_at(fd, "freezer.state", state, sizeof(state), NULL) < 0)
+		return false;
+	return strncmp(state, "FREEZING", 8) == 0 || strncmp(state, "FROZEN", 6) == 0;
+}
+
 int stop_group(const struct cgroup_tree *tree, const struct cgroup *group, struct ledger *ledger,
 	       enum stop_mode mode, uint64_t deadline_ns, struct stop *stop)
 {
 	int r = -ENOENT;
 
-	if (stop->how != STOP_AUTO)
+	if (stop->how != STOP_AUTO || is_frozen_v1(tree, group))
 		return -EALREADY;
 	if (mode != STOP_SIGNAL)
 		r = freeze(tree, group, ledger, deadline_ns, stop);

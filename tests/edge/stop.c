@@ -123,6 +123,25 @@ Test(stop, leaves_a_freeze_of_somebody_else)
 	tear_down(&f);
 }
 
+Test(stop, leaves_a_group_that_the_v1_freezer_holds)
+{
+	static const char *const states[] = { "FROZEN\n", "FREEZING\n" };
+	struct fixture f;
+
+	set_up(&f, HYBRID);
+	made_up_dir(&f.m, "v1/freezer/g");
+	for (int i = 0; i < 2; i++) {
+		made_up_write(&f.m, "v1/freezer/g/freezer.state", states[i]);
+		cr_expect_eq(stop(&f, STOP_AUTO), -EALREADY);
+		cr_expect_eq(stop(&f, STOP_SIGNAL), -EALREADY);
+	}
+	cr_expect_str_eq(made_up_read(&f.m, "v2/g/cgroup.freeze"), "0");
+	made_up_write(&f.m, "v1/freezer/g/freezer.state", "THAWED\n");
+	cr_assert_eq(stop(&f, STOP_AUTO), 0);
+	cr_assert_eq(go_on(&f), 0);
+	tear_down(&f);
+}
+
 Test(stop, rolls_back_what_does_not_freeze_in_time)
 {
 	struct fixture f;
