@@ -153,7 +153,7 @@ groups:
     ram: { mode: observe }
     freeze: guarded
     idle: ${idle_ms}ms
-    window: ${idle_ms}ms
+    probe: 50ms
     deadline: 10m
 END
 
