@@ -206,6 +206,11 @@ int probe_iterate(struct probe *probe, enum probe_iterator which, uint32_t slot,
 	return 0;
 }
 
+struct pfuse_reach_walk *probe_reach_walk(struct probe *probe)
+{
+	return (struct pfuse_reach_walk *)&probe->bss->reach_walk;
+}
+
 int probe_seed(struct probe *probe)
 {
 	char nothing[64];

@@ -61,6 +61,7 @@ static void set_knobs(struct pfuse *skel, const struct probe_config *config, uin
 		.hierarchy_id = config->hierarchy_id,
 		.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE),
 		.memo_entries = MEMO_ENTRIES,
+		.daemon_pid = (uint32_t)config->daemon_pid,
 	};
 }
 
@@ -120,6 +121,8 @@ static void note_iterator(struct probe_loaded *loaded, const char *program)
 {
 	static const char *const programs[PROBE_ITERATORS] = {
 		[PROBE_ITER_PORTS] = "seed_ports",
+		[PROBE_ITER_FILES] = "reach_files",
+		[PROBE_ITER_MAPS] = "reach_maps",
 	};
 
 	for (int i = 0; i < PROBE_ITERATORS; i++)

@@ -18,11 +18,25 @@ enum { PIDTYPE_TGID = 1 };	/* linux/pid.h */
 
 typedef __u16 u16;
 
+typedef __u32 u32;
+
 typedef __s64 s64;
 
 typedef __u64 u64;
 
+typedef u32 __kernel_dev_t;
+
+typedef __kernel_dev_t dev_t;
+
+typedef short unsigned int umode_t;
+
 typedef __kernel_pid_t pid_t;
+
+typedef unsigned int fmode_t;
+
+typedef struct {
+	int counter;
+} atomic_t;
 
 typedef struct {
 	s64 counter;
@@ -45,11 +59,14 @@ struct sched_info {
 	long long unsigned int run_delay;
 };
 
+struct mm_struct;
+
 struct css_set;
 
 struct task_struct {
 	struct sched_entity se;
 	struct sched_info sched_info;
+	struct mm_struct *mm;
 	pid_t pid;
 	pid_t tgid;
 	struct hlist_node pid_links[4];
@@ -57,7 +74,28 @@ struct task_struct {
 	struct css_set *cgroups;
 };
 
+struct mm_struct {
+	struct {
+		struct task_struct *owner;
+	};
+};
+
+typedef long unsigned int vm_flags_t;
+
+struct file;
+
+struct vm_area_struct {
+	union {
+		const vm_flags_t vm_flags;
+	};
+	struct file *vm_file;
+};
+
 typedef atomic64_t atomic_long_t;
+
+struct address_space {
+	atomic_t i_mmap_writable;
+};
 
 struct upid {
 	int nr;
@@ -85,6 +123,52 @@ struct page_counter {
 
 struct mem_cgroup {
 	struct page_counter memory;
+};
+
+struct dentry;
+
+struct path {
+	struct dentry *dentry;
+};
+
+struct inode;
+
+struct file {
+	fmode_t f_mode;
+	struct address_space *f_mapping;
+	void *private_data;
+	struct inode *f_inode;
+	union {
+		const struct path f_path;
+	};
+};
+
+struct qstr {
+	void *name;
+};
+
+struct dentry {
+	union {
+		const struct qstr d_name;
+	};
+};
+
+struct super_block;
+
+struct pipe_inode_info;
+
+struct inode {
+	umode_t i_mode;
+	struct super_block *i_sb;
+	long unsigned int i_ino;
+	union {
+		struct pipe_inode_info *i_pipe;
+	};
+};
+
+struct super_block {
+	dev_t s_dev;
+	long unsigned int s_magic;
 };
 
 struct cgroup_subsys_state {
@@ -173,13 +257,59 @@ enum cgroup_subsys_id {
 	CGROUP_SUBSYS_COUNT = 12,
 };
 
+typedef unsigned int pipe_index_t;
+
+struct pipe_buffer;
+
+struct pipe_inode_info {
+	union {
+		struct {
+			pipe_index_t head;
+			pipe_index_t tail;
+		};
+	};
+	unsigned int ring_size;
+	struct pipe_buffer *bufs;
+};
+
+struct pipe_buffer {
+	unsigned int offset;
+	unsigned int len;
+};
+
+struct bpf_iter_meta {
+	union {
+		void *seq;
+	};
+};
+
 struct bpf_iter__task_file {
+	union {
+		struct bpf_iter_meta *meta;
+	};
 	union {
 		struct task_struct *task;
 	};
 	union {
-		void *file;
+		struct file *file;
 	};
+};
+
+struct bpf_iter__task_vma {
+	union {
+		struct bpf_iter_meta *meta;
+	};
+	union {
+		struct task_struct *task;
+	};
+	union {
+		struct vm_area_struct *vma;
+	};
+};
+
+struct eventfd_ctx {
+	__u64 count;
+	int id;
 };
 
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX
