@@ -35,6 +35,9 @@
 #define VM_MAYSHARE 0x80
 #define ANON_INODE_FS_MAGIC 0x09041934
 
+/* A pointer to calculate with: the verifier lets nobody do so with one that it knows. */
+#define ADDRESS(from, field) ((__u64)BPF_CORE_READ(from, field))
+
 /* Is the task on the side that this walk is about? */
 static __always_inline bool concerns(struct task_struct *task, __u32 *ret_slot)
 {
@@ -64,7 +67,7 @@ static __always_inline void read_name(struct pfuse_reach_record *record, struct 
  */
 static __always_inline __u64 pipe_state(struct pipe_inode_info *pipe, __u32 head, __u32 tail)
 {
-	struct pipe_buffer *buffers = pipe->bufs;
+	struct pipe_buffer *buffers = (void *)ADDRESS(pipe, bufs);
 	__u32 mask = pipe->ring_size - 1;
 	struct pipe_buffer *last =
 		(void *)buffers + ((head - 1) & mask) * bpf_core_type_size(struct pipe_buffer);
@@ -85,7 +88,7 @@ static __always_inline bool gather_pipe(struct pfuse_reach_record *record, struc
 
 	record->key.kind = PFUSE_REACH_PIPE;
 	record->key.object = inode->i_ino;
-	record->key.dev = inode->i_sb->s_dev;
+	record->key.tag = pfuse_reach_tag(ADDRESS(inode, i_pipe));
 	if (!pipe || !wanted(&record->key)) /* none: opened by O_PATH alone */
 		return false;
 	__u32 head = pipe->head, tail = pipe->tail;
@@ -110,7 +113,7 @@ static __always_inline bool is_called(const struct pfuse_reach_record *record, c
 static __always_inline bool gather_eventfd(struct pfuse_reach_record *record, struct file *file,
 					   struct inode *inode)
 {
-	struct eventfd_ctx *context = file->private_data;
+	struct eventfd_ctx *context = (void *)ADDRESS(file, private_data);
 
 	if (inode->i_sb->s_magic != ANON_INODE_FS_MAGIC)
 		return false;
@@ -119,6 +122,7 @@ static __always_inline bool gather_eventfd(struct pfuse_reach_record *record, st
 		return false;
 	record->key.kind = PFUSE_REACH_EVENTFD;
 	record->key.object = (__u32)BPF_CORE_READ(context, id);
+	record->key.tag = pfuse_reach_tag((__u64)context);
 	if (!wanted(&record->key))
 		return false;
 	record->state = BPF_CORE_READ(context, count);
@@ -180,7 +184,7 @@ int reach_maps(struct bpf_iter__task_vma *ctx)
 
 	record.key.kind = PFUSE_REACH_SHM;
 	record.key.object = inode->i_ino;
-	record.key.dev = inode->i_sb->s_dev;
+	record.key.tag = pfuse_reach_tag(ADDRESS(file, f_mapping));
 	if (inode->i_sb->s_magic == ANON_INODE_FS_MAGIC || !wanted(&record.key))
 		return 0;
 	record.access = writable ? PFUSE_REACH_READ | PFUSE_REACH_WRITE : PFUSE_REACH_READ;

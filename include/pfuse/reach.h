@@ -29,11 +29,14 @@ enum pfuse_reach_access {
 	PFUSE_REACH_WRITE = 1 << 1, /* for a mapping: may become writable, too */
 };
 
-/* What identifies an object; numbers are reused once an object is gone. */
+/*
+ * What identifies an object. Numbers alone do not: each IPC namespace counts its segments from 0, all in
+ * one file system, and numbers are used again; so a hash of the kernel's address goes with it.
+ */
 struct pfuse_reach_key {
 	__u64 object;
-	__u32 dev; /* of the inode's file system, as the kernel encodes it; 0 for eventfds */
-	__u32 kind;
+	__u32 tag;
+	__u32 kind; /* enum pfuse_reach_kind */
 };
 
 struct pfuse_reach_record {
@@ -60,10 +63,15 @@ struct pfuse_reach_walk {
 	__u64 marked[PFUSE_REACH_BITS / 64];
 };
 
+static inline __u32 pfuse_reach_tag(__u64 address)
+{
+	return (__u32)(address * 0x9e3779b97f4a7c15ull >> 32);
+}
+
 /* The bit in `marked` that stands for an object: a few of others' share it, and are sorted out later. */
 static inline __u32 pfuse_reach_bit(const struct pfuse_reach_key *key)
 {
-	__u64 mixed = (key->object ^ (__u64)key->dev << 40 ^ (__u64)key->kind << 60) *
+	__u64 mixed = (key->object ^ (__u64)key->tag << 24 ^ (__u64)key->kind << 60) *
 		      0x9e3779b97f4a7c15ull;
 
 	return (__u32)(mixed >> 49);
@@ -82,7 +90,8 @@ struct pfuse_reach_finding {
 	__u32 compared; /* 1: the snapshot before had it, so `moved` means something */
 	__u32 moved;	/* 1: the state changed since */
 	char name[PFUSE_REACH_NAME];
-	__u32 reserved[2];
+	__u32 heard;   /* 1: every write since the snapshot before raised a TALK event */
+	__u32 watched; /* 1: every write from now on raises one */
 };
 
 _Static_assert(sizeof(struct pfuse_reach_finding) == 96, "no implicit padding");

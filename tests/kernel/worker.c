@@ -110,6 +110,8 @@ void worker_end(struct worker *worker)
 	for (size_t i = 0; i < nstarted; i++)
 		if (started[i] == worker)
 			started[i] = NULL;
+	while (nstarted && !started[nstarted - 1])
+		nstarted--;
 	free(worker);
 }
 

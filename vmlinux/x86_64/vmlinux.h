@@ -18,15 +18,9 @@ enum { PIDTYPE_TGID = 1 };	/* linux/pid.h */
 
 typedef __u16 u16;
 
-typedef __u32 u32;
-
 typedef __s64 s64;
 
 typedef __u64 u64;
-
-typedef u32 __kernel_dev_t;
-
-typedef __kernel_dev_t dev_t;
 
 typedef short unsigned int umode_t;
 
@@ -167,7 +161,6 @@ struct inode {
 };
 
 struct super_block {
-	dev_t s_dev;
 	long unsigned int s_magic;
 };
 
