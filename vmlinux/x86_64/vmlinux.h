@@ -53,7 +53,13 @@ struct sched_info {
 	long long unsigned int run_delay;
 };
 
+typedef struct {
+	long unsigned int sig[1];
+} sigset_t;
+
 struct mm_struct;
+
+struct sighand_struct;
 
 struct css_set;
 
@@ -63,8 +69,11 @@ struct task_struct {
 	struct mm_struct *mm;
 	pid_t pid;
 	pid_t tgid;
+	struct task_struct *real_parent;
 	struct hlist_node pid_links[4];
 	char comm[16];
+	struct sighand_struct *sighand;
+	sigset_t blocked;
 	struct css_set *cgroups;
 };
 
@@ -87,6 +96,22 @@ struct vm_area_struct {
 
 typedef atomic64_t atomic_long_t;
 
+typedef void *__sighandler_t;
+
+struct kernel_siginfo {
+	struct {
+		int si_code;
+	};
+};
+
+struct sigaction {
+	__sighandler_t sa_handler;
+};
+
+struct k_sigaction {
+	struct sigaction sa;
+};
+
 struct address_space {
 	atomic_t i_mmap_writable;
 };
@@ -98,6 +123,10 @@ struct upid {
 struct pid {
 	struct hlist_head tasks[4];
 	struct upid numbers[0];
+};
+
+struct sighand_struct {
+	struct k_sigaction action[64];
 };
 
 struct cgroup_subsys_state;
