@@ -99,6 +99,15 @@ DECLARED struct {
 	__type(value, __u32);
 } ports SEC(".maps");
 
+/* Objects that a group shares with outsiders, by its last snapshot: who writes there talks. */
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct pfuse_reach_key);
+	__type(value, __u32);
+} reached SEC(".maps");
+
 static __always_inline void drop(enum pfuse_drop why)
 {
 	__sync_fetch_and_add(&drops[why], 1);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What does a group share with processes outside it, apart from sockets? Walks over all processes' files
- * and mappings, on demand; nothing runs between two walks. edge/reach.c says how walks make a snapshot.
+ * and mappings, on demand. edge/reach.c says how walks make a snapshot. Where the kernel takes fentry, a
+ * write to an object of a finding is told at once as well, whoever writes. An object that two managed
+ * groups share is told of to the first; the other has its snapshots.
  *
  * The first walk emits what the group has; the daemon marks these objects in a bit field, and the second
  * emits what others have of them. So the daemon reads a few records, however many files there are.
@@ -17,13 +19,17 @@
  *
  * Cannot see: terminals; POSIX and SysV message queues, SysV semaphores, file locks, inotify; a SysV
  * segment while no outsider has it attached; an address space shared by vfork(2) or CLONE_VM with an
- * outsider; files in flight over UNIX sockets or held by io_uring; processes in a fork at that moment.
+ * outsider; files in flight over UNIX sockets or held by io_uring; processes in a fork at that moment. Writes that are not write(2) (splice, vmsplice; a
+ * count raised by the kernel, as KVM and vhost do) show in the next snapshot only.
  *
- * | program       | hook           | without it                                           |
- * | reach_files   | iter/task_file | pipes and eventfds are not seen: nothing is stopped  |
- * | reach_maps    | iter/task_vma  | shared memory is not seen: nothing is stopped        |
+ * | program        | hook                   | without it                                          |
+ * | reach_files    | iter/task_file         | pipes and eventfds are not seen: nothing is stopped |
+ * | reach_maps     | iter/task_vma          | shared memory is not seen: nothing is stopped       |
+ * | on_anon_write  | fentry/anon_pipe_write | on_pipe_write (kernels before 6.16)                 |
+ * | on_pipe_write  | fentry/pipe_write      | the next snapshot shows what moved                  |
+ * | on_event_write | fentry/eventfd_write   | a shared eventfd counts as a talk                   |
  */
-#include "pfuse.bpf.h"
+#include "talk.bpf.h"
 #include <pfuse/reach.h>
 
 #define S_IFMT 0170000
@@ -191,4 +197,54 @@ int reach_maps(struct bpf_iter__task_vma *ctx)
 	gather_mapping(&record, task, file);
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
+}
+
+static __always_inline int written(const struct pfuse_reach_key *key, __u32 channel)
+{
+	__u32 *slot = bpf_map_lookup_elem(&reached, key);
+	struct talk talk = { .channel = channel };
+
+	if (!slot)
+		return 0;
+	talk.pid = bpf_get_current_pid_tgid() >> 32;
+	talk.incoming = group_of_current() != *slot;
+	tell_talk(*slot, &talk);
+	return 0;
+}
+
+static __always_inline int pipe_written(struct kiocb *iocb)
+{
+	struct inode *inode = iocb->ki_filp->f_inode;
+	struct pfuse_reach_key key = {
+		.object = inode->i_ino,
+		.tag = pfuse_reach_tag(ADDRESS(inode, i_pipe)),
+		.kind = PFUSE_REACH_PIPE,
+	};
+
+	return written(&key, PFUSE_CH_PIPE);
+}
+
+SEC("fentry/anon_pipe_write")
+int BPF_PROG(on_anon_write, struct kiocb *iocb)
+{
+	return pipe_written(iocb);
+}
+
+SEC("fentry/pipe_write")
+int BPF_PROG(on_pipe_write, struct kiocb *iocb)
+{
+	return pipe_written(iocb);
+}
+
+SEC("fentry/eventfd_write")
+int BPF_PROG(on_event_write, struct file *file)
+{
+	struct eventfd_ctx *context = (void *)ADDRESS(file, private_data);
+	struct pfuse_reach_key key = {
+		.object = (__u32)BPF_CORE_READ(context, id),
+		.tag = pfuse_reach_tag((__u64)context),
+		.kind = PFUSE_REACH_EVENTFD,
+	};
+
+	return written(&key, PFUSE_CH_EVENTFD);
 }

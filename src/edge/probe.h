@@ -47,7 +47,7 @@ struct probe_config {
 	uint32_t slots; /* groups to hold, slot 0 not counted */
 	enum pfuse_anchor anchor;
 	uint32_t hierarchy_id; /* of the anchor, see pfuse/knobs.h */
-	pid_t daemon_pid; /* whose signals and files are ours: getpid(); 0: nobody's */
+	pid_t daemon_pid;      /* whose signals and files are ours: getpid(); 0: nobody's */
 };
 
 /* Fills `hooks` for the running kernel, loads nothing else. Returns the number of hooks or -errno. */
@@ -79,6 +79,12 @@ int probe_iterate(struct probe *probe, enum probe_iterator which, uint32_t slot,
 
 /* What the walks of PROBE_ITER_FILES and _MAPS are about: shared with the programs, the probe's own. */
 struct pfuse_reach_walk *probe_reach_walk(struct probe *probe);
+
+/* Does a write to such an object, once probe_hear() was told of it, raise a TALK event? */
+bool probe_hears(const struct probe *probe, enum pfuse_reach_kind kind);
+/* -ENOENT: this kind is not heard; -EEXIST: heard for a group already; -E2BIG: too many. */
+int probe_hear(struct probe *probe, const struct pfuse_reach_key *key, uint32_t slot);
+void probe_unhear(struct probe *probe, const struct pfuse_reach_key *key);
 
 /* Learns the ports that managed groups use already: after probe_manage(), once for many groups. */
 int probe_seed(struct probe *probe);

@@ -249,6 +249,25 @@ static int gather_findings(const struct objects *objects, const struct reach *la
 	return 0;
 }
 
+/* Writes between two snapshots are heard if they were from the first of the two on. */
+static void hear(struct probe *probe, uint32_t slot, struct reach *now, const struct reach *last)
+{
+	for (uint32_t i = 0; i < now->count; i++) {
+		struct pfuse_reach_finding *finding = &now->findings[i];
+		const struct pfuse_reach_finding *before = find_finding(last, &finding->key);
+
+		finding->heard = before && before->watched;
+		finding->watched = finding->heard || !probe_hear(probe, &finding->key, slot);
+	}
+}
+
+static void unhear(struct probe *probe, const struct reach *last, const struct reach *now)
+{
+	for (uint32_t i = 0; i < last->count; i++)
+		if (last->findings[i].watched && !find_finding(now, &last->findings[i].key))
+			probe_unhear(probe, &last->findings[i].key);
+}
+
 int reach_take(struct probe *probe, uint32_t slot, struct reach *reach)
 {
 	struct objects objects = { 0 };
@@ -262,13 +281,18 @@ int reach_take(struct probe *probe, uint32_t slot, struct reach *reach)
 	free(objects.at);
 	if (err)
 		return err;
-	reach_release(probe, reach);
+	hear(probe, slot, &taken, reach);
+	unhear(probe, reach, &taken);
+	free(reach->findings);
 	*reach = taken;
 	return 0;
 }
 
 void reach_release(struct probe *probe, struct reach *reach)
 {
+	const struct reach nothing = { 0 };
+
+	unhear(probe, reach, &nothing);
 	free(reach->findings);
-	*reach = (struct reach){ 0 };
+	*reach = nothing;
 }

@@ -166,6 +166,10 @@ struct file {
 	};
 };
 
+struct kiocb {
+	struct file *ki_filp;
+};
+
 struct qstr {
 	void *name;
 };
