@@ -38,6 +38,8 @@ enum pfuse_arm {
 	PFUSE_ARM_LIMIT_HIT = 1 << 1,
 	PFUSE_ARM_TALK = 1 << 2,
 	PFUSE_ARM_ACTIVE = 1 << 3,
+	PFUSE_ARM_SIGNAL = 1 << 4,
+	PFUSE_ARM_ENTERED = 1 << 5,
 };
 
 struct pfuse_group {

@@ -126,6 +126,7 @@ static int open_probe(struct daemon *daemon, struct err *err)
 		.slots = daemon->members.count - 1,
 		.anchor = cgroup_tree_anchor(&daemon->machine.tree),
 		.hierarchy_id = hierarchy_id(&daemon->machine),
+		.daemon_pid = getpid(),
 	};
 	return probe_open(&config, &daemon->machine.probe, err);
 }

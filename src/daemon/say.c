@@ -30,6 +30,9 @@ static const char *const channels[PFUSE_CHANNELS] = {
 	[PFUSE_CH_UDP] = "UDP",
 	[PFUSE_CH_UNIX] = "a UNIX socket",
 	[PFUSE_CH_OTHER] = "another kind of socket",
+	[PFUSE_CH_PIPE] = "a pipe",
+	[PFUSE_CH_EVENTFD] = "an eventfd",
+	[PFUSE_CH_SHM] = "shared memory",
 };
 
 const char *say_bytes(uint64_t bytes, char out[24])

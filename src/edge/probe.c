@@ -16,7 +16,9 @@ struct probe {
 	int nlinks;
 	int iterators[PROBE_ITERATORS]; /* indices in links; -1: none */
 	int managed_fd;
-	int events_fd; /* what `ring` reads; it does not own it */
+	int reached_fd;
+	uint32_t heard; /* bits of kinds, see probe_load.h */
+	int events_fd;	/* what `ring` reads; it does not own it */
 	struct ring_buffer *ring;
 	struct pfuse_stats *stats;
 	struct pfuse_group *groups;
@@ -82,6 +84,8 @@ static int take_over(struct probe *probe, const struct probe_loaded *loaded)
 	memcpy(probe->iterators, loaded->iterators, sizeof(probe->iterators));
 	probe->memory_bytes = loaded->memory_bytes;
 	probe->managed_fd = fds[FD_MANAGED];
+	probe->reached_fd = fds[FD_REACHED];
+	probe->heard = loaded->heard;
 	probe->stats = map_values(fds[FD_STATS], stats_bytes(probe), rw);
 	probe->groups = map_values(fds[FD_GROUPS], groups_bytes(probe), rw);
 	probe->cpus = map_values(fds[FD_CPUS], cpus_bytes(probe), PROT_READ);
@@ -115,6 +119,7 @@ int probe_open(const struct probe_config *config, struct probe **ret, struct err
 	if (!probe)
 		return err_set(err, -ENOMEM, "out of memory");
 	*probe = (struct probe){ .managed_fd = -1,
+				 .reached_fd = -1,
 				 .events_fd = -1,
 				 .slots = config->slots + 1,
 				 .ncpus = (uint32_t)ncpus };
@@ -146,6 +151,8 @@ void probe_close(struct probe *probe)
 	unmap(probe->bss, page_round(sizeof(*probe->bss)));
 	if (probe->managed_fd >= 0)
 		close(probe->managed_fd);
+	if (probe->reached_fd >= 0)
+		close(probe->reached_fd);
 	if (probe->events_fd >= 0)
 		close(probe->events_fd);
 	free(probe);
@@ -204,6 +211,28 @@ int probe_iterate(struct probe *probe, enum probe_iterator which, uint32_t slot,
 		return fd;
 	*ret_fd = fd;
 	return 0;
+}
+
+struct pfuse_reach_walk *probe_reach_walk(struct probe *probe)
+{
+	return (struct pfuse_reach_walk *)&probe->bss->reach_walk;
+}
+
+bool probe_hears(const struct probe *probe, enum pfuse_reach_kind kind)
+{
+	return probe->heard & (1u << kind);
+}
+
+int probe_hear(struct probe *probe, const struct pfuse_reach_key *key, uint32_t slot)
+{
+	if (!probe_hears(probe, key->kind))
+		return -ENOENT;
+	return bpf_map_update_elem(probe->reached_fd, key, &slot, BPF_NOEXIST) < 0 ? -errno : 0;
+}
+
+void probe_unhear(struct probe *probe, const struct pfuse_reach_key *key)
+{
+	bpf_map_delete_elem(probe->reached_fd, key);
 }
 
 int probe_seed(struct probe *probe)

@@ -17,13 +17,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "pfuse/event.h"
 #include "pfuse/knobs.h"
+#include "pfuse/reach.h"
 #include "pfuse/stats.h"
 
-#define PROBE_HOOKS_MAX 16
+#define PROBE_HOOKS_MAX 32
 
 struct probe;
 
@@ -45,6 +47,7 @@ struct probe_config {
 	uint32_t slots; /* groups to hold, slot 0 not counted */
 	enum pfuse_anchor anchor;
 	uint32_t hierarchy_id; /* of the anchor, see pfuse/knobs.h */
+	pid_t daemon_pid;      /* whose signals and files are ours: getpid(); 0: nobody's */
 };
 
 /* Fills `hooks` for the running kernel, loads nothing else. Returns the number of hooks or -errno. */
@@ -64,6 +67,8 @@ int probe_unmanage(struct probe *probe, uint32_t slot);
 enum probe_iterator {
 	PROBE_ITER_PORTS, /* claims the ports that managed groups use; gives no bytes */
 	PROBE_ITER_PARK,  /* the group's threads: an array of struct pfuse_thread */
+	PROBE_ITER_FILES, /* pipes and eventfds: struct pfuse_reach_record, see edge/reach.h */
+	PROBE_ITER_MAPS,  /* shared mappings: the same */
 	PROBE_ITERATORS,
 };
 
@@ -72,6 +77,15 @@ enum probe_iterator {
  * ask; one walk at a time. -ENOENT: this kernel has no such iterator.
  */
 int probe_iterate(struct probe *probe, enum probe_iterator which, uint32_t slot, int *ret_fd);
+
+/* What the walks of PROBE_ITER_FILES and _MAPS are about: shared with the programs, the probe's own. */
+struct pfuse_reach_walk *probe_reach_walk(struct probe *probe);
+
+/* Does a write to such an object, once probe_hear() was told of it, raise a TALK event? */
+bool probe_hears(const struct probe *probe, enum pfuse_reach_kind kind);
+/* -ENOENT: this kind is not heard; -EEXIST: heard for a group already; -E2BIG: too many. */
+int probe_hear(struct probe *probe, const struct pfuse_reach_key *key, uint32_t slot);
+void probe_unhear(struct probe *probe, const struct pfuse_reach_key *key);
 
 /* Learns the ports that managed groups use already: after probe_manage(), once for many groups. */
 int probe_seed(struct probe *probe);

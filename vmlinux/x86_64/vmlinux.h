@@ -24,7 +24,15 @@ typedef __s64 s64;
 
 typedef __u64 u64;
 
+typedef short unsigned int umode_t;
+
 typedef __kernel_pid_t pid_t;
+
+typedef unsigned int fmode_t;
+
+typedef struct {
+	int counter;
+} atomic_t;
 
 typedef struct {
 	s64 counter;
@@ -69,7 +77,11 @@ struct sigpending {
 	sigset_t signal;
 };
 
+struct mm_struct;
+
 struct signal_struct;
+
+struct sighand_struct;
 
 struct css_set;
 
@@ -80,16 +92,19 @@ struct task_struct {
 	unsigned int ptrace;
 	struct sched_entity se;
 	struct sched_info sched_info;
+	struct mm_struct *mm;
 	int exit_state;
 	struct restart_block restart_block;
 	pid_t pid;
 	pid_t tgid;
+	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct hlist_node pid_links[4];
 	char comm[16];
 	void *files;
 	void *io_uring;
 	struct signal_struct *signal;
+	struct sighand_struct *sighand;
 	sigset_t blocked;
 	struct sigpending pending;
 	struct css_set *cgroups;
@@ -107,7 +122,44 @@ struct pt_regs {
 	long unsigned int ip;
 };
 
+struct mm_struct {
+	struct {
+		struct task_struct *owner;
+	};
+};
+
+typedef long unsigned int vm_flags_t;
+
+struct file;
+
+struct vm_area_struct {
+	union {
+		const vm_flags_t vm_flags;
+	};
+	struct file *vm_file;
+};
+
 typedef atomic64_t atomic_long_t;
+
+typedef void *__sighandler_t;
+
+struct kernel_siginfo {
+	struct {
+		int si_code;
+	};
+};
+
+struct sigaction {
+	__sighandler_t sa_handler;
+};
+
+struct k_sigaction {
+	struct sigaction sa;
+};
+
+struct address_space {
+	atomic_t i_mmap_writable;
+};
 
 struct upid {
 	int nr;
@@ -120,6 +172,10 @@ struct pid {
 
 struct signal_struct {
 	struct sigpending shared_pending;
+};
+
+struct sighand_struct {
+	struct k_sigaction action[64];
 };
 
 struct cgroup_subsys_state;
@@ -139,6 +195,55 @@ struct page_counter {
 
 struct mem_cgroup {
 	struct page_counter memory;
+};
+
+struct dentry;
+
+struct path {
+	struct dentry *dentry;
+};
+
+struct inode;
+
+struct file {
+	fmode_t f_mode;
+	struct address_space *f_mapping;
+	void *private_data;
+	struct inode *f_inode;
+	union {
+		const struct path f_path;
+	};
+};
+
+struct kiocb {
+	struct file *ki_filp;
+};
+
+struct qstr {
+	void *name;
+};
+
+struct dentry {
+	union {
+		const struct qstr d_name;
+	};
+};
+
+struct super_block;
+
+struct pipe_inode_info;
+
+struct inode {
+	umode_t i_mode;
+	struct super_block *i_sb;
+	long unsigned int i_ino;
+	union {
+		struct pipe_inode_info *i_pipe;
+	};
+};
+
+struct super_block {
+	long unsigned int s_magic;
 };
 
 struct cgroup_subsys_state {
@@ -227,6 +332,26 @@ enum cgroup_subsys_id {
 	CGROUP_SUBSYS_COUNT = 12,
 };
 
+typedef unsigned int pipe_index_t;
+
+struct pipe_buffer;
+
+struct pipe_inode_info {
+	union {
+		struct {
+			pipe_index_t head;
+			pipe_index_t tail;
+		};
+	};
+	unsigned int ring_size;
+	struct pipe_buffer *bufs;
+};
+
+struct pipe_buffer {
+	unsigned int offset;
+	unsigned int len;
+};
+
 struct bpf_iter_meta {
 	union {
 		void *seq;
@@ -244,11 +369,31 @@ struct bpf_iter__task {
 
 struct bpf_iter__task_file {
 	union {
+		struct bpf_iter_meta *meta;
+	};
+	union {
 		struct task_struct *task;
 	};
 	union {
-		void *file;
+		struct file *file;
 	};
+};
+
+struct bpf_iter__task_vma {
+	union {
+		struct bpf_iter_meta *meta;
+	};
+	union {
+		struct task_struct *task;
+	};
+	union {
+		struct vm_area_struct *vma;
+	};
+};
+
+struct eventfd_ctx {
+	__u64 count;
+	int id;
 };
 
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX
