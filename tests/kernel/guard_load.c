@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -78,6 +79,7 @@ static void ask(struct client *client, unsigned long value)
 
 static void __attribute__((noreturn)) run_client(struct client *client)
 {
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (unsigned long value = 1; !atomic_load(&client->stop); value++) {
 		ask(client, value);
 		if (client->pause_us)
