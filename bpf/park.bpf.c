@@ -104,11 +104,10 @@ static __always_inline __u16 restart_of(struct task_struct *task, const struct p
 	return PFUSE_RESTART_SLEEP;
 }
 
+/* Blocked ones too: a signalfd tells of them. */
 static __always_inline bool has_signal(struct task_struct *task)
 {
-	__u64 pending = task->pending.signal.sig[0] | task->signal->shared_pending.signal.sig[0];
-
-	return pending & ~task->blocked.sig[0];
+	return task->pending.signal.sig[0] | task->signal->shared_pending.signal.sig[0];
 }
 
 static __always_inline __u16 state_bits(struct task_struct *task)

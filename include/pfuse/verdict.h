@@ -29,6 +29,8 @@ enum pfuse_reason {
 	PFUSE_WHY_REQUEST,    /* somebody asked */
 	PFUSE_WHY_PARKED,     /* idle for the configured time; the edge sees to it that nothing is lost */
 	PFUSE_WHY_DATA,	      /* data waits for the frozen group */
+	PFUSE_WHY_SIGNAL,     /* a signal came for the stopped group */
+	PFUSE_WHY_ENTERED,    /* a process entered the stopped group */
 	PFUSE_WHY_EXIT,	      /* the daemon leaves, or lets go of the group */
 	PFUSE_REASONS,
 };

@@ -120,9 +120,9 @@ enum arbiter_result arbiter_ram(const struct fcb *fcb, const struct arbiter_wish
 static unsigned stop_rank(const struct arbiter_wish *w)
 {
 	static const uint8_t rank[PFUSE_REASONS] = {
-		[PFUSE_WHY_EXIT] = 1,	[PFUSE_WHY_REQUEST] = 2,  [PFUSE_WHY_DATA] = 3,
-		[PFUSE_WHY_TALK] = 4,	[PFUSE_WHY_DEADLINE] = 5, [PFUSE_WHY_IDLE] = 6,
-		[PFUSE_WHY_PARKED] = 7,
+		[PFUSE_WHY_EXIT] = 1,	  [PFUSE_WHY_REQUEST] = 2, [PFUSE_WHY_DATA] = 3,
+		[PFUSE_WHY_TALK] = 4,	  [PFUSE_WHY_SIGNAL] = 5,  [PFUSE_WHY_ENTERED] = 6,
+		[PFUSE_WHY_DEADLINE] = 7, [PFUSE_WHY_IDLE] = 8,	   [PFUSE_WHY_PARKED] = 9,
 	};
 
 	return (w->to ? PFUSE_REASONS : 0) + (w->reason < PFUSE_REASONS ? rank[w->reason] : 0);

@@ -199,6 +199,12 @@ static unsigned by_kind(struct fcb *fcb, const struct pfuse_event *ev, uint64_t 
 	case PFUSE_EV_WAKE:
 		freezer_wake(fcb, PFUSE_WHY_DATA);
 		break;
+	case PFUSE_EV_SIGNAL:
+		freezer_wake(fcb, PFUSE_WHY_SIGNAL);
+		break;
+	case PFUSE_EV_ENTERED:
+		freezer_wake(fcb, PFUSE_WHY_ENTERED);
+		break;
 	case PFUSE_EV_ACTIVE:
 		if (fcb->still)
 			fcb->woken_ns = arith_min(ev->time_ns, now_ns);

@@ -16,6 +16,7 @@
 #include "daemon/daemon.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
+#include "daemon/stopping.h"
 
 #define TIMER_ACCURACY_NS                                                                          \
 	1000000	       /* 1 ms: the kernel may merge our wake-ups with others that near */
@@ -135,6 +136,14 @@ static bool has_stopped(const struct pfuse_verdict *verdict, enum orchestrator_o
 	return verdict->control == PFUSE_CTL_STOP && verdict->to && outcome == ORCHESTRATOR_APPLIED;
 }
 
+/* Of a group that runs: nothing follows from it at once, but it counts. */
+static void tell_core(struct daemon *daemon, const struct pfuse_event *event)
+{
+	struct pfuse_verdict none[PFUSE_CONTROLS];
+
+	(void)orchestrator_event(&daemon->core, event, daemon->loop.now_ns, none);
+}
+
 void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_verdict *verdicts,
 		      unsigned count, uint64_t since_ns)
 {
@@ -142,14 +151,15 @@ void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 	struct fcb *fcb = orchestrator_fcb(&daemon->core, slot);
 
 	for (unsigned i = 0; i < count; i++) {
-		struct err why = { "" };
+		struct carried carried;
+
+		member_carry_out(&daemon->machine, member, &verdicts[i], since_ns, &carried);
 		struct say_decision said = { .name = member->name,
 					     .verdict = &verdicts[i],
-					     .why = why.text,
+					     .outcome = carried.outcome,
+					     .err = carried.err,
+					     .why = carried.why.text,
 					     .flag = &fcb->flag };
-
-		said.outcome = member_carry_out(&daemon->machine, member, &verdicts[i], since_ns,
-						&said.err, &why);
 		uint64_t done_ns = clock_now_ns();
 
 		said.took_ns = done_ns > since_ns ? done_ns - since_ns : 0;
@@ -162,6 +172,8 @@ void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 			say_decision(daemon->out, &said);
 		if (has_stopped(&verdicts[i], said.outcome))
 			look_again(daemon, slot);
+		if (carried.talk.kind)
+			tell_core(daemon, &carried.talk);
 	}
 	/* A group that went on by its timer may have slept here, with its limit not yet settled. */
 	if (count && orchestrator_fcb(&daemon->core, slot) &&
@@ -272,6 +284,13 @@ static void note_event(struct daemon *daemon, struct member *member,
 	case PFUSE_EV_OOM_VICTIM:
 		say_note(daemon->out, member->name, "pid %u was killed: out of memory",
 			 event->task.pid);
+		break;
+	case PFUSE_EV_SIGNAL:
+		if (stopping_note_parent(member, event))
+			say_note(daemon->out, member->name,
+				 "the parent of pid %u minds that it was stopped: no signals any "
+				 "more",
+				 event->signal.pid);
 		break;
 	default:
 		break;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "daemon/member.h"
+#include "daemon/stopping.h"
 
 #define STOP_WITHIN_NS                                                                             \
 	100000000ull /* a freeze that takes longer is rolled back: it may never end */
@@ -145,17 +146,17 @@ static int continue_group(const struct machine *machine, struct member *member, 
 	return stop_continue(&machine->tree, &member->group, machine->ledger, &member->stop);
 }
 
-static int set_stop(const struct machine *machine, struct member *member,
-		    const struct pfuse_verdict *verdict, struct err *why)
+static int stop_unguarded(const struct machine *machine, struct member *member, struct err *why)
 {
 	const struct cgroup_tree *tree = &machine->tree;
 	struct ledger *ledger = machine->ledger;
 	int err;
 
-	if (!verdict->to)
-		return continue_group(machine, member, verdict->slot);
-	if (verdict->reason == PFUSE_WHY_PARKED)
-		return freeze_guarded(machine, member, verdict->slot, why);
+	if (member->parent_minds)
+		return machine->stop_mode == STOP_SIGNAL
+			       ? err_set(why, -EPERM, "a parent in it minds signals")
+			       : stop_group(tree, &member->group, ledger, STOP_FREEZE,
+					    STOP_WITHIN_NS, &member->stop);
 	err = stop_group(tree, &member->group, ledger, machine->stop_mode, STOP_WITHIN_NS,
 			 &member->stop);
 	/* A KVM guest never freezes, but it stops by signal. */
@@ -165,9 +166,33 @@ static int set_stop(const struct machine *machine, struct member *member,
 	return err;
 }
 
+/* Who comes, signals or talks from here on is told: nothing falls between the look and the stop. */
+static int set_stop(const struct machine *machine, struct member *member,
+		    const struct pfuse_verdict *verdict, struct carried *ret)
+{
+	int err;
+
+	if (!verdict->to) {
+		probe_disarm(machine->probe, verdict->slot, STOPPING_ARMS);
+		return continue_group(machine, member, verdict->slot);
+	}
+	probe_arm(machine->probe, verdict->slot, STOPPING_ARMS);
+	err = stopping_look_around(machine, member, verdict, &ret->talk, &ret->why);
+	if (!err)
+		err = verdict->reason == PFUSE_WHY_PARKED
+			      ? freeze_guarded(machine, member, verdict->slot, &ret->why)
+			      : stop_unguarded(machine, member, &ret->why);
+	if (err == -EALREADY)
+		err_set(&ret->why, err, "somebody else has frozen it");
+	if (err)
+		probe_disarm(machine->probe, verdict->slot, STOPPING_ARMS);
+	return err;
+}
+
 static enum orchestrator_outcome outcome_of(int err, const struct pfuse_verdict *verdict)
 {
 	bool guarded = verdict->reason == PFUSE_WHY_PARKED;
+	bool stops = verdict->control == PFUSE_CTL_STOP && verdict->to;
 
 	switch (err) {
 	case 0:
@@ -176,10 +201,13 @@ static enum orchestrator_outcome outcome_of(int err, const struct pfuse_verdict 
 		return ORCHESTRATOR_FOREIGN;
 	case -EALREADY:
 		return ORCHESTRATOR_REFUSED;
+	case -EBUSY:
+		return stops ? ORCHESTRATOR_BUSY : ORCHESTRATOR_FAILED;
 	case -EAGAIN:
 	case -ETIMEDOUT:
 		return guarded ? ORCHESTRATOR_BUSY : ORCHESTRATOR_FAILED;
 	case -EPERM:
+		return stops ? ORCHESTRATOR_REFUSED : ORCHESTRATOR_FAILED;
 	case -EOPNOTSUPP:
 	case -ENOENT:
 	case -EXDEV:
@@ -203,6 +231,9 @@ static enum summary_wake wake_of(enum pfuse_reason reason)
 		return SUMMARY_WAKE_TALK;
 	case PFUSE_WHY_DATA:
 		return SUMMARY_WAKE_DATA;
+	case PFUSE_WHY_SIGNAL:
+	case PFUSE_WHY_ENTERED:
+		return SUMMARY_WAKE_SIGNAL;
 	case PFUSE_WHY_DEADLINE:
 		return SUMMARY_WAKE_DEADLINE;
 	case PFUSE_WHY_REQUEST:
@@ -242,23 +273,17 @@ static void count(struct member *member, const struct pfuse_verdict *verdict,
 		(void)hist_record(&member->limit_ns, took_ns);
 }
 
-enum orchestrator_outcome member_carry_out(const struct machine *machine, struct member *member,
-					   const struct pfuse_verdict *verdict, uint64_t since_ns,
-					   int *ret_err, struct err *why)
+void member_carry_out(const struct machine *machine, struct member *member,
+		      const struct pfuse_verdict *verdict, uint64_t since_ns, struct carried *ret)
 {
-	int err = 0;
-	enum orchestrator_outcome outcome = ORCHESTRATOR_DRY;
-
+	*ret = (struct carried){ .outcome = ORCHESTRATOR_DRY };
 	if (!machine->dry_run) {
-		err = verdict->control == PFUSE_CTL_RAM ? set_ram(machine, member, verdict)
-							: set_stop(machine, member, verdict, why);
-		if (err == -EALREADY)
-			err_set(why, err, "somebody else has frozen it");
-		outcome = outcome_of(err, verdict);
+		ret->err = verdict->control == PFUSE_CTL_RAM
+				   ? set_ram(machine, member, verdict)
+				   : set_stop(machine, member, verdict, ret);
+		ret->outcome = outcome_of(ret->err, verdict);
 	}
-	count(member, verdict, outcome, clock_now_ns() - since_ns);
-	*ret_err = err;
-	return outcome;
+	count(member, verdict, ret->outcome, clock_now_ns() - since_ns);
 }
 
 void member_unguard(const struct machine *machine, struct member *member, uint32_t slot)
@@ -299,6 +324,7 @@ void member_close(struct member *member)
 {
 	hist_free(&member->wake_ns);
 	hist_free(&member->limit_ns);
+	free(member->reach.findings);
 	stop_free(&member->stop);
 	cgroup_close(&member->group);
 }

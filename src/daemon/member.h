@@ -21,6 +21,7 @@
 #include "edge/guard.h"
 #include "edge/ledger.h"
 #include "edge/probe.h"
+#include "edge/reach.h"
 #include "edge/stop.h"
 #include "export/summary.h"
 #include "pfuse/sample.h"
@@ -45,6 +46,8 @@ struct member {
 	struct cgroup group;
 	struct control_ram ram;
 	struct stop stop;
+	struct reach reach;   /* what it shares with outsiders, as it was at reach_ns */
+	uint64_t reach_ns;    /* 0: never looked */
 	struct hist wake_ns;  /* from the reason to continue until it runs */
 	struct hist limit_ns; /* from the event in the kernel until the limit is written */
 	uint64_t first[MEMBER_FIGURES]; /* figures when we came; UINT64_MAX: not to be had */
@@ -59,8 +62,9 @@ struct member {
 	bool acts_on_ram;
 	bool watches_oom; /* v1: an eventfd tells when a task waits at the limit */
 	bool populated;
-	bool awake;   /* sampled each interval; else an ACTIVE event wakes it */
-	bool guarded; /* frozen, and machine.guards watches for it */
+	bool awake;	   /* sampled each interval; else an ACTIVE event wakes it */
+	bool guarded;	   /* frozen, and machine.guards watches for it */
+	bool parent_minds; /* a parent continued or killed what we had stopped by signal */
 };
 
 /* Takes over `group`, and notes the figures that stand in its files now. */
@@ -80,13 +84,21 @@ int member_spread_net(const struct machine *machine, struct member *member, int 
 int member_sample(const struct machine *machine, struct member *member, uint32_t slot,
 		  struct pfuse_sample *ret);
 
+/* What became of a verdict. */
+struct carried {
+	enum orchestrator_outcome outcome;
+	int err;	/* the edge's; 0: done, or left out */
+	struct err why; /* a sentence, or empty */
+	struct pfuse_event
+		talk; /* a talk that nobody told us of, found before a stop; kind 0: none */
+};
+
 /*
  * Does what the verdict says, or leaves it out in a dry run, and counts it. `since_ns` is when the
- * reason arose (time of the event, or of this turn of the loop). `why`: a sentence, or empty.
+ * reason arose (time of the event, or of this turn of the loop).
  */
-enum orchestrator_outcome member_carry_out(const struct machine *machine, struct member *member,
-					   const struct pfuse_verdict *verdict, uint64_t since_ns,
-					   int *ret_err, struct err *why);
+void member_carry_out(const struct machine *machine, struct member *member,
+		      const struct pfuse_verdict *verdict, uint64_t since_ns, struct carried *ret);
 
 /* Nothing that comes for it wakes it any more: it was stopped on request, or is no more. */
 void member_unguard(const struct machine *machine, struct member *member, uint32_t slot);

@@ -22,6 +22,8 @@ static const char *const reasons[PFUSE_REASONS] = {
 	[PFUSE_WHY_EXIT] = "we leave",
 	[PFUSE_WHY_PARKED] = "idle, all threads wait",
 	[PFUSE_WHY_DATA] = "data waits for it",
+	[PFUSE_WHY_SIGNAL] = "a signal came for it",
+	[PFUSE_WHY_ENTERED] = "a process entered it",
 };
 
 static const char *const channels[PFUSE_CHANNELS] = {

@@ -17,6 +17,7 @@ struct probe_loaded {
 	int err;			/* negative errno; 0: all is attached */
 	int iterators[PROBE_ITERATORS]; /* indices among the links; -1: none */
 	bool sees_talks;
+	bool tells_signals;
 	uint32_t heard; /* bits 1 << enum pfuse_reach_kind: objects whose writes are told */
 	uint64_t memory_bytes;
 	struct err text;

@@ -10,13 +10,13 @@
 
 #define EVENTS_EACH 64 /* taken by one epoll_wait(2); the rest is ready again */
 
-int proxy_open(struct proxy *ret_proxy)
+int proxy_open(bool signals_wake, struct proxy *ret_proxy)
 {
 	int fd = epoll_create1(EPOLL_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
-	ret_proxy->epoll_fd = fd;
+	*ret_proxy = (struct proxy){ .epoll_fd = fd, .signals_wake = signals_wake };
 	return 0;
 }
 
@@ -60,7 +60,7 @@ static int watch_file(const struct proxy *proxy, int proc_fd, uint32_t slot, int
 	if (fd < 0)
 		return err_set(why, -errno, "cannot duplicate file %d of process %d: %s", wait->fd,
 			       (int)wait->pid, strerror(errno));
-	r = pollable_check(proc_fd, wait->pid, wait->fd, fd, why);
+	r = pollable_check(proc_fd, wait->pid, wait->fd, fd, proxy->signals_wake, why);
 	if (r < 0)
 		return r;
 	r = watch(proxy, slot, TAKE_FD(fd), wait->events, set);

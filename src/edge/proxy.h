@@ -18,6 +18,7 @@
 #define PFUSE_EDGE_PROXY_H
 
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -25,6 +26,7 @@
 
 struct proxy {
 	int epoll_fd;
+	bool signals_wake; /* by other means: a signalfd need not tell */
 };
 
 /* The duplicates of one group; zeroed: none. */
@@ -35,7 +37,7 @@ struct proxy_set {
 
 typedef void proxy_handler(uint32_t slot, void *context);
 
-int proxy_open(struct proxy *ret_proxy);
+int proxy_open(bool signals_wake, struct proxy *ret_proxy);
 void proxy_close(struct proxy *proxy);
 
 /*

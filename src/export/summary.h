@@ -55,6 +55,7 @@ enum summary_decision {
 enum summary_wake {
 	SUMMARY_WAKE_TALK = 0,
 	SUMMARY_WAKE_DATA,
+	SUMMARY_WAKE_SIGNAL, /* a signal, or a process that entered */
 	SUMMARY_WAKE_DEADLINE,
 	SUMMARY_WAKE_REQUEST,
 	SUMMARY_WAKE_EXIT,

@@ -55,6 +55,7 @@ const struct summary_field summary_group_fields[] = {
 	{ "decisions", "busy", G(decisions[SUMMARY_BUSY]), true },
 	{ "decisions", "refused", G(decisions[SUMMARY_REFUSED]), true },
 	{ "wakes", "data", G(wakes[SUMMARY_WAKE_DATA]), true },
+	{ "wakes", "signal", G(wakes[SUMMARY_WAKE_SIGNAL]), true },
 	{ "wakes", "talk", G(wakes[SUMMARY_WAKE_TALK]), true },
 	{ "wakes", "deadline", G(wakes[SUMMARY_WAKE_DEADLINE]), true },
 	{ "wakes", "request", G(wakes[SUMMARY_WAKE_REQUEST]), true },
@@ -68,7 +69,7 @@ const struct summary_field summary_group_fields[] = {
 	{ 0 },
 };
 
-_Static_assert(SUMMARY_DECISIONS == 9 && SUMMARY_WAKES == 5, "each kind has a line above");
+_Static_assert(SUMMARY_DECISIONS == 9 && SUMMARY_WAKES == 6, "each kind has a line above");
 
 char *summary_escape(const char *text)
 {
