@@ -56,6 +56,7 @@ static int open_stream(struct client *c)
 
 const struct dialect dialect_echo = {
 	.name = "echo",
+	.closes = true,
 	.open = open_stream,
 	.build = build_echo,
 };
