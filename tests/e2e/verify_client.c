@@ -224,6 +224,9 @@ static enum outcome say_goodbye(struct client *c)
 	if (shutdown(c->out, SHUT_WR) < 0)
 		return client_errno(c, -errno);
 	r = client_read(c, c->got.bytes, sizeof(c->got.bytes));
+	if (r == -ETIMEDOUT)
+		return client_fail(c, LOST, "the server did not see that we closed, within %g s",
+				   c->options->patience);
 	if (r > 0)
 		return client_fail(c, WRONG, "%d bytes at the end that nobody asked for", r);
 	return r ? client_errno(c, r) : VERIFIED;
