@@ -31,7 +31,7 @@ static const struct probe_hook hook_table[] = {
 	  "on_sent, on_received", "a connection is seen with its first data" },
 	{ "seed_ports", "iter/task_file", "ports that a group used before we came", "on_received",
 	  "an outsider is seen when the group answers it, not before" },
-	{ "reach_files", "iter/task_file", "pipes and eventfds shared with outsiders", NULL,
+	{ "reach_files", "iter/task_file", "pipes, terminals, eventfds shared with outsiders", NULL,
 	  "they are not known, so silence is not proven: no group is stopped" },
 	{ "reach_maps", "iter/task_vma", "memory shared with outsiders", NULL,
 	  "it is not known, so silence is not proven: no group is stopped" },

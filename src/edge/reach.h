@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Snapshots of what a group shares with processes outside it: pipes and FIFOs, eventfds, shared memory.
+ * Snapshots of what a group shares with processes outside it: pipes and FIFOs, terminals, eventfds, shared
+ * memory.
  *
  * When: a group is a candidate to be stopped, at most every few seconds; two snapshots tell whether data
  * moved in between (core/reachable.h judges). A snapshot walks the files of all processes of this machine
@@ -9,7 +10,7 @@
  * 0.4 us per mapping, of all processes; so a snapshot takes 23 ms per 1,000 small processes (35 files and
  * 28 mappings each), and 4 ms per 10,000 files more. What is seen and what is left out as harmless: bpf/reach.bpf.c.
  *
- * Ownership: a struct reach per group, {0} at first; it holds the findings of its last snapshot, 96 bytes
+ * Ownership: a struct reach per group, {0} at first; it holds the findings of its last snapshot, 104 bytes
  * each, and nothing else. reach_release() frees them and makes it {0} again. Errors: negative errno, and
  * then the last snapshot still stands.
  */
