@@ -130,14 +130,19 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 #define TRACE_SIGNAL_IGNORED 1
 #define TRACE_SIGNAL_OVERFLOW_FAIL 3
 
-/* `info` may be a number in place of a pointer: 0 for the current process, 1 for the kernel. */
+/*
+ * `info` may be a number in place of a pointer: 0 for the current process, 1 for the kernel. Read, not
+ * dereferenced: for that reason some verifiers take it for no pointer at all.
+ */
 static __always_inline bool sent_by_process(const struct kernel_siginfo *info)
 {
 	if (!info)
 		return true;
 	if ((__u64)info == SEND_SIG_PRIV)
 		return false;
-	return info->si_code == SI_USER || info->si_code == SI_QUEUE || info->si_code == SI_TKILL;
+	int code = BPF_CORE_READ(info, si_code);
+
+	return code == SI_USER || code == SI_QUEUE || code == SI_TKILL;
 }
 
 /* An element of an array by a number that is not constant: read, for the verifier wants constants. */

@@ -9,7 +9,7 @@
  * emits what others have of them. So the daemon reads a few records, however many files there are.
  *
  * Left out because nobody outside can notice the stop by it:
- * - what the daemon itself has: it is the one who stops;
+ * - what the daemon itself has: it is the one who stops (its findings are left out by edge/reach.c);
  * - mappings that the group may only read (a file opened O_RDONLY, SHM_RDONLY, a memfd sealed against
  *   writing): it tells nobody anything by them. Others that may only read what the group may write do
  *   count: they can see that it stands still;
@@ -17,7 +17,7 @@
  * - mappings of anonymous inodes (io_uring, perf, BPF maps, KVM): the kernel is at the other end;
  * - regular files that are read and written: a file waits for its reader, however long.
  *
- * Cannot see: terminals; POSIX and SysV message queues, SysV semaphores, file locks, inotify; a SysV
+ * Cannot see: POSIX and SysV message queues, SysV semaphores, file locks, inotify; a SysV
  * segment while no outsider has it attached; an address space shared by vfork(2) or CLONE_VM with an
  * outsider; files in flight over UNIX sockets or held by io_uring; processes in a fork at that moment. Writes that are not write(2) (splice, vmsplice; a
  * count raised by the kernel, as KVM and vhost do) show in the next snapshot only.
@@ -39,6 +39,11 @@
 #define VM_SHARED 0x8
 #define VM_MAYWRITE 0x20
 #define VM_MAYSHARE 0x80
+#define S_IFCHR 0020000
+#define MINOR_BITS 20  /* of a dev_t in the kernel */
+#define TTYAUX_MAJOR 5 /* /dev/ptmx and /dev/tty */
+#define PTY_SLAVE_MAJOR 136
+#define PTY_SLAVE_MAJOR_LAST 143
 #define ANON_INODE_FS_MAGIC 0x09041934
 
 /* A pointer to calculate with: the verifier lets nobody do so with one that it knows. */
@@ -50,7 +55,7 @@ static __always_inline bool concerns(struct task_struct *task, __u32 *ret_slot)
 	*ret_slot = group_of(task);
 	if (!reach_walk.theirs)
 		return *ret_slot == walked_slot;
-	return *ret_slot != walked_slot && task->tgid != (int)knobs.daemon_pid;
+	return *ret_slot != walked_slot;
 }
 
 static __always_inline bool wanted(const struct pfuse_reach_key *key)
@@ -136,6 +141,57 @@ static __always_inline bool gather_eventfd(struct pfuse_reach_record *record, st
 	return true;
 }
 
+static __always_inline bool is_pty_device(__u32 dev)
+{
+	__u32 major = dev >> MINOR_BITS;
+
+	return major == TTYAUX_MAJOR || (major >= PTY_SLAVE_MAJOR && major <= PTY_SLAVE_MAJOR_LAST);
+}
+
+/* As the terminal's own poll: whole lines where it edits them, else bytes. */
+static __always_inline bool can_read(struct n_tty_data *input)
+{
+	size_t head = BPF_CORE_READ_BITFIELD_PROBED(input, icanon)
+			      ? BPF_CORE_READ(input, canon_head)
+			      : BPF_CORE_READ(input, commit_head);
+
+	return head != BPF_CORE_READ(input, read_tail);
+}
+
+/* Each end counts what it received, and never backwards: their sum stands still only if both do. */
+static __always_inline bool gather_terminal(struct pfuse_reach_record *record, struct file *file)
+{
+	struct tty_file_private *private = (void *)ADDRESS(file, private_data);
+	struct tty_struct *tty = BPF_CORE_READ(private, tty), *other = BPF_CORE_READ(tty, link);
+	struct n_tty_data *input = BPF_CORE_READ(tty, disc_data);
+	struct n_tty_data *output = BPF_CORE_READ(other, disc_data);
+	__u64 first = (__u64)(tty < other ? tty : other);
+
+	if (!other) /* a terminal of hardware: no process is at its other end */
+		return false;
+	record->key.kind = PFUSE_REACH_TTY;
+	record->key.object = (__u32)BPF_CORE_READ(tty, index);
+	record->key.tag = pfuse_reach_tag(first);
+	if (!wanted(&record->key))
+		return false;
+	record->state = BPF_CORE_READ(input, read_head) + BPF_CORE_READ(output, read_head);
+	record->waiting = can_read(input);
+	read_name(record, file);
+	return true;
+}
+
+static __always_inline bool gather_file(struct pfuse_reach_record *record, struct file *file)
+{
+	struct inode *inode = file->f_inode;
+	__u32 type = inode->i_mode & S_IFMT;
+
+	if (type == S_IFIFO)
+		return gather_pipe(record, file, inode);
+	if (type == S_IFCHR)
+		return is_pty_device(inode->i_rdev) && gather_terminal(record, file);
+	return gather_eventfd(record, file, inode);
+}
+
 SEC("iter/task_file")
 int reach_files(struct bpf_iter__task_file *ctx)
 {
@@ -145,10 +201,7 @@ int reach_files(struct bpf_iter__task_file *ctx)
 
 	if (!task || !file || !concerns(task, &record.slot))
 		return 0;
-	struct inode *inode = file->f_inode;
-
-	if ((inode->i_mode & S_IFMT) == S_IFIFO ? !gather_pipe(&record, file, inode)
-						: !gather_eventfd(&record, file, inode))
+	if (!gather_file(&record, file))
 		return 0;
 	record.pid = task->tgid;
 	record.access = (file->f_mode & FMODE_READ ? PFUSE_REACH_READ : 0) |
@@ -202,11 +255,13 @@ int reach_maps(struct bpf_iter__task_vma *ctx)
 static __always_inline int written(const struct pfuse_reach_key *key, __u32 channel)
 {
 	__u32 *slot = bpf_map_lookup_elem(&reached, key);
-	struct talk talk = { .channel = channel };
+	struct talk talk = {
+		.channel = channel,
+		.pid = bpf_get_current_pid_tgid() >> 32,
+	};
 
-	if (!slot)
+	if (!slot || talk.pid == knobs.daemon_pid)
 		return 0;
-	talk.pid = bpf_get_current_pid_tgid() >> 32;
 	talk.incoming = group_of_current() != *slot;
 	tell_talk(*slot, &talk);
 	return 0;

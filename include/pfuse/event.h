@@ -54,6 +54,7 @@ enum pfuse_channel {
 	PFUSE_CH_OTHER, /* another socket family, or one whose peer cannot be told */
 	PFUSE_CH_PIPE,	/* or FIFO */
 	PFUSE_CH_EVENTFD,
+	PFUSE_CH_TTY, /* the other end of a pseudo-terminal */
 	PFUSE_CH_SHM, /* a shared mapping that somebody may write */
 	PFUSE_CHANNELS,
 };

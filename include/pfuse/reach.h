@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Objects by which a group may talk with outsiders and no packet shows it: pipes, eventfds, shared
- * memory. bpf/reach.bpf.c writes one record per file or mapping while its iterators are read;
+ * Objects by which a group may talk with outsiders and no packet shows it: pipes, terminals, eventfds,
+ * shared memory. bpf/reach.bpf.c writes one record per file or mapping while its iterators are read;
  * edge/reach.c joins the records to findings; core/reachable.c judges these.
  *
- * Shapes: a record is 80 bytes, a finding 96, fixed-width, no implicit padding, native endianness.
+ * Shapes: a record is 80 bytes, a finding 104, fixed-width, no implicit padding, native endianness.
  * pids are thread group ids as BPF sees them (in the first pid namespace). Names come from the
  * processes: escape them before printing.
  */
@@ -21,6 +21,7 @@ enum pfuse_reach_kind {
 	PFUSE_REACH_PIPE = 1, /* pipe or FIFO; object: inode number, as in "pipe:[N]" */
 	PFUSE_REACH_EVENTFD,  /* object: eventfd-id of /proc/PID/fdinfo/N */
 	PFUSE_REACH_SHM, /* shared mapping of whatever kind; object: inode number of its file */
+	PFUSE_REACH_TTY, /* both ends of a pseudo-terminal; object: its number, as in /dev/pts/N */
 	PFUSE_REACH_KINDS,
 };
 
@@ -41,12 +42,13 @@ struct pfuse_reach_key {
 
 struct pfuse_reach_record {
 	struct pfuse_reach_key key;
-	__u64 state; /* changes when data moves: of a pipe see pipe_state(), of an eventfd the count;
-			 * of a mapping how many writable ones the object has on this machine */
+	__u64 state; /* changes when data moves: of a pipe see pipe_state(), of a terminal bytes received by
+		      * both ends, of an eventfd its count; of a mapping how many writable ones its object
+		      * has on this machine */
 	__u32 pid;
-	__u32 slot;    /* group of the process; 0: not managed */
-	__u32 access;  /* enum pfuse_reach_access */
-	__u32 waiting; /* pipe: buffers that hold unread data; eventfd: 1 if the count is not 0 */
+	__u32 slot;   /* group of the process; 0: not managed */
+	__u32 access; /* enum pfuse_reach_access */
+	__u32 waiting; /* pipe: buffers that hold unread data; else 1 if this process could read now */
 	__u32 private_to_kin; /* mapping: can be had by fork alone, always writable ("dev/zero") */
 	__u32 counts; /* mapping: this process is the one that stands for its address space */
 	char name[PFUSE_REACH_NAME];
@@ -90,10 +92,12 @@ struct pfuse_reach_finding {
 	__u32 compared; /* 1: the snapshot before had it, so `moved` means something */
 	__u32 moved;	/* 1: the state changed since */
 	char name[PFUSE_REACH_NAME];
-	__u32 heard;   /* 1: every write since the snapshot before raised a TALK event */
-	__u32 watched; /* 1: every write from now on raises one */
+	__u32 heard;	     /* 1: every write since the snapshot before raised a TALK event */
+	__u32 watched;	     /* 1: every write from now on raises one */
+	__u32 daemon_writes; /* 1: the daemon can write there, too: what moved may be its own lines */
+	__u32 pad;
 };
 
-_Static_assert(sizeof(struct pfuse_reach_finding) == 96, "no implicit padding");
+_Static_assert(sizeof(struct pfuse_reach_finding) == 104, "no implicit padding");
 
 #endif

@@ -7,13 +7,19 @@ static bool has_news_for_us(const struct pfuse_reach_finding *finding)
 	       (finding->their_access & PFUSE_REACH_WRITE);
 }
 
+/* Those of our own lines that are known to be ours do not count. */
+static bool others_moved(const struct pfuse_reach_finding *finding)
+{
+	return finding->moved && !(finding->daemon_writes && finding->heard);
+}
+
 static enum reachable judge_pipe(const struct pfuse_reach_finding *finding)
 {
 	if (has_news_for_us(finding))
 		return REACHABLE_TALKS;
 	if (!finding->compared)
 		return REACHABLE_UNKNOWN;
-	return finding->moved ? REACHABLE_TALKS : REACHABLE_SILENT;
+	return others_moved(finding) ? REACHABLE_TALKS : REACHABLE_SILENT;
 }
 
 static enum reachable judge_eventfd(const struct pfuse_reach_finding *finding)
@@ -29,6 +35,7 @@ enum reachable reachable_judge(const struct pfuse_reach_finding *finding)
 {
 	switch (finding->key.kind) {
 	case PFUSE_REACH_PIPE:
+	case PFUSE_REACH_TTY:
 		return judge_pipe(finding);
 	case PFUSE_REACH_EVENTFD:
 		return judge_eventfd(finding);
@@ -61,6 +68,8 @@ enum pfuse_channel reachable_channel(const struct pfuse_reach_finding *finding)
 		return PFUSE_CH_PIPE;
 	case PFUSE_REACH_EVENTFD:
 		return PFUSE_CH_EVENTFD;
+	case PFUSE_REACH_TTY:
+		return PFUSE_CH_TTY;
 	case PFUSE_REACH_SHM:
 		return PFUSE_CH_SHM;
 	default:

@@ -5,6 +5,9 @@
  *
  * - Pipe: to share one is no talk, every container's output is such a pipe. Data that moved since the
  *   snapshot before is; so is unread data for the group, for somebody waits for what it does with it.
+ *   Where the daemon writes too (its own lines go to the output that it was started with), what moved is
+ *   nobody's in particular: a talk, unless each write is heard, for then those of others told themselves.
+ * - Terminal: as a pipe, and its writes are not heard.
  * - eventfd: a count that changed or is not 0 is a talk. One that did not change proves nothing (written
  *   and read in between), unless its writes are heard: then it is silent.
  * - Shared memory: a store raises no event, and shared futexes live there, so silence cannot be known.

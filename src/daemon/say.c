@@ -34,6 +34,7 @@ static const char *const channels[PFUSE_CHANNELS] = {
 	[PFUSE_CH_OTHER] = "another kind of socket",
 	[PFUSE_CH_PIPE] = "a pipe",
 	[PFUSE_CH_EVENTFD] = "an eventfd",
+	[PFUSE_CH_TTY] = "a terminal",
 	[PFUSE_CH_SHM] = "shared memory",
 };
 

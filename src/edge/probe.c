@@ -17,6 +17,7 @@ struct probe {
 	int iterators[PROBE_ITERATORS]; /* indices in links; -1: none */
 	int managed_fd;
 	int reached_fd;
+	uint32_t daemon_pid;
 	uint32_t heard; /* bits of kinds, see probe_load.h */
 	int events_fd;	/* what `ring` reads; it does not own it */
 	struct ring_buffer *ring;
@@ -124,6 +125,7 @@ int probe_open(const struct probe_config *config, struct probe **ret, struct err
 				 .reached_fd = -1,
 				 .events_fd = -1,
 				 .slots = config->slots + 1,
+				 .daemon_pid = (uint32_t)config->daemon_pid,
 				 .ncpus = (uint32_t)ncpus };
 	code = take_over(probe, &loaded);
 	if (code) {
@@ -223,6 +225,11 @@ int probe_iterate(struct probe *probe, enum probe_iterator which, uint32_t slot,
 struct pfuse_reach_walk *probe_reach_walk(struct probe *probe)
 {
 	return (struct pfuse_reach_walk *)&probe->bss->reach_walk;
+}
+
+uint32_t probe_daemon_pid(const struct probe *probe)
+{
+	return probe->daemon_pid;
 }
 
 bool probe_hears(const struct probe *probe, enum pfuse_reach_kind kind)

@@ -83,6 +83,9 @@ int probe_iterate(struct probe *probe, enum probe_iterator which, uint32_t slot,
 /* What the walks of PROBE_ITER_FILES and _MAPS are about: shared with the programs, the probe's own. */
 struct pfuse_reach_walk *probe_reach_walk(struct probe *probe);
 
+/* Of probe_config. */
+uint32_t probe_daemon_pid(const struct probe *probe);
+
 /* Does a write to such an object, once probe_hear() was told of it, raise a TALK event? */
 bool probe_hears(const struct probe *probe, enum pfuse_reach_kind kind);
 /* -ENOENT: this kind is not heard; -EEXIST: heard for a group already; -E2BIG: too many. */

@@ -33,7 +33,7 @@ static const struct probe_hook hook_table[] = {
 	  "an outsider is seen when the group answers it, not before" },
 	{ "walk_parked", "iter/task", "what each thread of a frozen group waits for", NULL,
 	  "no group is frozen with `freeze: guarded`" },
-	{ "reach_files", "iter/task_file", "pipes and eventfds shared with outsiders", NULL,
+	{ "reach_files", "iter/task_file", "pipes, terminals, eventfds shared with outsiders", NULL,
 	  "they are not known, so silence is not proven: no group is stopped" },
 	{ "reach_maps", "iter/task_vma", "memory shared with outsiders", NULL,
 	  "it is not known, so silence is not proven: no group is stopped" },

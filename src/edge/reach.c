@@ -21,6 +21,7 @@ struct object {
 	uint8_t access;
 	uint8_t their_access;
 	uint8_t private_to_kin;
+	uint8_t daemon_writes;
 	char name[PFUSE_REACH_NAME];
 };
 
@@ -30,6 +31,7 @@ struct objects {
 	uint32_t room;
 	uint32_t count;
 	bool full; /* something was left out */
+	uint32_t daemon_pid;
 	int err;
 };
 
@@ -103,7 +105,7 @@ static void take_ours(struct objects *objects, const struct pfuse_reach_record *
 		return;
 	object->ours = object->ours ? object->ours : record->pid;
 	object->state = record->state;
-	object->waiting = record->waiting;
+	object->waiting |= record->waiting;
 	object->access |= (uint8_t)record->access;
 	object->mappings += record->counts != 0;
 	object->private_to_kin = record->private_to_kin != 0;
@@ -121,11 +123,16 @@ static void take_theirs(struct objects *objects, const struct pfuse_reach_record
 {
 	struct object *object = find_object(objects, &record->key);
 
-	if (!object || !can_pass(object->access, record->access))
+	if (!object)
+		return;
+	object->state = record->state;
+	if (record->pid == objects->daemon_pid) {
+		object->daemon_writes |= (record->access & PFUSE_REACH_WRITE) != 0;
+		return;
+	}
+	if (!can_pass(object->access, record->access))
 		return;
 	object->their_access |= (uint8_t)record->access;
-	object->state = record->state;
-	object->waiting = record->waiting;
 	if (object->theirs)
 		return;
 	object->theirs = record->pid;
@@ -221,6 +228,7 @@ static void fill_finding(struct pfuse_reach_finding *finding, const struct objec
 		.access = object->access,
 		.their_access = object->their_access,
 		.waiting = object->waiting,
+		.daemon_writes = object->daemon_writes,
 		.compared = before != NULL,
 		.moved = before && before->state != object->state,
 	};
@@ -270,7 +278,7 @@ static void unhear(struct probe *probe, const struct reach *last, const struct r
 
 int reach_take(struct probe *probe, uint32_t slot, struct reach *reach)
 {
-	struct objects objects = { 0 };
+	struct objects objects = { .daemon_pid = probe_daemon_pid(probe) };
 	struct reach taken = { 0 };
 	int err = look_around(probe, PROBE_ITER_FILES, slot, &objects);
 

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Snapshots of what a group shares with processes outside it: pipes and FIFOs, eventfds, shared memory.
+ * Snapshots of what a group shares with processes outside it: pipes and FIFOs, terminals, eventfds, shared
+ * memory.
  *
  * When: a group is a candidate to be stopped, at most every few seconds; two snapshots tell whether data
  * moved in between (core/reachable.h judges). A snapshot walks the files of all processes of this machine
  * twice, the shared mappings once, and these a second time only if the group has some that an outsider
- * could have. What is seen and what is left out as harmless: bpf/reach.bpf.c.
+ * could have. The caller waits: a walk over files costs about 0.15 us per open file, one over mappings
+ * 0.4 us per mapping, of all processes; so a snapshot takes 23 ms per 1,000 small processes (35 files and
+ * 28 mappings each), and 4 ms per 10,000 files more. What is seen and what is left out as harmless: bpf/reach.bpf.c.
  *
- * Ownership: a struct reach per group, {0} at first; it holds the findings of its last snapshot, 96 bytes
+ * Ownership: a struct reach per group, {0} at first; it holds the findings of its last snapshot, 104 bytes
  * each, and nothing else. reach_release() frees them and makes it {0} again. Errors: negative errno, and
  * then the last snapshot still stands.
  */

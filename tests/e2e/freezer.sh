@@ -12,7 +12,7 @@ seconds=$(fast 40 60)
 idle_ms=$(fast 100 300)
 least_freezes=$(fast 20 3) # of each group; a tenth of what the pauses of its clients allow
 patience=$(fast 10 60)	   # s, after which a client calls an answer lost
-port=$((20000 + $$ % 20000))
+port=$((10000 + $$ % 20000)) # below those that the kernel gives to clients
 groups=()  # names, in the order of the summary
 clients=() # pids and names, by turns
 names=()
@@ -147,7 +147,7 @@ for server in redis nginx; do
 done
 
 cat >"$tmp/guarded.yaml" <<END
-interval: 100ms
+interval: $(fast 100ms 300ms)
 groups:
   - match: "*"
     ram: { mode: observe }
@@ -218,6 +218,8 @@ for i in "${!groups[@]}"; do
 	freezes=$(json "$tmp/s.json" groups "$i" decisions stopped)
 	say "  ${groups[i]}: $freezes"
 	expect_that "freezes of ${groups[i]}" [ "$freezes" -ge "$least_freezes" ]
-	expect "what failed for ${groups[i]}" 0 "$(json "$tmp/s.json" groups "$i" decisions failed)"
 done
+# On a machine with more work than CPUs a group may not get to run, so as to freeze, in time: then it is
+# let run, and tried again. Nothing else may fail.
+expect_no_line <(grep -v 'Connection timed out' "$tmp/out") ' failed '
 say "ok"

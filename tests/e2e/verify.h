@@ -45,7 +45,7 @@ struct client;
 /* What is asked and how. Functions return 0 or -errno, if they return anything but an outcome. */
 struct dialect {
 	const char *name;
-	int args;			  /* how many it needs */
+	bool closes;			  /* the server closes once we have shut our side down */
 	int (*prepare)(struct client *c); /* once, before all; may be NULL */
 	int (*open)(struct client *c);	  /* sets c->in and c->out */
 	/* Fills c->request; and c->answer, where it is known to the byte before it comes. */

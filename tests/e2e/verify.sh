@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 seconds=$(fast 0.2 1)
-port=$((20000 + $$ % 20000))
+port=$((10000 + $$ % 20000)) # below those that the kernel gives to clients
 verify=$bin/verify
 server=''
 
@@ -70,7 +70,7 @@ done
 # notices KIND SPOIL OUTCOME: of ten requests the last is answered badly, and nothing else is said
 notices() {
 	serve "$1" --spoil "$2:10"
-	client "$1" --requests 10 --for 60 --patience "$(fast 0.2 2)" --size 16
+	client "$1" --requests 10 --for 60 --patience "$(fast 1 5)" --size 16
 	unserve
 	expect "exit status of $1, $2" 1 "$status"
 	expect "$3 of $1, $2" 1 "$(count "$3")"
@@ -82,8 +82,10 @@ for kind in tcp unix pipe eventfd; do
 	# Pieces are read as they come: the 8th request is two answers, and the 9th the tenth.
 	notices $kind wrong wrong
 	notices $kind drop lost
-	[ $kind = eventfd ] || notices $kind twice wrong
 done
+# Where there is no end of file, nobody can tell how long a second answer may take.
+notices tcp twice wrong
+notices unix twice wrong
 notices udp wrong wrong
 notices udp drop lost
 notices tcp close reset

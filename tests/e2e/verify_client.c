@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -203,6 +204,47 @@ static enum outcome connect_if_needed(struct client *c)
 	return VERIFIED;
 }
 
+static void note_latency(struct client *c)
+{
+	if (c->latencies == c->room) {
+		c->room = c->room ? c->room * 2 : 4096;
+		c->latencies_us = realloc(c->latencies_us, c->room * sizeof(*c->latencies_us));
+		if (!c->latencies_us)
+			abort();
+	}
+	c->latencies_us[c->latencies++] = (uint32_t)((now_ns() - c->asked_ns) / 1000);
+}
+
+/* We are done: the server must see it, and close without another word. */
+static enum outcome say_goodbye(struct client *c)
+{
+	int r;
+
+	start_clock(c);
+	if (shutdown(c->out, SHUT_WR) < 0)
+		return client_errno(c, -errno);
+	r = client_read(c, c->got.bytes, sizeof(c->got.bytes));
+	if (r == -ETIMEDOUT)
+		return client_fail(c, LOST, "the server did not see that we closed, within %g s",
+				   c->options->patience);
+	if (r > 0)
+		return client_fail(c, WRONG, "%d bytes at the end that nobody asked for", r);
+	return r ? client_errno(c, r) : VERIFIED;
+}
+
+static enum outcome take_answer(struct client *c)
+{
+	enum outcome outcome;
+
+	if (c->dialect->take)
+		outcome = c->dialect->take(c);
+	else
+		outcome = client_expect(c, &c->answer);
+	if (outcome == VERIFIED)
+		note_latency(c);
+	return outcome;
+}
+
 static enum outcome ask(struct client *c)
 {
 	enum outcome outcome = connect_if_needed(c);
@@ -215,18 +257,10 @@ static enum outcome ask(struct client *c)
 	r = send_request(c);
 	if (r < 0)
 		return client_errno(c, r);
-	return c->dialect->take ? c->dialect->take(c) : client_expect(c, &c->answer);
-}
-
-static void note_latency(struct client *c)
-{
-	if (c->latencies == c->room) {
-		c->room = c->room ? c->room * 2 : 4096;
-		c->latencies_us = realloc(c->latencies_us, c->room * sizeof(*c->latencies_us));
-		if (!c->latencies_us)
-			abort();
-	}
-	c->latencies_us[c->latencies++] = (uint32_t)((now_ns() - c->asked_ns) / 1000);
+	outcome = take_answer(c);
+	if (outcome == VERIFIED && c->options->fresh && c->dialect->closes)
+		outcome = say_goodbye(c);
+	return outcome;
 }
 
 /* After a failure nobody knows what is still under way: a new connection. */
@@ -234,9 +268,7 @@ static void settle(struct client *c, enum outcome outcome)
 {
 	c->requests += c->weight;
 	c->count[outcome] += c->weight;
-	if (outcome == VERIFIED) {
-		note_latency(c);
-	} else {
+	if (outcome != VERIFIED) {
 		c->reconnects++;
 		fprintf(stderr, "verify: %s: exchange %lu at %.6f: %s: %s\n", c->dialect->name,
 			(unsigned long)c->number, (double)now_ns() / 1e9, outcome_names[outcome],
@@ -246,20 +278,25 @@ static void settle(struct client *c, enum outcome outcome)
 		hang_up(c);
 }
 
-/* A second answer may be under way when the run ends: it gets a moment. */
-static void last_strays(struct client *c)
+/* A second answer may still be under way; where there is no end of file, it gets a moment. */
+static enum outcome leave(struct client *c)
 {
 	struct timespec moment = { 0, 20000000 };
-	enum outcome outcome;
 
-	if (c->in < 0)
-		return;
+	if (c->dialect->closes)
+		return say_goodbye(c);
 	nanosleep(&moment, NULL);
-	outcome = listen_for_strays(c);
-	if (outcome != VERIFIED) {
-		c->weight = 1;
+	return listen_for_strays(c);
+}
+
+static void end(struct client *c)
+{
+	enum outcome outcome = c->in >= 0 ? leave(c) : VERIFIED;
+
+	c->weight = 1;
+	if (outcome != VERIFIED)
 		settle(c, outcome);
-	}
+	hang_up(c);
 }
 
 static int by_size(const void *a, const void *b)
@@ -315,7 +352,7 @@ static bool over(const struct client *c, uint64_t end_ns)
 int client_run(const struct options *options, const struct dialect *dialect)
 {
 	static struct client c; /* its buffers are too much for a stack under ASan */
-	struct sigaction end = { .sa_handler = on_end };
+	struct sigaction ending = { .sa_handler = on_end };
 	uint64_t start_ns = now_ns();
 	int r;
 
@@ -323,8 +360,8 @@ int client_run(const struct options *options, const struct dialect *dialect)
 	c.dialect = dialect;
 	c.in = c.out = -1;
 	c.random = options->seed;
-	sigaction(SIGTERM, &end, NULL);
-	sigaction(SIGINT, &end, NULL);
+	sigaction(SIGTERM, &ending, NULL);
+	sigaction(SIGINT, &ending, NULL);
 	r = dialect->prepare ? dialect->prepare(&c) : 0;
 	if (r < 0)
 		return 2;
@@ -333,8 +370,7 @@ int client_run(const struct options *options, const struct dialect *dialect)
 		settle(&c, ask(&c));
 		pause_a_while(&c);
 	}
-	last_strays(&c);
-	hang_up(&c);
+	end(&c);
 	report(&c, (double)(now_ns() - start_ns) / 1e9);
 	free(c.latencies_us);
 	free(c.own);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,7 @@ static int open_stream(struct client *c)
 
 const struct dialect dialect_echo = {
 	.name = "echo",
+	.closes = true,
 	.open = open_stream,
 	.build = build_echo,
 };
@@ -92,20 +94,29 @@ const struct dialect dialect_udp = {
 	.take = take_datagram,
 };
 
+/*
+ * What came too late for a request that was counted as lost, by us or by a client before us, is no
+ * answer to one of ours. What is shared with the server may not be non-blocking: hence poll().
+ */
+static void drain(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char rest[4096];
+
+	while (poll(&p, 1, 0) > 0 && read(fd, rest, sizeof(rest)) > 0)
+		;
+}
+
 /* The server holds both ends of both FIFOs: no reader for the requests means no server. */
 static int open_pipe(struct client *c)
 {
-	char rest[4096];
-
 	c->out = open(c->options->args[0], O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 	if (c->out < 0)
 		return -errno;
 	c->in = open(c->options->args[1], O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (c->in < 0)
 		return -errno;
-	/* What came too late for a request that was counted as lost is no stray. */
-	while (c->reconnects && read(c->in, rest, sizeof(rest)) > 0)
-		;
+	drain(c->in);
 	return 0;
 }
 
@@ -133,7 +144,10 @@ static int open_eventfd(struct client *c)
 	c->out = borrow(pidfd, EVENTFD_REQUEST);
 	c->in = borrow(pidfd, EVENTFD_ANSWER);
 	close(pidfd);
-	return c->out < 0 ? c->out : c->in;
+	if (c->out < 0 || c->in < 0)
+		return c->out < 0 ? c->out : c->in;
+	drain(c->in);
+	return 0;
 }
 
 static void build_number(struct client *c)

@@ -127,6 +127,7 @@ static int prepare(struct client *c)
 
 const struct dialect dialect_http = {
 	.name = "http",
+	.closes = true,
 	.prepare = prepare,
 	.open = open_http,
 	.build = build,

@@ -140,6 +140,7 @@ static int prepare(struct client *c)
 
 const struct dialect dialect_redis = {
 	.name = "redis",
+	.closes = true,
 	.prepare = prepare,
 	.open = open_redis,
 	.build = build,

@@ -104,6 +104,10 @@ Test(heard, a_write_to_a_shared_pipe)
 	expect_heard(theirs, ends[1], PFUSE_CH_PIPE);
 	expect_heard(ours, ends[1], PFUSE_CH_PIPE);
 	expect_silence(ours, own[1], "a pipe of the group's own");
+	watch_forget();
+	probe_arm(probe, SLOT, PFUSE_ARM_TALK);
+	cr_assert_eq(job_write(ends[1]), 0);
+	cr_expect_eq(watch_events(SLOT, PFUSE_EV_TALK, NULL), 0, "the daemon's own lines");
 	reach_release(probe, &reach);
 	expect_silence(theirs, ends[1], "released");
 }

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ipc.h>
@@ -215,6 +216,22 @@ Test(reach, two_writers_of_a_pipe_do_not_talk_with_each_other)
 	expect_between(look(PFUSE_REACH_PIPE, inode_of(ends[0])), inside, reader);
 }
 
+/* The test stands for the daemon. */
+Test(reach, the_daemon_is_no_outsider_but_what_it_writes_is_marked)
+{
+	struct channel channel;
+	int ends[2];
+
+	cr_assert(pipe(ends) == 0);
+	channel_open(&channel, false);
+	worker_do(channel.theirs, job_close, ends[0]);
+	worker_do(channel.theirs, job_close, ends[1]);
+	cr_expect(!look(PFUSE_REACH_PIPE, inode_of(ends[0])), "shared with the daemon alone");
+	cr_expect_eq(look(PFUSE_REACH_PIPE, channel.object)->daemon_writes, 1);
+	close(channel.write_fd);
+	cr_expect_eq(look(PFUSE_REACH_PIPE, channel.object)->daemon_writes, 0);
+}
+
 Test(reach, another_managed_group_is_an_outsider)
 {
 	struct group *other = group_make(NULL, "other");
@@ -256,6 +273,72 @@ Test(reach, a_fifo_is_a_pipe)
 	cr_expect(strstr(fifo_path, found->name), "named %s", found->name);
 	cr_assert_eq(worker_do(ours, job_write, write_fd), 0);
 	cr_expect(look(PFUSE_REACH_PIPE, st.st_ino)->moved);
+}
+
+/* terminals */
+
+static char terminal_path[64];
+
+static long job_open_terminal(long arg)
+{
+	return open(terminal_path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+}
+
+static bool terminal_moved(void *context)
+{
+	const struct pfuse_reach_finding *found = look(PFUSE_REACH_TTY, *(const uint64_t *)context);
+
+	return found && found->moved;
+}
+
+static bool terminal_waits(void *context)
+{
+	const struct pfuse_reach_finding *found = look(PFUSE_REACH_TTY, *(const uint64_t *)context);
+
+	return found && found->waiting;
+}
+
+static long job_type_line(long fd)
+{
+	return write((int)fd, "x\n", 2) == 2 ? 0 : -errno;
+}
+
+static long job_read_line(long fd)
+{
+	char line[16];
+
+	return read((int)fd, line, sizeof(line)) > 0 ? 0 : -errno;
+}
+
+/* The kernel hands on what was typed or printed in a work queue: a moment later, so it is polled for. */
+Test(reach, a_terminal_moves_when_somebody_types_or_prints)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY);
+	uint64_t number = 0;
+
+	cr_assert(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+	snprintf(terminal_path, sizeof(terminal_path), "%s", ptsname(master));
+	cr_assert(sscanf(terminal_path, "/dev/pts/%" SCNu64, &number) == 1);
+	struct worker *theirs = worker_start(NULL), *ours = worker_start(group);
+
+	worker_do(ours, job_close, master);
+	cr_expect(!look(PFUSE_REACH_TTY, number), "the group does not have it");
+	long slave = worker_do(ours, job_open_terminal, 0);
+
+	cr_assert(slave >= 0);
+	expect_between(look(PFUSE_REACH_TTY, number), ours, theirs);
+	const struct pfuse_reach_finding *found = look(PFUSE_REACH_TTY, number);
+
+	cr_expect(found->compared && !found->moved && !found->waiting);
+	cr_assert_eq(worker_do(ours, job_type_line, slave), 0);
+	cr_expect(poll_until(terminal_moved, &number), "printed");
+	cr_assert_eq(worker_do(theirs, job_type_line, master), 0);
+	cr_expect(poll_until(terminal_waits, &number), "typed");
+	cr_assert_eq(worker_do(ours, job_read_line, slave), 0);
+	sleep_ms(20); /* the echo */
+	look(PFUSE_REACH_TTY, number);
+	found = look(PFUSE_REACH_TTY, number);
+	cr_expect(found->compared && !found->moved && !found->waiting, "read, and silent again");
 }
 
 /* eventfds */

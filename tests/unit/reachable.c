@@ -14,6 +14,10 @@
 	{                                                                                          \
 		.kind = PFUSE_REACH_EVENTFD                                                        \
 	}
+#define TTY                                                                                        \
+	{                                                                                          \
+		.kind = PFUSE_REACH_TTY                                                            \
+	}
 #define SHM                                                                                        \
 	{                                                                                          \
 		.kind = PFUSE_REACH_SHM                                                            \
@@ -50,6 +54,23 @@ Test(reachable, each_kind_of_finding)
 		{ { PIPE, .access = R, .their_access = W, .compared = 1 },
 		  REACHABLE_SILENT,
 		  "standard input" },
+		{ { PIPE, .access = W, .their_access = R, .compared = 1, .moved = 1,
+		    .daemon_writes = 1 },
+		  REACHABLE_TALKS,
+		  "moved by the daemon or by the group" },
+		{ { PIPE, .access = W, .their_access = R, .compared = 1, .moved = 1,
+		    .daemon_writes = 1, .heard = 1 },
+		  REACHABLE_SILENT,
+		  "moved by the daemon: the group would have been heard" },
+		{ { TTY, .access = RW, .their_access = RW, .compared = 1 },
+		  REACHABLE_SILENT,
+		  "a terminal where nobody types" },
+		{ { TTY, .access = RW, .their_access = RW, .compared = 1, .moved = 1 },
+		  REACHABLE_TALKS,
+		  "a terminal where somebody typed or something was printed" },
+		{ { TTY, .access = RW, .their_access = RW, .waiting = 1 },
+		  REACHABLE_TALKS,
+		  "a typed line that the group has not read" },
 		{ { EVENTFD, .access = RW, .their_access = RW }, REACHABLE_TALKS, "nobody hears" },
 		{ { EVENTFD, .access = RW, .their_access = RW, .compared = 1 },
 		  REACHABLE_TALKS,
@@ -103,9 +124,11 @@ Test(reachable, the_worst_finding_decides_and_is_the_evidence)
 
 Test(reachable, channels)
 {
-	const struct pfuse_reach_finding pipe = { PIPE }, eventfd = { EVENTFD }, shm = { SHM };
+	const struct pfuse_reach_finding pipe = { PIPE }, eventfd = { EVENTFD }, shm = { SHM },
+					 tty = { TTY };
 
 	cr_expect_eq(reachable_channel(&pipe), PFUSE_CH_PIPE);
 	cr_expect_eq(reachable_channel(&eventfd), PFUSE_CH_EVENTFD);
+	cr_expect_eq(reachable_channel(&tty), PFUSE_CH_TTY);
 	cr_expect_eq(reachable_channel(&shm), PFUSE_CH_SHM);
 }

@@ -24,9 +24,15 @@ typedef __s64 s64;
 
 typedef __u64 u64;
 
+typedef u32 __kernel_dev_t;
+
+typedef __kernel_dev_t dev_t;
+
 typedef short unsigned int umode_t;
 
 typedef __kernel_pid_t pid_t;
+
+typedef __kernel_size_t size_t;
 
 typedef unsigned int fmode_t;
 
@@ -237,6 +243,7 @@ struct inode {
 	umode_t i_mode;
 	struct super_block *i_sb;
 	long unsigned int i_ino;
+	dev_t i_rdev;
 	union {
 		struct pipe_inode_info *i_pipe;
 	};
@@ -281,6 +288,12 @@ struct in6_addr {
 	union {
 		__be32 u6_addr32[4];
 	} in6_u;
+};
+
+struct tty_struct {
+	int index;
+	struct tty_struct *link;
+	void *disc_data;
 };
 
 typedef struct {
@@ -394,6 +407,18 @@ struct bpf_iter__task_vma {
 struct eventfd_ctx {
 	__u64 count;
 	int id;
+};
+
+struct tty_file_private {
+	struct tty_struct *tty;
+};
+
+struct n_tty_data {
+	size_t read_head;
+	size_t commit_head;
+	size_t canon_head;
+	unsigned char icanon: 1;
+	size_t read_tail;
 };
 
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX
