@@ -8,7 +8,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 can_freeze || skip "there is no cgroup v2 tree, so no cgroup.freeze"
-seconds=$(fast 40 60)
+seconds=$(fast 50 30)
 idle_ms=$(fast 100 300)
 least_freezes=$(fast 20 3) # of each group; a tenth of what the pauses of its clients allow
 patience=$(fast 10 60)	   # s, after which a client calls an answer lost
