@@ -38,7 +38,7 @@ end_supervisor() {
 	must_come "$patience" "end of the supervisor" is_dead "$supervisor"
 	wait "$supervisor" || fail "the supervisor failed"
 }
-stops() { grep -cE '  stop  running -> stopped' "$tmp/out" || true; }
+stops() { grep -cE '  stop  running -> stopped .* done in ' "$tmp/out" || true; }
 has_stopped() { [ "$(stops)" -ge "$1" ]; }
 
 if can_freeze; then
@@ -75,6 +75,13 @@ supervise continue continue
 start_daemon --stop signal -c "$(quick_config)" "$(group continue)"
 must_come "$patience" "stop" has_stopped 1
 must_come "$patience" "SIGCONT by the parent" not is_signalled "$child"
+minds='  the parent of pid [0-9]+ minds that it was stopped: no signals any more'
+must_come "$patience" "a line that says so" grep -qE "$minds" "$tmp/out"
+must_come "$patience" "a refusal" grep -q 'left alone: a parent in it minds signals; said once' "$tmp/out"
+nap "$hold"
+expect "stops by the daemon" 1 "$(stops)"
+expect "lines that say so" 1 "$(grep -cE "$minds" "$tmp/out")"
+expect_that "the child runs" not is_signalled "$child"
 stop_daemon
 end_supervisor
 expect_that "stops that the parent saw" [ "$(seen continue stopped)" -ge 1 ]
