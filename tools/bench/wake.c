@@ -266,19 +266,30 @@ static void thaw_it(uint32_t slot, void *context)
 	guard_thaw(guards, &group, slot, ledger, &stop);
 }
 
+/* Of guard_freeze(), in memory that the daemon's process shares with the client's. */
+static struct freezes {
+	uint64_t ns[TRIALS_MAX * KINDS];
+	uint32_t count;
+	uint32_t busy;
+} * freezes;
+
 static int freeze_guarded(void)
 {
 	struct err why = { "" };
+	uint64_t start;
 	int r;
 
 	for (unsigned int us = 50;; us = us < 5000 ? us * 2 : us) {
+		start = clock_now_ns();
 		r = guard_freeze(guards, &group, 1, ledger, &stop, 1000000000, &why);
 		if (r != -EAGAIN)
 			break;
+		freezes->busy++;
 		usleep(us);
 	}
 	if (r < 0)
 		fprintf(stderr, "wake: %s\n", why.text);
+	freezes->ns[freezes->count++ % (TRIALS_MAX * KINDS)] = clock_now_ns() - start;
 	return r;
 }
 
@@ -395,6 +406,10 @@ static void print(int trials)
 		printf("   %+12.1f / %+.1f\n", us[GUARDED][0] - us[NEVER][0],
 		       us[GUARDED][1] - us[NEVER][1]);
 	}
+	qsort(freezes->ns, freezes->count, sizeof(*freezes->ns), by_value);
+	printf("guard_freeze(): p50 %.1f, p99 %.1f us; %u times busy\n",
+	       (double)freezes->ns[freezes->count / 2] / 1000,
+	       (double)freezes->ns[freezes->count * 99 / 100] / 1000, freezes->busy);
 	printf("requests without an answer: %u\n", lost);
 }
 
@@ -429,8 +444,10 @@ static void hog(pid_t pids[HOGS], int count)
 static int run(int trials, bool fifo, int hogs)
 {
 	pid_t pids[HOGS];
-	int r = start_daemon(fifo);
+	int r;
 
+	memset(freezes, 0, sizeof(*freezes));
+	r = start_daemon(fifo);
 	printf("\n== %s, %d hogs, %d trials each, one CPU\n",
 	       fifo ? "SCHED_FIFO" : "normal priority", hogs, trials);
 	hog(pids, hogs);
@@ -463,9 +480,14 @@ static int run_all(int trials, bool quick)
 	cpu_set_t one;
 	int r;
 
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
 	sched_setaffinity(0, sizeof(one), &one);
+	freezes = mmap(NULL, sizeof(*freezes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
+	if (freezes == MAP_FAILED)
+		return 1;
 	r = make_channels();
 	server = r == 0 ? fork() : -1;
 	if (server == 0)
