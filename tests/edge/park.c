@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -129,6 +130,13 @@ Test(park, says_that_the_arguments_are_gone)
 	cr_expect_eq(judge(thread(SYS_poll, -516, 8, 1), &park, &why), -EAGAIN);
 	cr_expect(strstr(why.text, "gone"), "%s", why.text);
 	park_free(&park);
+	char *untouched =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	cr_assert_neq(untouched, MAP_FAILED);
+	cr_expect_eq(judge(thread(SYS_poll, -516, ADDRESS(untouched), 1), &park, &why), -EAGAIN,
+		     "fetching it could need a frozen process");
+	munmap(untouched, 4096);
 	cr_expect_eq(judge(thread(SYS_poll, -516, 8, 100000), &park, &why), -EPERM);
 	cr_expect_eq(judge(thread(SYS_select, -514, 1 << 20, 0), &park, &why), -EPERM);
 	park_free(&park);

@@ -223,7 +223,8 @@ static int open_guards(struct err *err)
 	struct err note;
 	int r = cgroup_tree_open(NULL, &tree, err);
 
-	snprintf(ledger_path, sizeof(ledger_path), "/tmp/pfuse-wake-%d/ledger", getpid());
+	snprintf(ledger_path, sizeof(ledger_path), "%s/pfuse-wake-%d/ledger",
+		 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", getpid());
 	const char *why;
 
 	if (r == 0)
