@@ -17,6 +17,7 @@
 #include "base/num.h"
 #include "base/trim.h"
 #include "daemon/daemon.h"
+#include "daemon/paging.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
 #include "edge/group.h"
@@ -144,6 +145,14 @@ static void policy_of(const struct daemon *daemon, const struct member *member,
 	*ret = config_match(config, member->name, member->group.path)->policy;
 }
 
+static bool page_out_of(const struct daemon *daemon, uint32_t slot)
+{
+	const struct config *config = daemon->reread.interval_ns ? &daemon->reread : daemon->config;
+	const struct member *member = &daemon->members.at[slot];
+
+	return config_match(config, member->name, member->group.path)->page_out;
+}
+
 void daemon_apply_policies(struct daemon *daemon)
 {
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
@@ -156,6 +165,7 @@ void daemon_apply_policies(struct daemon *daemon)
 		    policy.freeze == FCB_FREEZE_ISOLATED)
 			policy.freeze = FCB_FREEZE_OFF;
 		orchestrator_policy(&daemon->core, slot, &policy);
+		daemon->members.at[slot].page_out = page_out_of(daemon, slot);
 	}
 }
 
@@ -289,6 +299,7 @@ static int watch_member(struct daemon *daemon, uint32_t slot)
 	if (code)
 		return code;
 	orchestrator_attach(&daemon->core, slot, member->group.id, &policy, &first, clock_now_ns());
+	member->page_out = page_out_of(daemon, slot);
 	probe_arm(machine->probe, slot,
 		  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
 	return member_spread_net(machine, member,
@@ -453,8 +464,10 @@ static void wait_for_command(struct daemon *daemon)
 
 static void close_members(struct members *members)
 {
-	for (uint32_t slot = 1; slot < members->count; slot++)
+	for (uint32_t slot = 1; slot < members->count; slot++) {
+		paging_end(&members->at[slot]);
 		member_close(&members->at[slot]);
+	}
 	for (uint32_t i = 0; members->oom_fds && i < members_oom_fds(members); i++)
 		if (members->oom_fds[i] >= 0)
 			close(members->oom_fds[i]);

@@ -48,6 +48,7 @@ static inline uint32_t members_oom_fds(const struct members *members)
 struct loop {
 	sd_event *event;
 	sd_event_source *timer;
+	sd_event_source *paging; /* NULL: nothing was ever paged out */
 	sd_event_source *guard; /* machine.guards; NULL: none yet */
 	int oom_epoll;		/* members.oom_fds */
 	uint64_t now_ns;	/* read once per turn */

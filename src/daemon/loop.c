@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/crc32.h"
 #include "daemon/daemon.h"
+#include "daemon/paging.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
 #include "daemon/stopping.h"
@@ -84,6 +85,7 @@ static void forget_member(struct daemon *daemon, uint32_t slot)
 	orchestrator_event(&daemon->core, &gone, daemon->loop.now_ns, none);
 	(void)probe_unmanage(daemon->machine.probe, slot); /* its id never comes back */
 	member_unguard(&daemon->machine, member, slot);
+	paging_end(member);
 	if (daemon->machine.ledger)
 		(void)ledger_restore(daemon->machine.ledger, &how, &counts); /* forgets it */
 	member->awake = false;
@@ -172,6 +174,10 @@ void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 			say_decision(daemon->out, &said);
 		if (has_stopped(&verdicts[i], said.outcome))
 			look_again(daemon, slot);
+		if (member->guarded)
+			paging_begin(daemon, slot);
+		else
+			paging_end(member);
 		if (carried.talk.kind)
 			tell_core(daemon, &carried.talk);
 	}
@@ -641,6 +647,7 @@ enum exit_status daemon_loop(struct daemon *daemon, struct err *err)
 	}
 	loop->timer = sd_event_source_unref(loop->timer);
 	loop->guard = sd_event_source_unref(loop->guard);
+	loop->paging = sd_event_source_unref(loop->paging);
 	loop->event = sd_event_unref(loop->event);
 	if (loop->oom_epoll >= 0)
 		close(loop->oom_epoll);

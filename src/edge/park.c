@@ -131,11 +131,46 @@ static const char *name_of(const struct pfuse_thread *thread, char out[32])
 
 /* The memory of a process */
 
+/* What /proc/PID/pagemap says of a page: 0 if nothing. */
+enum { PAGE_PRESENT = 1, PAGE_SWAPPED = 2, PAGE_FILE_OR_SHARED = 4 };
+
+static unsigned int look_at_page(pid_t pid, uint64_t address)
+{
+	_cleanup_close_ int fd = -1;
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), entry = 0;
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || pread(fd, &entry, sizeof(entry), (off_t)(address / page * sizeof(entry))) !=
+			      (ssize_t)sizeof(entry))
+		return 0;
+	return (entry >> 63 & 1 ? PAGE_PRESENT : 0) | (entry >> 62 & 1 ? PAGE_SWAPPED : 0) |
+	       (entry >> 61 & 1 ? PAGE_FILE_OR_SHARED : 0);
+}
+
+/*
+ * A page that has to be fetched may be one that a process of the frozen group serves (userfaultfd, FUSE):
+ * we would wait for it for ever. What a thread has just shown to the kernel is there, or in swap.
+ */
+static bool is_at_hand(pid_t pid, uint64_t address, size_t size)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	for (uint64_t at = address / page * page; at < address + size; at += page)
+		if (!(look_at_page(pid, at) & (PAGE_PRESENT | PAGE_SWAPPED)))
+			return false;
+	return true;
+}
+
 static int read_memory(pid_t pid, uint64_t address, void *to, size_t size)
 {
 	struct iovec here = { to, size }, there = { (void *)(uintptr_t)address, size };
-	ssize_t n = process_vm_readv(pid, &here, 1, &there, 1, 0);
+	ssize_t n;
 
+	if (!is_at_hand(pid, address, size))
+		return -EFAULT;
+	n = process_vm_readv(pid, &here, 1, &there, 1, 0);
 	if (n < 0)
 		return -errno;
 	return (size_t)n == size ? 0 : -EFAULT;
@@ -254,20 +289,12 @@ static int add_select(const struct pfuse_thread *thread, struct park *park, stru
  */
 static bool futex_is_private(const struct pfuse_thread *thread)
 {
-	const uint64_t present = UINT64_C(1) << 63, swapped = UINT64_C(1) << 62,
-		       file_or_shared = UINT64_C(1) << 61;
-	_cleanup_close_ int fd = -1;
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), entry = 0;
-	char path[48];
+	unsigned int page;
 
 	if (thread->args[1] & FUTEX_PRIVATE_FLAG)
 		return true;
-	snprintf(path, sizeof(path), "/proc/%u/pagemap", thread->tgid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || pread(fd, &entry, sizeof(entry), (off_t)(thread->args[0] / page * 8)) !=
-			      (ssize_t)sizeof(entry))
-		return false;
-	return (entry & (present | swapped)) && !(entry & file_or_shared);
+	page = look_at_page((pid_t)thread->tgid, thread->args[0]);
+	return page && !(page & PAGE_FILE_OR_SHARED);
 }
 
 static int add_futex(const struct pfuse_thread *thread, struct err *why)

@@ -13,6 +13,12 @@
 
 #define DEPTH_MAX 4 /* epolls inside epolls: the kernel allows no more (EP_MAX_NESTS) */
 
+/* Without asking the file system: it may be a FUSE one, served by a process that is frozen. */
+static int look(int dir, const char *path, int flags, struct statx *ret_st)
+{
+	return statx(dir, path, flags | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, ret_st);
+}
+
 /* Where a file was found: the process, and the descriptor that we ask about in sentences. */
 struct place {
 	int proc_fd;
@@ -22,13 +28,11 @@ struct place {
 	bool signals_wake;
 };
 
-static int check_file(const struct place *place, int fd, const struct stat *st, struct err *why);
+static int check_file(const struct place *place, int fd, const struct statx *st, struct err *why);
 
 /* Devices whose poll has no effect: memory, terminals, input, misc (fuse, tun). */
-static bool is_plain_device(dev_t device)
+static bool is_plain_device(unsigned int number)
 {
-	unsigned int number = major(device);
-
 	return number == 1 || number == 4 || number == 5 || number == 10 || number == 13 ||
 	       (number >= 136 && number <= 143);
 }
@@ -57,9 +61,9 @@ struct devices {
 };
 
 /* As the kernel prints a device: dev_t inside the kernel, not stat's. */
-static uint64_t kernel_device(dev_t device)
+static uint64_t kernel_device(unsigned int number, unsigned int minor_number)
 {
-	return (uint64_t)major(device) << 20 | minor(device);
+	return (uint64_t)number << 20 | minor_number;
 }
 
 static int find_devices(struct devices *ret)
@@ -71,13 +75,13 @@ static int find_devices(struct devices *ret)
 	if (r < 0)
 		return r;
 	r = fstat(pair[0], &st) < 0 ? -errno : 0;
-	ret->sockets = kernel_device(st.st_dev);
+	ret->sockets = kernel_device(major(st.st_dev), minor(st.st_dev));
 	close(pair[0]);
 	close(pair[1]);
 	if (r < 0 || pipe2(ends, O_CLOEXEC) < 0)
 		return r < 0 ? r : -errno;
 	r = fstat(ends[0], &st) < 0 ? -errno : 0;
-	ret->pipes = kernel_device(st.st_dev);
+	ret->pipes = kernel_device(major(st.st_dev), minor(st.st_dev));
 	close(ends[0]);
 	close(ends[1]);
 	return r;
@@ -89,7 +93,7 @@ static int check_member(const struct place *place, const struct devices *devices
 {
 	unsigned long inode;
 	unsigned int device;
-	struct stat st;
+	struct statx st;
 	char path[48];
 	int member;
 
@@ -102,8 +106,8 @@ static int check_member(const struct place *place, const struct devices *devices
 	if (device == devices->sockets || device == devices->pipes)
 		return 0;
 	snprintf(path, sizeof(path), "%d/fd/%d", (int)place->pid, member);
-	if (fstatat(place->proc_fd, path, &st, 0) < 0 || st.st_ino != inode ||
-	    kernel_device(st.st_dev) != device)
+	if (look(place->proc_fd, path, 0, &st) < 0 || st.stx_ino != inode ||
+	    kernel_device(st.stx_dev_major, st.stx_dev_minor) != device)
 		return refuse(place, "an epoll with a member that it has closed", why);
 	return check_file(place, member, &st, why);
 }
@@ -155,10 +159,10 @@ static int check_anonymous(const struct place *place, int fd, struct err *why)
 	return refuse(place, name, why);
 }
 
-static int check_file(const struct place *place, int fd, const struct stat *st, struct err *why)
+static int check_file(const struct place *place, int fd, const struct statx *st, struct err *why)
 {
-	if (S_ISSOCK(st->st_mode) || S_ISFIFO(st->st_mode) ||
-	    (S_ISCHR(st->st_mode) && is_plain_device(st->st_rdev)))
+	if (S_ISSOCK(st->stx_mode) || S_ISFIFO(st->stx_mode) ||
+	    (S_ISCHR(st->stx_mode) && is_plain_device(st->stx_rdev_major)))
 		return 0;
 	return check_anonymous(place, fd, why);
 }
@@ -166,9 +170,9 @@ static int check_file(const struct place *place, int fd, const struct stat *st, 
 int pollable_check(int proc_fd, pid_t pid, int fd, int file, bool signals_wake, struct err *why)
 {
 	const struct place place = { proc_fd, pid, fd, 0, signals_wake };
-	struct stat st;
+	struct statx st;
 
-	if (fstat(file, &st) < 0)
+	if (look(file, "", AT_EMPTY_PATH, &st) < 0)
 		return err_set(why, -errno, "cannot tell what file %d of process %d is: %s", fd,
 			       (int)pid, strerror(errno));
 	return check_file(&place, fd, &st, why);

@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "edge/pages.h"
 #include "guard_rig.h"
 
 #define PATIENCE_MS 10000
@@ -709,6 +710,48 @@ Test(guard, refuses_who_is_traced)
 	cr_assert_eq(ptrace(PTRACE_SEIZE, worker->pid, NULL, NULL), 0, "%s", strerror(errno));
 	expect_refusal(guarded, -EPERM, "traced");
 	ptrace(PTRACE_DETACH, worker->pid, NULL, NULL);
+}
+
+#define CACHE_BYTES (16 * MIB)
+
+/* Leaves clean page cache charged to its group; -1: nothing could be written. */
+static long job_fill_cache(long arg)
+{
+	char path[] = "/var/tmp/pfuse-test-XXXXXX", block[65536] = { 1 };
+	int fd = mkstemp(path);
+
+	unlink(path);
+	for (size_t done = 0; done < CACHE_BYTES; done += sizeof(block))
+		if (write(fd, block, sizeof(block)) != sizeof(block))
+			return -1;
+	return fsync(fd);
+}
+
+Test(guard, moves_the_memory_of_a_frozen_group_out)
+{
+	struct guarded *guarded = guarded_make("pages");
+	struct worker *worker = guarded_worker(guarded);
+	struct pages pages;
+	struct err why = { "" };
+	int r = 1;
+
+	cr_assert_eq(worker_do(worker, job_fill_cache, 0), 0);
+	cr_assert_eq(guarded_freeze_soon(guarded, &why), 0, "%s", why.text);
+	cr_assert_eq(pages_begin(&guarded_tree, &guarded->group, &pages, &why), 0, "%s", why.text);
+	if (pages.before_bytes < CACHE_BYTES) {
+		pages_end(&pages);
+		RIG_SKIP("/var/tmp leaves no page cache");
+	}
+	for (int ms = 0; r == 1 && ms < PATIENCE_MS; ms++) {
+		r = pages_step(&pages);
+		sleep_ms(1);
+	}
+	cr_expect_eq(r, 0, "%s", strerror(-r));
+	cr_expect_leq(pages.after_bytes, pages.before_bytes - CACHE_BYTES / 2);
+	pages_end(&pages);
+	cr_expect(guarded_is_frozen(guarded), "nobody of it ran for that");
+	cr_assert_eq(guarded_thaw(guarded), 0);
+	cr_expect_eq(worker_do(worker, job_nothing, 7), 7);
 }
 
 Test(guard, leaves_a_freeze_of_others)

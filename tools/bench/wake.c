@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * What a client waits for an answer of a server that is frozen: from the first byte sent to the answer,
- * for each way to talk, with the server never frozen, frozen by the guarded freezer, and stopped by SIGSTOP
+ * for each way to talk, with the server running, frozen by the guarded freezer, and stopped by SIGSTOP
  * with a pulse. The setups take turns within each trial, on one CPU. The daemon's part (watch, thaw) runs in a
  * process of its own, as in pfuse-bpf.
  */
@@ -37,7 +37,7 @@ enum setup { NEVER, GUARDED, NAIVE, SETUPS };
 
 static const char *const kind_names[] = { "TCP",  "UDP",    "UNIX stream", "new connection",
 					  "pipe", "eventfd" };
-static const char *const setup_names[] = { "never frozen", "guarded", "SIGSTOP" };
+static const char *const setup_names[] = { "it runs", "guarded", "SIGSTOP" };
 
 /* A server's end and the client's; `reply` where the answer comes by another file. */
 struct channel {
@@ -223,7 +223,8 @@ static int open_guards(struct err *err)
 	struct err note;
 	int r = cgroup_tree_open(NULL, &tree, err);
 
-	snprintf(ledger_path, sizeof(ledger_path), "/tmp/pfuse-wake-%d/ledger", getpid());
+	snprintf(ledger_path, sizeof(ledger_path), "%s/pfuse-wake-%d/ledger",
+		 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", getpid());
 	const char *why;
 
 	if (r == 0)
@@ -259,26 +260,41 @@ static void leave(void)
 			usleep(10000);
 }
 
-/* The daemon: freezes when told by the parent, says so, and continues when it must. */
+/*
+ * The daemon: freezes when told by the parent, says so, and continues when it must. Before a request to
+ * a server that runs it freezes and continues it too: the work for that empties the caches, which alone
+ * makes a TCP request three times as slow.
+ */
 
 static void thaw_it(uint32_t slot, void *context)
 {
 	guard_thaw(guards, &group, slot, ledger, &stop);
 }
 
+/* Of guard_freeze(), in memory that the daemon's process shares with the client's. */
+static struct freezes {
+	uint64_t ns[TRIALS_MAX * KINDS];
+	uint32_t count;
+	uint32_t busy;
+} * freezes;
+
 static int freeze_guarded(void)
 {
 	struct err why = { "" };
+	uint64_t start;
 	int r;
 
 	for (unsigned int us = 50;; us = us < 5000 ? us * 2 : us) {
+		start = clock_now_ns();
 		r = guard_freeze(guards, &group, 1, ledger, &stop, 1000000000, &why);
 		if (r != -EAGAIN)
 			break;
+		freezes->busy++;
 		usleep(us);
 	}
 	if (r < 0)
 		fprintf(stderr, "wake: %s\n", why.text);
+	freezes->ns[freezes->count++ % (TRIALS_MAX * KINDS)] = clock_now_ns() - start;
 	return r;
 }
 
@@ -300,15 +316,17 @@ static void __attribute__((noreturn)) guard_server(int orders, int answers)
 	while (read(orders, &order, 1) == 1) {
 		char done = 1;
 
-		if (order == GUARDED)
-			done = freeze_guarded() == 0;
-		else
+		if (order == NAIVE)
 			kill(server, SIGSTOP);
+		else
+			done = freeze_guarded() == 0;
+		if (order == NEVER)
+			guard_thaw(guards, &group, 1, ledger, &stop);
 		if (write(answers, &done, 1) != 1 || !done)
 			_exit(1);
 		if (order == GUARDED) {
 			wait_and_thaw();
-		} else {
+		} else if (order == NAIVE) {
 			clock_sleep_us(PULSE_NS / 1000);
 			kill(server, SIGCONT);
 		}
@@ -352,8 +370,6 @@ static int arm(enum setup setup)
 {
 	char order = (char)setup, done = 0;
 
-	if (setup == NEVER)
-		return 0;
 	if (write(daemon_orders, &order, 1) != 1 || read(daemon_answers, &done, 1) != 1)
 		return -EIO;
 	return done ? 0 : -EIO;
@@ -377,7 +393,7 @@ static void print(int trials)
 	printf("%-16s", "send -> reply, us");
 	for (int setup = 0; setup < SETUPS; setup++)
 		printf(" %13s p50 %8s p99", setup_names[setup], "");
-	printf("   guarded - never, p50 / p99\n");
+	printf("   guarded - runs, p50 / p99\n");
 	for (int kind = 0; kind < KINDS; kind++) {
 		double us[SETUPS][2];
 
@@ -395,6 +411,10 @@ static void print(int trials)
 		printf("   %+12.1f / %+.1f\n", us[GUARDED][0] - us[NEVER][0],
 		       us[GUARDED][1] - us[NEVER][1]);
 	}
+	qsort(freezes->ns, freezes->count, sizeof(*freezes->ns), by_value);
+	printf("guard_freeze(): p50 %.1f, p99 %.1f us; %u times busy\n",
+	       (double)freezes->ns[freezes->count / 2] / 1000,
+	       (double)freezes->ns[freezes->count * 99 / 100] / 1000, freezes->busy);
 	printf("requests without an answer: %u\n", lost);
 }
 
@@ -404,7 +424,7 @@ static int measure(int trials)
 	for (int trial = 0; trial < trials; trial++)
 		for (int kind = 0; kind < KINDS; kind++)
 			for (int setup = 0; setup < SETUPS; setup++) {
-				/* Caches as warm as each other. */
+				/* Each setup comes after a request of the same kind. */
 				if (request(kind) == UINT64_MAX || arm(setup) < 0)
 					return -EIO;
 				clock_sleep_us(setup == NAIVE ? (uint64_t)rand() % (PULSE_NS / 1000)
@@ -429,8 +449,10 @@ static void hog(pid_t pids[HOGS], int count)
 static int run(int trials, bool fifo, int hogs)
 {
 	pid_t pids[HOGS];
-	int r = start_daemon(fifo);
+	int r;
 
+	memset(freezes, 0, sizeof(*freezes));
+	r = start_daemon(fifo);
 	printf("\n== %s, %d hogs, %d trials each, one CPU\n",
 	       fifo ? "SCHED_FIFO" : "normal priority", hogs, trials);
 	hog(pids, hogs);
@@ -448,12 +470,13 @@ static int run(int trials, bool fifo, int hogs)
 
 static int usage(int status)
 {
-	fprintf(status ? stderr : stdout, "usage: bench_wake [-n TRIALS] [-q]\n"
-					  "Prints what a client waits for a server that is never "
-					  "frozen, guarded, or stopped by SIGSTOP\n"
-					  "and continued every 20 ms. Default 600 trials; -q: "
-					  "without the rounds with busy programs.\n"
-					  "Needs root.\n");
+	fprintf(status ? stderr : stdout,
+		"usage: bench_wake [-n TRIALS] [-q]\n"
+		"Prints what a client waits for a server that runs, is guarded, or is stopped by "
+		"SIGSTOP\n"
+		"and continued every 20 ms. Default 600 trials; -q: without the rounds with busy\n"
+		"programs.\n"
+		"Needs root.\n");
 	return status;
 }
 
@@ -463,9 +486,14 @@ static int run_all(int trials, bool quick)
 	cpu_set_t one;
 	int r;
 
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
 	sched_setaffinity(0, sizeof(one), &one);
+	freezes = mmap(NULL, sizeof(*freezes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
+	if (freezes == MAP_FAILED)
+		return 1;
 	r = make_channels();
 	server = r == 0 ? fork() : -1;
 	if (server == 0)
