@@ -49,9 +49,9 @@ struct loop {
 	sd_event *event;
 	sd_event_source *timer;
 	sd_event_source *paging; /* NULL: nothing was ever paged out */
-	sd_event_source *guard; /* machine.guards; NULL: none yet */
-	int oom_epoll;		/* members.oom_fds */
-	uint64_t now_ns;	/* read once per turn */
+	sd_event_source *guard;	 /* machine.guards; NULL: none yet */
+	int oom_epoll;		 /* members.oom_fds */
+	uint64_t now_ns;	 /* read once per turn */
 	uint64_t started_ns;
 	uint64_t next_tick_ns; /* FCB_NEVER: everybody is quiet */
 	uint64_t due_ns;       /* the earliest orchestrator_due(), or earlier */

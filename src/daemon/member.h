@@ -48,7 +48,7 @@ struct member {
 	struct control_ram ram;
 	struct stop stop;
 	struct reach reach;   /* what it shares with outsiders, as it was at reach_ns */
-	struct pages *pages; /* NULL: its memory is not being moved out */
+	struct pages *pages;  /* NULL: its memory is not being moved out */
 	uint64_t reach_ns;    /* 0: never looked */
 	struct hist wake_ns;  /* from the reason to continue until it runs */
 	struct hist limit_ns; /* from the event in the kernel until the limit is written */
@@ -66,7 +66,7 @@ struct member {
 	bool populated;
 	bool awake;	   /* sampled each interval; else an ACTIVE event wakes it */
 	bool guarded;	   /* frozen, and machine.guards watches for it */
-	bool page_out; /* its policy asks for that */
+	bool page_out;	   /* its policy asks for that */
 	bool parent_minds; /* a parent continued or killed what we had stopped by signal */
 };
 
