@@ -8,13 +8,17 @@
  *	groups:				# first match wins
  *	  - match: "system.slice/web*"	# GROUP or glob; also the path of the cgroup
  *	    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 90%, cool_down: 3s }
- *	    cpu: { mode: observe }	# observe | off; also io, net
+ *	    cpu: { mode: act, floor: 0.05, ceiling: 2 }		# in CPUs
+ *	    io: { mode: act, floor: 1M, ceiling: 500M }		# per second, disk and direction
+ *	    net: { mode: act, low: 0, high: 6 }			# socket priorities
  *	    freeze: isolated		# off | isolated
  *	    idle: 10s
  *	    deadline: 25s
  *	    window: 10s
  *
- * Every key but `match` may be left out; without a ceiling, it is the machine's RAM. An unknown
+ * mode: act | observe | off; without one, ram acts and the others observe.
+ * Every key but `match` may be left out; without a ceiling, it is the machine's RAM or CPUs, and what
+ * the disks can do is learned. An unknown
  * key, a wrong type or a bad value is refused with file, line and what is allowed. Values are in the
  * units that their names say.
  */

@@ -133,19 +133,19 @@ Test(orchestrator, sample_drives_the_limit_by_score)
 	cr_assert(sample(&b, T0 + S) == 1);
 	cr_expect(b.v[0].control == PFUSE_CTL_RAM && b.v[0].reason == PFUSE_WHY_SCORE_HIGH);
 	cr_expect(b.v[0].from == 100 * MIB && b.v[0].to == 150 * MIB, "the paper's size, 50 MiB");
-	cr_expect(b.v[0].score == 2.0 && b.v[0].size_bytes == 50 * MIB);
-	cr_expect(b.v[0].usage_bytes == 100 * MIB && b.v[0].usage_prev_bytes == 50 * MIB);
-	cr_expect(b.v[0].limit_bytes == 100 * MIB && b.v[0].slot == SLOT && !b.v[0].clamped);
+	cr_expect(b.v[0].score == 2.0 && b.v[0].size == 50 * MIB);
+	cr_expect(b.v[0].usage == 100 * MIB && b.v[0].usage_prev == 50 * MIB);
+	cr_expect(b.v[0].limit == 100 * MIB && b.v[0].slot == SLOT && !b.v[0].clamped);
 	apply(&b, 0, ORCHESTRATOR_APPLIED, T0 + S);
 	cr_expect(b.fcbs[SLOT].res[FCB_RAM].limit == 150 * MIB);
-	cr_expect(b.fcbs[SLOT].totals.decisions[FCB_GROWN] == 1);
+	cr_expect(b.fcbs[SLOT].control[PFUSE_CTL_RAM].ups == 1);
 	b.s.ram_limit_bytes = 150 * MIB;
 	b.s.ram_usage_bytes = 40 * MIB;
 	cr_assert(sample(&b, T0 + 2 * S) == 1);
 	cr_expect(b.v[0].reason == PFUSE_WHY_SCORE_LOW && b.v[0].to == 123 * MIB,
 		  "|-60 + 110 * 0.3| = 27 MiB");
 	apply(&b, 0, ORCHESTRATOR_APPLIED, T0 + 2 * S);
-	cr_expect(b.fcbs[SLOT].totals.decisions[FCB_SHRUNK] == 1);
+	cr_expect(b.fcbs[SLOT].control[PFUSE_CTL_RAM].downs == 1);
 }
 
 Test(orchestrator, from_unlimited_the_first_step_starts_at_the_ceiling)
@@ -154,7 +154,7 @@ Test(orchestrator, from_unlimited_the_first_step_starts_at_the_ceiling)
 
 	set_up(&b, 300 * MIB, PFUSE_UNLIMITED);
 	cr_assert(sample(&b, T0 + S) == 1);
-	cr_expect(b.v[0].from == PFUSE_UNLIMITED && b.v[0].limit_bytes == 8 * GIB);
+	cr_expect(b.v[0].from == PFUSE_UNLIMITED && b.v[0].limit == 8 * GIB);
 	cr_expect(b.v[0].to < 6 * GIB && b.v[0].reason == PFUSE_WHY_SCORE_LOW);
 }
 
@@ -266,7 +266,7 @@ Test(orchestrator, failures_back_off_and_the_old_limit_stands)
 				  waited);
 		apply(&b, 0, ORCHESTRATOR_FAILED, now);
 	}
-	cr_expect(b.fcbs[SLOT].totals.decisions[FCB_FAILED] == 9);
+	cr_expect(b.fcbs[SLOT].totals.failed == 9);
 	cr_expect(sample(&b, now + S) == 0 && orchestrator_quiet(&b.o, SLOT),
 		  "hopeless: let it sleep");
 	cr_expect(event(&b, PFUSE_EV_HIGH_WATER, GIB, GIB, now + S) == 1, "a growth never waits");
@@ -437,7 +437,7 @@ Test(orchestrator, an_event_under_a_larger_limit_grows_from_there)
 	set_up(&b, 100 * MIB, 100 * MIB);
 	b.fcbs[SLOT].res[FCB_RAM].usage = 150 * MIB;
 	cr_assert(event(&b, PFUSE_EV_LIMIT_HIT, 150 * MIB, 200 * MIB, T0 + S) == 1);
-	cr_expect(b.v[0].from == 100 * MIB && b.v[0].limit_bytes == 200 * MIB);
+	cr_expect(b.v[0].from == 100 * MIB && b.v[0].limit == 200 * MIB);
 	cr_expect(b.v[0].to == 215 * MIB, "200 and the paper's size, 50 * 0.3");
 }
 
@@ -631,8 +631,8 @@ Test(orchestrator, a_dry_run_makes_the_same_decisions)
 		verdicts += n;
 	}
 	cr_expect(verdicts > 5, "%u", verdicts);
-	cr_expect(memcmp(wet.fcbs[SLOT].totals.decisions, dry.fcbs[SLOT].totals.decisions,
-			 sizeof(wet.fcbs[SLOT].totals.decisions)) == 0);
+	cr_expect(memcmp(wet.fcbs[SLOT].control, dry.fcbs[SLOT].control,
+			 sizeof(wet.fcbs[SLOT].control)) == 0);
 }
 
 /* Below a memory.max that we do not set, the limit that counts is not what was written. */
@@ -674,7 +674,8 @@ static void random_sample(struct random_state *rnd, struct pfuse_sample *s)
 	if (random_below(rnd, 2))
 		return; /* nothing ran */
 	s->run_ns = sane ? s->run_ns + random_below(rnd, S) : random_size(rnd);
-	s->io_bytes = random_size(rnd);
+	s->io_read_bytes = random_size(rnd);
+	s->io_write_bytes = random_size(rnd);
 	s->net_bytes = random_size(rnd);
 	s->faults += (uint32_t)random_u64(rnd);
 	s->talks += random_below(rnd, 8) == 0;
@@ -715,7 +716,7 @@ static void check_verdict(const struct bench *b, const struct pfuse_verdict *v, 
 	}
 	cr_assert(v->to % 4096 == 0 && v->to >= p->ram_floor_bytes && v->to <= p->ram_ceiling_bytes,
 		  "#%d: to %" PRIu64, i, (uint64_t)v->to);
-	cr_assert(v->to > v->from || v->to >= fusebox_mark(v->usage_bytes, p->high_water_permille),
+	cr_assert(v->to > v->from || v->to >= fusebox_mark(v->usage, p->high_water_permille),
 		  "#%d: squeezed to %" PRIu64, i, (uint64_t)v->to);
 }
 
