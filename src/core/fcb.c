@@ -34,6 +34,7 @@
 #define NET_CEILING_MIN (64 * KIB)
 #define NET_FLOOR KIB
 #define NET_LEVEL_MAX 7
+#define NET_MEAN_OF 8 /* intervals */
 
 /* A rate above this is none of this world; it leaves room to double it and stay below "unlimited". */
 #define PEAK_MAX (1ull << 60)
@@ -89,14 +90,14 @@ static uint32_t machine_permille(const struct fcb *fcb)
 static void clamp_cpu(struct fcb_policy *p, uint32_t machine)
 {
 	uint32_t ceiling = p->cpu_ceiling_permille;
+	uint64_t floor;
 
 	if (ceiling == 0 || ceiling > machine)
 		ceiling = machine;
 	ceiling = at_least(ceiling - ceiling % GRAIN_CPU_PERMILLE, GRAIN_CPU_PERMILLE);
 	p->cpu_ceiling_permille = ceiling;
-	p->cpu_floor_permille = (uint32_t)arith_page_up(p->cpu_floor_permille, GRAIN_CPU_PERMILLE);
-	p->cpu_floor_permille =
-		at_most(at_least(p->cpu_floor_permille, GRAIN_CPU_PERMILLE), ceiling);
+	floor = arith_page_up(at_least(p->cpu_floor_permille, 1), GRAIN_CPU_PERMILLE);
+	p->cpu_floor_permille = (uint32_t)arith_min(floor, ceiling);
 }
 
 static void clamp_io(struct fcb_policy *p)
@@ -237,6 +238,14 @@ static bool is_busy(const struct fcb *fcb, uint32_t oncpu, uint64_t run_ns, uint
 	return faults && (double)faults * (double)NS_PER_S >= (double)IDLE_FAULTS_PER_S * span;
 }
 
+/* Silence is silence at once, and so is its end: see core/rate.h. No product, which could wrap. */
+static uint64_t running_mean(uint64_t mean, uint64_t rate)
+{
+	if (mean == 0 || rate == 0)
+		return rate;
+	return mean - mean / NET_MEAN_OF + rate / NET_MEAN_OF;
+}
+
 /*
  * A rate over the time in which the work was done: see work_span_ns(). Two samples at one time keep
  * the last rate.
@@ -245,11 +254,13 @@ static void note_rate(struct fcb *fcb, enum fcb_resource_kind kind, uint64_t cou
 		      uint64_t span_ns)
 {
 	struct fcb_resource *r = &fcb->res[kind];
+	uint64_t rate;
 
 	if (fcb->policy.mode[kind] == FCB_OFF || span_ns == 0)
 		return;
+	rate = arith_from_double((double)count * (double)NS_PER_S / (double)span_ns);
 	r->usage_prev = r->usage;
-	r->usage = arith_from_double((double)count * (double)NS_PER_S / (double)span_ns);
+	r->usage = kind == FCB_NET ? running_mean(r->usage_prev, rate) : rate;
 	if (kind >= FCB_IO_READ)
 		fcb->peak[kind - FCB_IO_READ] =
 			arith_max(fcb->peak[kind - FCB_IO_READ], arith_min(r->usage, PEAK_MAX));

@@ -143,15 +143,22 @@ static unsigned ram_by_sample(struct fcb *fcb, uint64_t now_ns, struct pfuse_ver
 /*
  * Rates are noisy, and their events are samples: every growth that the rule asks for begins a
  * cool-down, also one that changes nothing because there is no limit, or the level is the highest.
+ * But not during a back-off: a growth waits for its end, and would put it off again and again.
  */
+static void rate_cool_down(struct fcb *fcb, enum pfuse_control control, const struct fusebox *rule,
+			   uint64_t now_ns)
+{
+	if (rule->direction == FUSEBOX_GROW && !fcb->control[control].failures)
+		cool_down(fcb, control, now_ns);
+}
+
 static unsigned rate_by_sample(struct fcb *fcb, enum fcb_resource_kind kind, uint64_t now_ns,
 			       struct pfuse_verdict *ret)
 {
 	enum pfuse_reason reason;
 	struct fusebox rule = rate_rule(fcb, kind, &reason);
 
-	if (rule.direction == FUSEBOX_GROW)
-		cool_down(fcb, fcb_control_of(kind), now_ns);
+	rate_cool_down(fcb, fcb_control_of(kind), &rule, now_ns);
 	return settle_limit(fcb, kind, &rule, reason, now_ns, ret);
 }
 
@@ -171,8 +178,7 @@ static unsigned net_by_sample(struct fcb *fcb, uint64_t now_ns, struct pfuse_ver
 	enum arbiter_result result;
 
 	note_score(fcb, FCB_NET, &rule);
-	if (wish.grow)
-		cool_down(fcb, PFUSE_CTL_NET, now_ns);
+	rate_cool_down(fcb, PFUSE_CTL_NET, &rule, now_ns);
 	result = arbiter_level(fcb, &wish, nwishes, now_ns, ret);
 	fcb_settle(fcb, PFUSE_CTL_NET, result == ARBITER_SETTLED);
 	if (result == ARBITER_VERDICT)

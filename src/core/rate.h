@@ -10,7 +10,9 @@
  * time uses little in the mean. An unlimited resource is never at its mark.
  * Reading, NET: no kernel has a byte limit that could be set, only priorities. The rule moves a virtual
  * limit, which is kept in the FCB; each time it raises it, the priority of the group's sockets goes
- * one level up, each time it lowers it, one level down.
+ * one level up, each time it lowers it, one level down. Its x is a running mean over some eight
+ * intervals: traffic jumps from second to second, the trend term turns each drop of an eighth into
+ * "shrink", and a priority that follows every jump helps nobody. But silence is 0 at once.
  *
  * Pure functions of the FCB. kind is not FCB_RAM.
  */

@@ -2,6 +2,7 @@
 #include "core/fcb.h"
 
 #include <criterion/criterion.h>
+#include <inttypes.h>
 #include <math.h>
 
 #define MIB ((uint64_t)1 << 20)
@@ -88,6 +89,36 @@ Test(fcb, rates_are_per_second)
 	s.run_ns += S / 2;
 	fcb_sample(&f, &s, 102 * S + S / 2);
 	cr_expect(f.res[FCB_CPU].usage == S && f.res[FCB_CPU].usage_prev == 3 * S / 2);
+}
+
+Test(fcb, net_is_a_running_mean)
+{
+	static const struct {
+		uint64_t bytes, mean;
+		const char *why;
+	} table[] = {
+		{ 0, 0, "nothing yet" },
+		{ 800, 800, "the first traffic is its own mean" },
+		{ 1600, 900, "an eighth of the way" },
+		{ 100, 800, "and back" },
+		{ 0, 0, "silence at once" },
+		{ 7, 7, "small" },
+		{ 1, 7, "below 8 nothing is left to divide: it stays until silence" },
+		{ 0, 0, "like here" },
+	};
+	struct pfuse_sample s = { 0 };
+	struct fcb f = fresh(&s);
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		s.net_bytes += table[i].bytes;
+		fcb_sample(&f, &s, (101 + i) * S);
+		cr_expect(f.res[FCB_NET].usage == table[i].mean, "%s: %" PRIu64, table[i].why,
+			  f.res[FCB_NET].usage);
+	}
+	s.net_bytes = UINT64_MAX;
+	fcb_sample(&f, &s, 109 * S);
+	fcb_sample(&f, &s, 109 * S + 1);
+	cr_expect(f.peak[FCB_NET - FCB_IO_READ] == 1ull << 60, "a peak stays believable");
 }
 
 Test(fcb, odd_counters_and_times)

@@ -681,6 +681,14 @@ static void random_sample(struct random_state *rnd, struct pfuse_sample *s)
 	s->talks += random_below(rnd, 8) == 0;
 	s->oncpu = (uint32_t)random_below(rnd, 2);
 	s->nprocs = (uint32_t)random_below(rnd, 50);
+	s->cpu_periods += (uint32_t)random_below(rnd, 20);
+	s->cpu_throttled += (uint32_t)random_below(rnd, 3);
+	if (sane)
+		return;
+	s->cpu_limit_ns = random_size(rnd);
+	s->io_read_limit = random_size(rnd);
+	s->io_write_limit = random_size(rnd);
+	s->net_priority = (uint32_t)random_below(rnd, 8);
 }
 
 /* One step of a random life; everything follows from the seed. */
@@ -704,6 +712,43 @@ static unsigned random_step(struct bench *b, struct random_state *rnd, uint64_t 
 	}
 }
 
+static void check_rate_verdict(const struct fcb *fcb, const struct pfuse_verdict *v, int i)
+{
+	enum fcb_resource_kind kind = fcb_resource_of(v->control);
+	struct fusebox_bounds bounds = fcb_bounds(fcb, kind);
+
+	cr_assert(!fcb->stopped, "#%d: no score while it is stopped", i);
+	if (v->control == PFUSE_CTL_NET)
+		cr_assert(v->to <= 6 && (v->to - v->from == 1 || v->from - v->to == 1), "#%d", i);
+	else
+		cr_assert(v->to == PFUSE_UNLIMITED ||
+				  (v->to >= bounds.floor && v->to <= bounds.ceiling),
+			  "#%d: control %u to %" PRIu64, i, v->control, (uint64_t)v->to);
+}
+
+static void take(struct pfuse_sample *s, const struct pfuse_verdict *v)
+{
+	switch (v->control) {
+	case PFUSE_CTL_RAM:
+		s->ram_limit_bytes = v->to;
+		break;
+	case PFUSE_CTL_CPU:
+		s->cpu_limit_ns = v->to;
+		break;
+	case PFUSE_CTL_IO_READ:
+		s->io_read_limit = v->to;
+		break;
+	case PFUSE_CTL_IO_WRITE:
+		s->io_write_limit = v->to;
+		break;
+	case PFUSE_CTL_NET:
+		s->net_priority = (uint32_t)v->to;
+		break;
+	default:
+		break;
+	}
+}
+
 static void check_verdict(const struct bench *b, const struct pfuse_verdict *v, int i)
 {
 	const struct fcb_policy *p = &b->fcbs[SLOT].policy;
@@ -712,6 +757,10 @@ static void check_verdict(const struct bench *b, const struct pfuse_verdict *v, 
 		  "#%d", i);
 	if (v->control == PFUSE_CTL_STOP) {
 		cr_assert(v->to == !b->fcbs[SLOT].stopped, "#%d", i);
+		return;
+	}
+	if (v->control != PFUSE_CTL_RAM) {
+		check_rate_verdict(&b->fcbs[SLOT], v, i);
 		return;
 	}
 	cr_assert(v->to % 4096 == 0 && v->to >= p->ram_floor_bytes && v->to <= p->ram_ceiling_bytes,
@@ -728,6 +777,9 @@ static uint64_t random_life(uint64_t seed, int steps, unsigned *ret_verdicts)
 	struct bench b;
 
 	set_up(&b, 60 * MIB, 1 * GIB);
+	for (int kind = 0; kind < FCB_RESOURCES; kind++)
+		b.policy.mode[kind] = FCB_ACT;
+	orchestrator_policy(&b.o, SLOT, &b.policy);
 	*ret_verdicts = 0;
 	for (int i = 0; i < steps; i++) {
 		unsigned n = random_step(&b, &rnd, now);
@@ -740,8 +792,8 @@ static uint64_t random_life(uint64_t seed, int steps, unsigned *ret_verdicts)
 			for (size_t byte = 0; byte < sizeof(b.v[k]); byte++)
 				sum = (sum ^ ((unsigned char *)&b.v[k])[byte]) * 1099511628211ull;
 			apply(&b, k, dice == 0 ? ORCHESTRATOR_FAILED : ORCHESTRATOR_APPLIED, now);
-			if (dice && b.v[k].control == PFUSE_CTL_RAM)
-				b.s.ram_limit_bytes = b.v[k].to;
+			if (dice)
+				take(&b.s, &b.v[k]);
 		}
 		*ret_verdicts += n;
 		/* A timer that is due must have something to do: otherwise the caller spins. */
