@@ -104,14 +104,30 @@ static enum throttle_kind throttle_of(enum pfuse_control control)
 	}
 }
 
-static int prepare(const struct machine *machine, struct member *member, enum pfuse_control control)
+/* A dry run must find what is missing too; and to act on what cannot be read would be to act blindly. */
+static int prepare_throttle(const struct machine *machine, struct member *member,
+			    enum throttle_kind kind)
 {
-	if (control == PFUSE_CTL_RAM)
-		return control_ram_prepare(&machine->tree, &member->group, machine->ledger,
-					   &member->ram);
+	struct throttle_cpu cpu;
+	struct throttle_io io;
+	int err;
+
 	if (!member->throttle)
 		return -ENOENT;
-	return throttle_prepare(member->throttle, machine->ledger, throttle_of(control));
+	err = kind == THROTTLE_CPU ? throttle_read_cpu(member->throttle, &cpu)
+				   : throttle_read_io(member->throttle, &io);
+	if (err || machine->dry_run)
+		return err;
+	return throttle_prepare(member->throttle, machine->ledger, kind);
+}
+
+static int prepare(const struct machine *machine, struct member *member, enum pfuse_control control)
+{
+	if (control != PFUSE_CTL_RAM)
+		return prepare_throttle(machine, member, throttle_of(control));
+	if (machine->dry_run)
+		return 0;
+	return control_ram_prepare(&machine->tree, &member->group, machine->ledger, &member->ram);
 }
 
 int member_prepare(const struct machine *machine, struct member *member,
@@ -119,12 +135,11 @@ int member_prepare(const struct machine *machine, struct member *member,
 {
 	for (unsigned kind = 0; kind < FCB_NET; kind++) {
 		enum pfuse_control control = fcb_control_of((enum fcb_resource_kind)kind);
-		int code = 0;
+		int code;
 
 		if (policy->mode[kind] != FCB_ACT)
 			continue;
-		if (!machine->dry_run)
-			code = prepare(machine, member, control);
+		code = prepare(machine, member, control);
 		if (code)
 			return cannot_prepare(member, control, code, err);
 		member->acts |= (uint8_t)(1 << control);

@@ -93,9 +93,11 @@ static void say_ram(FILE *out, const struct pfuse_verdict *verdict)
 		verdict->clamped ? ", clamped" : "");
 }
 
-/* A limit of CPU or I/O that is lifted is released, not run by "the kernel's own rule". */
+/* Of CPU and I/O: no event crosses their mark, and no kernel's rule holds at their ceiling. */
 static const char *reason_of(const struct pfuse_verdict *verdict)
 {
+	if (verdict->reason == PFUSE_WHY_HIGH_WATER)
+		return "the limit is in the way";
 	if (verdict->reason == PFUSE_WHY_CEILING)
 		return verdict->to == PFUSE_UNLIMITED ? "at the ceiling: released"
 						      : "at the ceiling";
