@@ -166,6 +166,41 @@ static const cyaml_schema_value_t file_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw, file_fields),
 };
 
+const struct config_key config_keys[] = {
+	{ NULL, "policy", "fusebox", "the rule that decides" },
+	{ NULL, "interval", "100ms to 60s", "how often the groups are sampled (1s)" },
+	{ NULL, "stop", "auto, freeze, signal", "how groups are stopped (auto)" },
+	{ NULL, "groups", "a list", "the first entry whose match fits a group is its policy" },
+	{ "groups", "match", "GROUP or a glob", "which groups; always needed" },
+	{ "groups", "ram", "{ ... }", "memory" },
+	{ "groups", "cpu", "{ ... }", "CPU time" },
+	{ "groups", "io", "{ ... }", "disks, reading and writing" },
+	{ "groups", "net", "{ ... }", "priority of the group's sockets" },
+	{ "groups", "freeze", "off, isolated",
+	  "isolated: stopped when idle and silent (isolated)" },
+	{ "groups", "idle", "100ms to 24h", "how long idle before it is stopped (10s)" },
+	{ "groups", "deadline", "1s to 24h", "longest stop (25s)" },
+	{ "groups", "window", "100ms to 1h", "how long it must have talked with nobody (10s)" },
+	{ "ram", "mode", "observe, off, act", "act: set the limit (act)" },
+	{ "ram", "floor", "64M", "no limit below (16M)" },
+	{ "ram", "ceiling", "4G", "no limit above (the machine's RAM)" },
+	{ "ram", "high_water", "50% to 99%",
+	  "share of a limit from which usage counts as high; also of cpu and io (90%)" },
+	{ "ram", "cool_down", "0s to 1h",
+	  "no shrink for so long after a growth; also of cpu, io and net (3s)" },
+	{ "cpu", "mode", "observe, off, act", "act: set the limit (observe)" },
+	{ "cpu", "floor", "0.05", "CPUs; no limit below (0.05)" },
+	{ "cpu", "ceiling", "2", "CPUs; no limit above (all CPUs, where the limit is lifted)" },
+	{ "io", "mode", "observe, off, act", "act: set the limits (observe)" },
+	{ "io", "floor", "1M", "per second, disk and direction; no limit below (1M)" },
+	{ "io", "ceiling", "500M",
+	  "the same; no limit above (twice the best rate seen, where the limit is lifted)" },
+	{ "net", "mode", "observe, off, act", "act: set the priority (observe)" },
+	{ "net", "low", "0 to 7", "lowest priority (0)" },
+	{ "net", "high", "0 to 7", "highest priority (6)" },
+	{ 0 },
+};
+
 void config_default(struct config *ret)
 {
 	*ret = (struct config){

@@ -76,6 +76,16 @@ const struct config_group *config_match(const struct config *config, const char 
 /* Leaves a zeroed config; accepts one. */
 void config_free(struct config *config);
 
+/* What the file may say, for the manual. The words in `values` are allowed, or an example of it. */
+struct config_key {
+	const char *section; /* "groups", "ram"…; NULL: the top level */
+	const char *name;    /* NULL ends the list */
+	const char *values;
+	const char *help;
+};
+
+extern const struct config_key config_keys[];
+
 /* The words of the two enums, NULL-terminated, in the order of their values. */
 extern const char *const config_policy_words[];
 extern const char *const config_stop_words[];

@@ -307,6 +307,44 @@ static void expect_refusal(const char *file, int code, const char *part)
 	cr_assert_null(strchr(err.text, '\n'));
 }
 
+/* An unknown key lists what is allowed: each list must be what the manual says. */
+Test(config, the_manual_knows_every_key)
+{
+	static const struct {
+		const char *section;
+		const char *text;
+	} files[] = {
+		{ NULL, "x: 1\n" },
+		{ "groups", "groups:\n  - x: 1\n" },
+		{ "ram", "groups:\n  - match: a\n    ram: { x: 1 }\n" },
+		{ "cpu", "groups:\n  - match: a\n    cpu: { x: 1 }\n" },
+		{ "io", "groups:\n  - match: a\n    io: { x: 1 }\n" },
+		{ "net", "groups:\n  - match: a\n    net: { x: 1 }\n" },
+	};
+	size_t listed = 0, all = 0;
+
+	for (const struct config_key *key = config_keys; key->name; key++)
+		all++;
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		char want[256] = "allowed: ";
+		struct err err = { "" };
+		struct config c;
+		size_t before = listed;
+
+		for (const struct config_key *key = config_keys; key->name; key++) {
+			if ((key->section != NULL) != (files[i].section != NULL) ||
+			    (key->section && strcmp(key->section, files[i].section) != 0))
+				continue;
+			cr_assert(key->values[0] && key->help[0]);
+			strcat(want, listed++ == before ? "" : ", ");
+			strcat(want, key->name);
+		}
+		cr_assert_eq(load(files[i].text, &c, &err), -EINVAL);
+		cr_assert_str_eq(strstr(err.text, "allowed: "), want);
+	}
+	cr_assert_eq(listed, all, "no key is in a section that there is not");
+}
+
 Test(config, files_that_cannot_be_read)
 {
 	expect_refusal("/nonexistent/c.yaml", -ENOENT,
