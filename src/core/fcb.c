@@ -225,6 +225,14 @@ static uint64_t work_span_ns(const struct fcb *fcb, uint64_t dt_ns, uint64_t now
 	return arith_min(dt_ns, arith_max(arith_sub(now_ns, fcb->woken_ns), NS_PER_S));
 }
 
+/* The same for a group that was continued or filled since the last sample: active_ns says when. */
+static uint64_t rate_span_ns(const struct fcb *fcb, uint64_t span_ns, uint64_t now_ns)
+{
+	if (fcb->active_ns <= fcb->sampled_ns)
+		return span_ns;
+	return arith_min(span_ns, arith_max(arith_sub(now_ns, fcb->active_ns), NS_PER_S));
+}
+
 /* `oncpu` is no difference of counters: a task is counted only when it is switched out. */
 static bool is_busy(const struct fcb *fcb, uint32_t oncpu, uint64_t run_ns, uint32_t faults,
 		    uint64_t span_ns)
@@ -247,7 +255,7 @@ static uint64_t running_mean(uint64_t mean, uint64_t rate)
 }
 
 /*
- * A rate over the time in which the work was done: see work_span_ns(). Two samples at one time keep
+ * A rate over the time in which the work was done: see rate_span_ns(). Two samples at one time keep
  * the last rate.
  */
 static void note_rate(struct fcb *fcb, enum fcb_resource_kind kind, uint64_t count,
@@ -327,7 +335,7 @@ void fcb_sample(struct fcb *fcb, const struct pfuse_sample *s, uint64_t now_ns)
 
 	fcb_ram_usage(fcb, s->ram_usage_bytes, now_ns);
 	note_limits(fcb, s);
-	note_rates(fcb, s, span_ns);
+	note_rates(fcb, s, rate_span_ns(fcb, span_ns, now_ns));
 	note_periods(fcb, s);
 	signalflag_counted(&fcb->flag, talks, now_ns);
 	if (is_busy(fcb, s->oncpu, run_ns, faults, span_ns))

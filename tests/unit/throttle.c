@@ -388,6 +388,25 @@ Test(throttle, while_stopped_no_score_is_computed)
 	cr_expect(orchestrator_quiet(&w.o, SLOT));
 }
 
+Test(throttle, a_continued_group_is_not_judged_by_the_time_it_was_stopped)
+{
+	struct pfuse_verdict v[PFUSE_CONTROLS];
+	struct world w;
+
+	start(&w);
+	w.want = (struct demand){ .cpu_ns = S, .read = 8 * MIB };
+	seconds(&w, 3);
+	cr_assert(orchestrator_request(&w.o, SLOT, true, w.now, v) == 1);
+	orchestrator_applied(&w.o, &v[0], ORCHESTRATOR_APPLIED, w.now);
+	w.now += 20 * S;
+	cr_assert(orchestrator_request(&w.o, SLOT, false, w.now, v) == 1);
+	orchestrator_applied(&w.o, &v[0], ORCHESTRATOR_APPLIED, w.now);
+	second(&w);
+	cr_expect(w.fcbs[SLOT].res[FCB_CPU].usage == S, "%" PRIu64,
+		  w.fcbs[SLOT].res[FCB_CPU].usage);
+	cr_expect(w.fcbs[SLOT].res[FCB_IO_READ].usage == 8 * MIB);
+}
+
 Test(throttle, failures_back_off_by_control)
 {
 	struct world w;
