@@ -113,6 +113,19 @@ static void clamp_io(struct fcb_policy *p)
 }
 
 /*
+ * What was off was not counted meanwhile, or counted by nobody who told us: the next sample of it is a
+ * starting point. At the first policy there is one already; idle_ns is never 0 after that.
+ */
+static void note_modes(struct fcb *fcb, const struct fcb_policy *next)
+{
+	const struct fcb_policy *now = &fcb->policy;
+
+	for (unsigned kind = 0; kind < FCB_RESOURCES && now->idle_ns; kind++)
+		if (now->mode[kind] == FCB_OFF && next->mode[kind] != FCB_OFF)
+			fcb->fresh |= (uint8_t)(1 << kind);
+}
+
+/*
  * Limits are whole pages (or grains): the kernel rounds what is written down, and a value that reads
  * back other than written would look like somebody else's. idle_ns is at least 1, so that a group
  * seen busy at this very moment is never "idle since now".
@@ -121,6 +134,7 @@ void fcb_set_policy(struct fcb *fcb, const struct fcb_policy *policy, uint64_t m
 {
 	struct fcb_policy *p = &fcb->policy;
 
+	note_modes(fcb, policy);
 	*p = *policy;
 	if (p->ram_ceiling_bytes == 0 || p->ram_ceiling_bytes > machine_ram_bytes)
 		p->ram_ceiling_bytes = machine_ram_bytes;
@@ -264,7 +278,7 @@ static void note_rate(struct fcb *fcb, enum fcb_resource_kind kind, uint64_t cou
 	struct fcb_resource *r = &fcb->res[kind];
 	uint64_t rate;
 
-	if (fcb->policy.mode[kind] == FCB_OFF || span_ns == 0)
+	if (fcb->policy.mode[kind] == FCB_OFF || fcb->fresh & 1 << kind || span_ns == 0)
 		return;
 	rate = arith_from_double((double)count * (double)NS_PER_S / (double)span_ns);
 	r->usage_prev = r->usage;
@@ -295,6 +309,9 @@ static uint32_t grown_by(uint32_t now, uint32_t before)
 
 static void note_periods(struct fcb *fcb, const struct pfuse_sample *s)
 {
+	fcb->periods = fcb->throttled = 0;
+	if (fcb->fresh & 1 << FCB_CPU)
+		return;
 	fcb->periods = grown_by(s->cpu_periods, fcb->last.cpu_periods);
 	fcb->throttled = grown_by(s->cpu_throttled, fcb->last.cpu_throttled);
 	fcb->totals.cpu_periods += fcb->periods;
@@ -341,6 +358,7 @@ void fcb_sample(struct fcb *fcb, const struct pfuse_sample *s, uint64_t now_ns)
 	if (is_busy(fcb, s->oncpu, run_ns, faults, span_ns))
 		fcb->active_ns = arith_max(fcb->active_ns, now_ns);
 	fcb->woken_ns = 0;
+	fcb->fresh = 0;
 	fcb->still = !run_ns && !faults && !talks && !s->oncpu;
 	keep_last(fcb, s);
 	fcb->sampled_ns = arith_max(fcb->sampled_ns, now_ns);

@@ -148,6 +148,7 @@ struct fcb {
 	bool removed;	/* the directory is gone */
 	bool still;	/* nothing ran since the sample before the last, and nothing since */
 	bool settled; /* for every control: the last decision was "no change", and would be again */
+	uint8_t fresh; /* bits by enum fcb_resource_kind: looked at again from the next sample on */
 	uint8_t unsettled; /* bits by enum pfuse_control of those for which it is not so */
 };
 

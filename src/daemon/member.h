@@ -6,7 +6,7 @@
  * Order: member_open() → member_look() → member_prepare(), then ledger_commit() once for all →
  * member_prepare_net(), which needs the probe, and ledger_commit() again → member_sample(),
  * member_carry_out() … → member_close(). Accepts a zeroed member.
- * About 210 bytes, the path, and what its edges of CPU, I/O and NET and its latencies hold.
+ * 224 bytes, the path, and what its edges of CPU, I/O and NET and its latencies hold.
  */
 #ifndef DAEMON_MEMBER_H
 #define DAEMON_MEMBER_H
@@ -67,6 +67,10 @@ struct member {
 	bool populated;
 	bool awake; /* sampled each interval; else an ACTIVE event wakes it */
 };
+
+_Static_assert(
+	sizeof(struct member) + sizeof(struct fcb) <= 944,
+	"80 bytes are left for a group's path and its struct throttle, to cost 1 KiB in all");
 
 /* Takes over `group`, and notes the figures that stand in its files now. */
 int member_open(const struct machine *machine, const char *name, struct cgroup *group,

@@ -407,6 +407,30 @@ Test(throttle, a_continued_group_is_not_judged_by_the_time_it_was_stopped)
 	cr_expect(w.fcbs[SLOT].res[FCB_IO_READ].usage == 8 * MIB);
 }
 
+/* The edge counts on, or begins anew: what passed meanwhile is no rate of the next second. */
+Test(throttle, what_was_off_begins_anew)
+{
+	struct world w;
+
+	start(&w);
+	w.want = some_cpu;
+	w.policy.mode[FCB_IO_READ] = w.policy.mode[FCB_CPU] = FCB_OFF;
+	orchestrator_policy(&w.o, SLOT, &w.policy);
+	seconds(&w, 3);
+	w.s.io_read_bytes += 100 * GIB;
+	w.s.cpu_periods += 1000;
+	w.s.cpu_throttled += 1000;
+	w.policy.mode[FCB_IO_READ] = w.policy.mode[FCB_CPU] = FCB_ACT;
+	orchestrator_policy(&w.o, SLOT, &w.policy);
+	second(&w);
+	cr_expect(w.fcbs[SLOT].res[FCB_IO_READ].usage == 0 && w.fcbs[SLOT].periods == 0);
+	cr_expect(w.fcbs[SLOT].totals.cpu_throttled == 0);
+	w.want.read = MIB;
+	second(&w);
+	cr_expect(w.fcbs[SLOT].res[FCB_IO_READ].usage == MIB);
+	cr_expect(w.fcbs[SLOT].res[FCB_CPU].usage == 10 * MS);
+}
+
 Test(throttle, failures_back_off_by_control)
 {
 	struct world w;
