@@ -52,7 +52,7 @@ struct fcb_policy {
 	uint64_t idle_ns;	    /* how long idle before it is stopped */
 	uint64_t deadline_ns;	    /* longest stop; FCB_NEVER: no deadline */
 	uint64_t window_ns;	    /* observation window of the Signal Flag */
-	uint64_t cool_down_ns;	    /* no shrink for so long after a growth by event */
+	uint64_t cool_down_ns;	    /* no shrink for so long after a growth; RAM: by event */
 	uint32_t high_water_permille;
 	uint32_t idle_cpu_permille;    /* less than this share of one CPU counts as idle */
 	uint32_t cpu_floor_permille;   /* of one CPU */
@@ -133,9 +133,9 @@ struct fcb {
 	struct fcb_control control[PFUSE_CONTROLS];
 	struct fcb_totals totals;
 	struct fcb_last last;
-	uint64_t peak[FCB_RESOURCES -
-		      FCB_IO_READ]; /* highest rate of I/O and NET, see fcb_bounds() */
-	uint32_t periods; /* cpu_periods of the last interval, for the rule and as evidence */
+	/* From FCB_IO_READ on: the highest rate so far, see fcb_bounds(). */
+	uint64_t peak[FCB_RESOURCES - FCB_IO_READ];
+	uint32_t periods; /* of the CPU in the last interval, for the rule and as evidence */
 	uint32_t throttled;
 	uint64_t sampled_ns;	   /* time of `last` */
 	uint64_t accounted_ns;	   /* the totals are complete up to here */
@@ -148,8 +148,8 @@ struct fcb {
 	bool removed;	/* the directory is gone */
 	bool still;	/* nothing ran since the sample before the last, and nothing since */
 	bool settled; /* for every control: the last decision was "no change", and would be again */
+	uint8_t unsettled; /* bits by enum pfuse_control: those for which it is not so */
 	uint8_t fresh; /* bits by enum fcb_resource_kind: looked at again from the next sample on */
-	uint8_t unsettled; /* bits by enum pfuse_control of those for which it is not so */
 };
 
 _Static_assert(sizeof(struct fcb) <= 720,

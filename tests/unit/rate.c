@@ -122,11 +122,19 @@ Test(rate, the_ceiling_of_io_is_learned_where_none_is_given)
 			  b.ceiling);
 		cr_expect(fcb_lifts_at_ceiling(&f, FCB_IO_WRITE) == table[i].lifts, "%s",
 			  table[i].why);
-		cr_expect(fcb_bounds(&f, FCB_IO_READ).ceiling != b.ceiling || !table[i].peak ||
-				  table[i].ceiling || table[i].peak <= 32 * MIB ||
-				  b.ceiling == b.floor,
-			  "%s: each direction has its own", table[i].why);
 	}
+}
+
+Test(rate, each_direction_and_net_learn_for_themselves)
+{
+	struct fcb f = group();
+
+	f.peak[FCB_IO_READ - FCB_IO_READ] = 100 * MIB;
+	f.peak[FCB_NET - FCB_IO_READ] = MIB;
+	cr_expect(fcb_bounds(&f, FCB_IO_READ).ceiling == 200 * MIB);
+	cr_expect(fcb_bounds(&f, FCB_IO_WRITE).ceiling == 64 * MIB);
+	cr_expect(fcb_bounds(&f, FCB_NET).ceiling == 2 * MIB);
+	cr_expect(fcb_bounds(&f, FCB_RAM).ceiling == 8 * GIB);
 }
 
 /* Algorithm 1 as printed, unless the limit is in the way. */
