@@ -306,6 +306,30 @@ Test(throttle, net_goes_one_level_at_a_time_within_its_range)
 	cr_expect(orchestrator_quiet(&w.o, SLOT));
 }
 
+/* Each of its moves is worth a level, so the virtual limit stands while the level must wait. */
+Test(throttle, the_virtual_limit_waits_with_the_level)
+{
+	struct world w;
+	uint64_t limit;
+
+	start(&w);
+	w.want = some_cpu;
+	seconds(&w, 20);
+	w.want.net = MIB;
+	second(&w);
+	cr_assert(w.s.net_priority == 1);
+	limit = w.fcbs[SLOT].res[FCB_NET].limit;
+	cr_expect(limit > 64 * 1024 && limit != NONE);
+	w.want.net = 0;
+	seconds(&w, 2);
+	cr_expect(w.fcbs[SLOT].res[FCB_NET].limit == limit && w.s.net_priority == 1);
+	second(&w);
+	cr_expect(w.fcbs[SLOT].res[FCB_NET].limit < limit && w.s.net_priority == 0);
+	limit = w.fcbs[SLOT].res[FCB_NET].limit;
+	second(&w);
+	cr_expect(w.fcbs[SLOT].res[FCB_NET].limit < limit, "at the bottom it goes on alone");
+}
+
 /* Traffic that jumps about by half its size, as a server's does: the level must not follow each. */
 Test(throttle, noisy_traffic_causes_no_flapping)
 {
