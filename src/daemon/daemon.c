@@ -22,7 +22,6 @@
 #include "daemon/say.h"
 #include "edge/group.h"
 
-#define COMMAND_CONTROLLERS CGROUP_BIT(CGROUP_MEMORY)
 #define KEEPER_WAIT_NS                                                                             \
 	3000000000ull /* the keeper of a daemon that was just killed may be at work */
 #define RT_PRIORITY 1 /* above all normal tasks: a wake-up must not wait behind CPU hogs */
@@ -159,14 +158,30 @@ void daemon_apply_policies(struct daemon *daemon)
 		struct fcb_policy policy;
 
 		policy_of(daemon, &daemon->members.at[slot], &policy);
-		if (!daemon->members.at[slot].acts_on_ram && policy.mode[FCB_RAM] == FCB_ACT)
-			policy.mode[FCB_RAM] = FCB_OBSERVE; /* its old value was never recorded */
+		member_restrict(&daemon->members.at[slot], &policy);
+		member_look(&daemon->machine, &daemon->members.at[slot], &policy);
 		if (!probe_sees_talks(daemon->machine.probe) &&
 		    policy.freeze == FCB_FREEZE_ISOLATED)
 			policy.freeze = FCB_FREEZE_OFF;
 		orchestrator_policy(&daemon->core, slot, &policy);
 		daemon->members.at[slot].page_out = page_out_of(daemon, slot);
 	}
+}
+
+/*
+ * What a group of ours must have. CPU and I/O only where they are acted on: a v2 root that does not hand
+ * them down is no reason to refuse the rest.
+ */
+static uint32_t controllers_for(const struct daemon *daemon, const char *name)
+{
+	const struct fcb_policy *policy = &config_match(daemon->config, name, NULL)->policy;
+	uint32_t controllers = CGROUP_BIT(CGROUP_MEMORY);
+
+	if (policy->mode[FCB_CPU] == FCB_ACT)
+		controllers |= CGROUP_BIT(CGROUP_CPU);
+	if (policy->mode[FCB_IO_READ] == FCB_ACT || policy->mode[FCB_IO_WRITE] == FCB_ACT)
+		controllers |= CGROUP_BIT(CGROUP_IO);
+	return controllers;
 }
 
 static int open_group(struct daemon *daemon, const char *name, struct cgroup *ret, struct err *err)
@@ -181,8 +196,8 @@ static int open_group(struct daemon *daemon, const char *name, struct cgroup *re
 	/* Strictly digits, and never cut down to an int: that would be somebody else's number. */
 	if (num_parse(name + 4, &end, &pid) < 0 || *end || pid == 0 || pid > INT_MAX)
 		return err_set(err, -EINVAL, "%s: not a process id", err_quote(name, quoted));
-	return group_from_pid(tree, daemon->machine.ledger, (pid_t)pid, COMMAND_CONTROLLERS, ret,
-			      err);
+	return group_from_pid(tree, daemon->machine.ledger, (pid_t)pid,
+			      controllers_for(daemon, name), ret, err);
 }
 
 static int make_command_group(struct daemon *daemon, struct err *err)
@@ -191,7 +206,8 @@ static int make_command_group(struct daemon *daemon, struct err *err)
 
 	snprintf(name, sizeof(name), "run-%d", getpid());
 	return group_create(&daemon->machine.tree, daemon->machine.ledger, name,
-			    COMMAND_CONTROLLERS, &daemon->command_group, err);
+			    controllers_for(daemon, daemon->options->argv[0]),
+			    &daemon->command_group, err);
 }
 
 /* The same group twice would have two masters. */
@@ -219,10 +235,9 @@ static int add_member(struct daemon *daemon, uint32_t slot, const char *name, st
 	if (code)
 		return code;
 	policy_of(daemon, member, &policy);
-	if (policy.mode[FCB_RAM] == FCB_ACT)
-		code = member_prepare(&daemon->machine, member, err);
+	member_look(&daemon->machine, member, &policy);
 	daemon->members.live++;
-	return code;
+	return member_prepare(&daemon->machine, member, &policy, err);
 }
 
 static int open_members(struct daemon *daemon, struct err *err)
@@ -238,6 +253,7 @@ static int open_members(struct daemon *daemon, struct err *err)
 		return err_set(err, -ENOMEM, "out of memory for %u groups", count - 1);
 	orchestrator_init(&daemon->core, members->fcbs, count, machine_ram(),
 			  (uint32_t)sysconf(_SC_PAGESIZE));
+	daemon->core.ncpus = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
 	for (size_t i = 0; i < options->ngroups && !code; i++) {
 		struct cgroup group = { .fd = -1 };
 
@@ -304,6 +320,23 @@ static int watch_member(struct daemon *daemon, uint32_t slot)
 		  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
 	return member_spread_net(machine, member,
 				 daemon->members.oom_fds[(slot - 1) / MEMBERS_PER_OOM_FD]);
+}
+
+/* After the other controls: this one needs the probe. */
+static int prepare_net(struct daemon *daemon, struct err *err)
+{
+	int code = 0;
+
+	for (uint32_t slot = 1; slot < daemon->members.count && !code; slot++) {
+		struct member *member = &daemon->members.at[slot];
+		struct fcb_policy policy;
+
+		policy_of(daemon, member, &policy);
+		code = member_prepare_net(&daemon->machine, member, slot, &policy, err);
+	}
+	if (!code && daemon->machine.ledger && ledger_commit(daemon->machine.ledger))
+		code = err_set(err, -EIO, "the ledger cannot be written; is the disk full?");
+	return code;
 }
 
 static int watch_members(struct daemon *daemon, struct err *err)
@@ -382,7 +415,9 @@ static int open_all(struct daemon *daemon, struct err *err)
 		code = open_probe(daemon, err);
 	if (code)
 		return code;
-	code = watch_members(daemon, err);
+	code = prepare_net(daemon, err);
+	if (!code)
+		code = watch_members(daemon, err);
 	if (code)
 		return code;
 	forbid_blind_stops(daemon);

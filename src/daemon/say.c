@@ -97,8 +97,67 @@ static void say_ram(FILE *out, const struct pfuse_verdict *verdict)
 
 	fprintf(out, "ram  %s -> %s  %s (usage %s, before %s, score %.2f%s)",
 		say_bytes(verdict->from, a), say_bytes(verdict->to, b), reasons[verdict->reason],
-		say_bytes(verdict->usage_bytes, c), say_bytes(verdict->usage_prev_bytes, d),
-		verdict->score, verdict->clamped ? ", clamped" : "");
+		say_bytes(verdict->usage, c), say_bytes(verdict->usage_prev, d), verdict->score,
+		verdict->clamped ? ", clamped" : "");
+}
+
+/* Of CPU and I/O: no event crosses their mark, and no kernel's rule holds at their ceiling. */
+static const char *reason_of(const struct pfuse_verdict *verdict)
+{
+	if (verdict->reason == PFUSE_WHY_HIGH_WATER)
+		return "the limit is in the way";
+	if (verdict->reason == PFUSE_WHY_CEILING)
+		return verdict->to == PFUSE_UNLIMITED ? "at the ceiling: released"
+						      : "at the ceiling";
+	return reasons[verdict->reason];
+}
+
+static const char *say_rate(uint64_t value, double unit, int digits, char out[24])
+{
+	if (value == PFUSE_UNLIMITED)
+		return "unlimited";
+	snprintf(out, 24, "%.*f", digits, (double)value / unit);
+	return out;
+}
+
+static void say_rates(FILE *out, const struct pfuse_verdict *verdict, const char *what, double unit,
+		      int digits, const char *name)
+{
+	bool bare = verdict->to == PFUSE_UNLIMITED; /* then the unit goes with the other number */
+	char a[24], b[24], c[24], d[24];
+
+	fprintf(out, "%s  %s%s -> %s%s  %s (usage %s%s, before %s%s, score %.2f%s", what,
+		say_rate(verdict->from, unit, digits, a), bare ? name : "",
+		say_rate(verdict->to, unit, digits, b), bare ? "" : name, reason_of(verdict),
+		say_rate(verdict->usage, unit, digits, c), name,
+		say_rate(verdict->usage_prev, unit, digits, d), name, verdict->score,
+		verdict->clamped ? ", clamped" : "");
+}
+
+static void say_cpu(FILE *out, const struct pfuse_verdict *verdict)
+{
+	say_rates(out, verdict, "cpu", 1e9, 2, " CPUs");
+	if (verdict->periods)
+		fprintf(out, ", throttled %u of %u periods", verdict->throttled, verdict->periods);
+	fputc(')', out);
+}
+
+static void say_io(FILE *out, const struct pfuse_verdict *verdict)
+{
+	say_rates(out, verdict, verdict->control == PFUSE_CTL_IO_READ ? "io-read" : "io-write",
+		  1048576, 1, " MiB/s");
+	fputc(')', out);
+}
+
+static void say_net(FILE *out, const struct pfuse_verdict *verdict)
+{
+	char a[24], b[24];
+
+	fprintf(out,
+		"net  priority %" PRIu64 " -> %" PRIu64
+		"  %s (usage %s/s, before %s/s, score %.2f)",
+		(uint64_t)verdict->from, (uint64_t)verdict->to, reasons[verdict->reason],
+		say_bytes(verdict->usage, a), say_bytes(verdict->usage_prev, b), verdict->score);
 }
 
 static void say_stop(FILE *out, const struct say_decision *decision)
@@ -113,6 +172,28 @@ static void say_stop(FILE *out, const struct say_decision *decision)
 	if (verdict->since_ns)
 		fprintf(out, " (%s %s)", verdict->to ? "idle for" : "after",
 			say_duration(verdict->since_ns, since));
+}
+
+static void say_change(FILE *out, const struct say_decision *decision)
+{
+	switch (decision->verdict->control) {
+	case PFUSE_CTL_RAM:
+		say_ram(out, decision->verdict);
+		break;
+	case PFUSE_CTL_CPU:
+		say_cpu(out, decision->verdict);
+		break;
+	case PFUSE_CTL_IO_READ:
+	case PFUSE_CTL_IO_WRITE:
+		say_io(out, decision->verdict);
+		break;
+	case PFUSE_CTL_NET:
+		say_net(out, decision->verdict);
+		break;
+	default:
+		say_stop(out, decision);
+		break;
+	}
 }
 
 static void say_outcome(FILE *out, const struct say_decision *decision)
@@ -144,10 +225,7 @@ void say_decision(FILE *out, const struct say_decision *decision)
 	if (!out)
 		return;
 	say_head(out, decision->name);
-	if (decision->verdict->control == PFUSE_CTL_RAM)
-		say_ram(out, decision->verdict);
-	else
-		say_stop(out, decision);
+	say_change(out, decision);
 	say_outcome(out, decision);
 	fputc('\n', out);
 	fflush(out);

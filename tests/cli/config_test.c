@@ -25,10 +25,12 @@ static const char good[] =
 	"groups:\n"
 	"  - match: \"docker:web*\"\n"
 	"    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 85%, cool_down: 0s }\n"
-	"    cpu: { mode: off }\n"
-	"    io: { mode: observe }\n"
+	"    cpu: { mode: act, floor: 0.1, ceiling: 1.5 }\n"
+	"    io: { mode: act, floor: 2M, ceiling: 500M }\n"
 	"    net:\n"
 	"      mode: off\n"
+	"      low: 1\n"
+	"      high: 7\n"
 	"    freeze: off\n"
 	"    idle: 100ms\n"
 	"    deadline: 1s\n"
@@ -92,15 +94,24 @@ Test(config, good_file)
 	cr_assert_eq(p->high_water_permille, 850);
 	cr_assert_eq(p->cool_down_ns, 0);
 	cr_assert_eq(p->mode[FCB_RAM], FCB_ACT);
-	cr_assert_eq(p->mode[FCB_CPU], FCB_OFF);
-	cr_assert_eq(p->mode[FCB_IO], FCB_OBSERVE);
+	cr_assert_eq(p->mode[FCB_CPU], FCB_ACT);
+	cr_assert_eq(p->cpu_floor_permille, 100);
+	cr_assert_eq(p->cpu_ceiling_permille, 1500);
+	cr_assert_eq(p->mode[FCB_IO_READ], FCB_ACT);
+	cr_assert_eq(p->mode[FCB_IO_WRITE], FCB_ACT);
+	cr_assert_eq(p->io_floor_kib, 2048);
+	cr_assert_eq(p->io_ceiling_kib, 500 * 1024);
 	cr_assert_eq(p->mode[FCB_NET], FCB_OFF);
+	cr_assert_eq(p->net_low, 1);
+	cr_assert_eq(p->net_high, 7);
 	cr_assert_eq(p->freeze, FCB_FREEZE_OFF);
 	cr_assert_eq(p->idle_ns, 100 * MS);
 	cr_assert_eq(p->deadline_ns, 1 * S);
 	cr_assert_eq(p->window_ns, 2 * S);
 	p = &c.groups[1].policy;
 	cr_assert_eq(p->mode[FCB_RAM], FCB_OBSERVE);
+	cr_assert_eq(p->mode[FCB_CPU], FCB_OBSERVE, "what is not said is the default");
+	cr_assert_eq(p->io_ceiling_kib, 0);
 	cr_assert_eq(p->ram_floor_bytes, c.defaults.policy.ram_floor_bytes);
 	cr_assert_eq(p->freeze, FCB_FREEZE_ISOLATED);
 	cr_assert(!c.groups[1].page_out && c.groups[2].page_out);
@@ -163,7 +174,7 @@ static const struct bad {
 	{ "groups:\n  - match: a\n  - match: b\n    ram:\n      mode: act\n      flor: 1M\n",
 	  ":6: unknown key \"flor\"; allowed: mode, floor, ceiling, high_water, cool_down" },
 	{ "groups:\n  - match: a\n    net: { floor: 1M }\n",
-	  ":3: unknown key \"floor\"; allowed: mode" },
+	  ":3: unknown key \"floor\"; allowed: mode, low, high" },
 	{ "stop: auto\n\nstop: auto\n", ":3: \"stop\" is given twice; once is allowed" },
 	{ "groups:\n  - match: a\n  - freeze: off\n", ":3: groups: \"match\" is missing" },
 	{ "? [a, b]\n: c\n", ":1: a key: expected a single word" },
@@ -190,8 +201,8 @@ static const struct bad {
 	{ "policy: 0\n", ":1: policy: \"0\" is unknown; allowed: fusebox" },
 	{ "policy: Fusebox\n", ":1: policy: \"Fusebox\" is unknown; allowed: fusebox" },
 	{ "stop: kill\n", ":1: stop: \"kill\" is unknown; allowed: auto, freeze, signal" },
-	{ "groups:\n  - match: a\n    cpu: { mode: act }\n",
-	  ":3: mode: \"act\" is not in this release; allowed: observe, off" },
+	{ "groups:\n  - match: a\n    cpu: { mode: on }\n",
+	  ":3: mode: \"on\" is unknown; allowed: observe, off, act" },
 	{ "groups:\n  - match: a\n    ram: { mode: on }\n",
 	  ":3: mode: \"on\" is unknown; allowed: observe, off, act" },
 	{ "groups:\n  - match: a\n    freeze: frozen\n",
@@ -226,6 +237,35 @@ static const struct bad {
 	{ "groups:\n  - match: a\n    ram:\n      ceiling: 1M\n",
 	  ":4: ram: the floor (16777216 bytes, the default) is above the ceiling (1048576 bytes); "
 	  "allowed: floor <= ceiling" },
+	{ "groups:\n  - match: a\n    cpu: { floor: 0.005 }\n",
+	  ":3: cpu.floor: \"0.005\" is not allowed; allowed: a number of CPUs from 0.01, like "
+	  "0.5" },
+	{ "groups:\n  - match: a\n    cpu: { ceiling: 0 }\n",
+	  ":3: cpu.ceiling: \"0\" is not allowed; allowed: a number of CPUs from 0.01, like 0.5" },
+	{ "groups:\n  - match: a\n    cpu: { ceiling: 50% }\n",
+	  ":3: cpu.ceiling: \"50%\" is not allowed; allowed: a number of CPUs from 0.01, like "
+	  "0.5" },
+	{ "groups:\n  - match: a\n    cpu:\n      ceiling: 1\n      floor: 2\n",
+	  ":5: cpu: the floor (2.00 CPUs) is above the ceiling (1.00 CPUs); allowed: floor <= "
+	  "ceiling" },
+	{ "groups:\n  - match: a\n    cpu: { ceiling: 0.04 }\n",
+	  ":3: cpu: the floor (0.05 CPUs, the default) is above the ceiling (0.04 CPUs); allowed: "
+	  "floor <= ceiling" },
+	{ "groups:\n  - match: a\n    io: { floor: 1K }\n",
+	  ":3: io.floor: \"1K\" is not allowed; allowed: a size per second from 64K to 1T, like "
+	  "10M" },
+	{ "groups:\n  - match: a\n    io: { ceiling: max }\n",
+	  ":3: io.ceiling: \"max\" is not allowed; allowed: a size per second from 64K to 1T, like "
+	  "10M" },
+	{ "groups:\n  - match: a\n    io: { floor: 2M, ceiling: 1M }\n",
+	  ":3: io: the floor (2048 KiB) is above the ceiling (1024 KiB); allowed: floor <= "
+	  "ceiling" },
+	{ "groups:\n  - match: a\n    net: { high: 8 }\n",
+	  ":3: net.high: \"8\" is not allowed; allowed: a socket priority from 0 to 7" },
+	{ "groups:\n  - match: a\n    net: { low: -1 }\n",
+	  ":3: net.low: \"-1\" is not allowed; allowed: a socket priority from 0 to 7" },
+	{ "groups:\n  - match: a\n    net: { low: 7 }\n",
+	  ":3: net: low (7) is above high (6, the default); allowed: low <= high" },
 	{ "groups:\n  - match: a\n    ram: { high_water: 49% }\n",
 	  ":3: ram.high_water: \"49%\" is not allowed; allowed: 50% to 99%" },
 	{ "groups:\n  - match: a\n    ram: { high_water: 100% }\n",
@@ -276,6 +316,44 @@ static void expect_refusal(const char *file, int code, const char *part)
 	cr_assert_eq(config_load(file, &c, &err), code, "%s: %s", file, err.text);
 	cr_assert(strstr(err.text, part), "%s", err.text);
 	cr_assert_null(strchr(err.text, '\n'));
+}
+
+/* An unknown key lists what is allowed: each list must be what the manual says. */
+Test(config, the_manual_knows_every_key)
+{
+	static const struct {
+		const char *section;
+		const char *text;
+	} files[] = {
+		{ NULL, "x: 1\n" },
+		{ "groups", "groups:\n  - x: 1\n" },
+		{ "ram", "groups:\n  - match: a\n    ram: { x: 1 }\n" },
+		{ "cpu", "groups:\n  - match: a\n    cpu: { x: 1 }\n" },
+		{ "io", "groups:\n  - match: a\n    io: { x: 1 }\n" },
+		{ "net", "groups:\n  - match: a\n    net: { x: 1 }\n" },
+	};
+	size_t listed = 0, all = 0;
+
+	for (const struct config_key *key = config_keys; key->name; key++)
+		all++;
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		char want[256] = "allowed: ";
+		struct err err = { "" };
+		struct config c;
+		size_t before = listed;
+
+		for (const struct config_key *key = config_keys; key->name; key++) {
+			if ((key->section != NULL) != (files[i].section != NULL) ||
+			    (key->section && strcmp(key->section, files[i].section) != 0))
+				continue;
+			cr_assert(key->values[0] && key->help[0]);
+			strcat(want, listed++ == before ? "" : ", ");
+			strcat(want, key->name);
+		}
+		cr_assert_eq(load(files[i].text, &c, &err), -EINVAL);
+		cr_assert_str_eq(strstr(err.text, "allowed: "), want);
+	}
+	cr_assert_eq(listed, all, "no key is in a section that there is not");
 }
 
 Test(config, files_that_cannot_be_read)
@@ -334,7 +412,13 @@ static void check_invariants(const struct config *c)
 		cr_assert(!p->ram_ceiling_bytes || p->ram_floor_bytes <= p->ram_ceiling_bytes);
 		cr_assert(p->high_water_permille >= 500 && p->high_water_permille <= 990);
 		cr_assert(p->deadline_ns >= S && p->idle_ns >= MS);
-		cr_assert(p->mode[FCB_RAM] <= FCB_ACT && p->mode[FCB_CPU] <= FCB_OBSERVE);
+		cr_assert(!p->cpu_ceiling_permille ||
+			  p->cpu_floor_permille <= p->cpu_ceiling_permille);
+		cr_assert(p->cpu_floor_permille >= 10 && p->io_floor_kib >= 64);
+		cr_assert(!p->io_ceiling_kib || p->io_floor_kib <= p->io_ceiling_kib);
+		cr_assert(p->net_low <= p->net_high && p->net_high <= 7);
+		for (int kind = 0; kind < FCB_RESOURCES; kind++)
+			cr_assert_leq(p->mode[kind], FCB_ACT);
 		cr_assert_leq(p->freeze, FCB_FREEZE_GUARDED);
 	}
 }
