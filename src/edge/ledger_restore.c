@@ -199,6 +199,7 @@ static bool would_kill(int fd, const struct ledger_record *record, uint64_t old)
 static enum outcome write_old(struct restore *restore, const struct ledger_record *record, int fd,
 			      uint64_t old)
 {
+	const char *text = ledger_old_text(record);
 	int r;
 
 	if (would_kill(fd, record, old)) {
@@ -210,7 +211,8 @@ static enum outcome write_old(struct restore *restore, const struct ledger_recor
 			"is, write it when the group is smaller",
 			ledger_old_text(record));
 	}
-	r = fd_write_at(fd, ledger_file(record), ledger_old_text(record));
+	/* A write(2) of nothing, which an empty cpuset would be, is not seen by the kernel. */
+	r = fd_write_at(fd, ledger_file(record), *text ? text : "\n");
 	if ((r == -EBUSY || r == -EINVAL) && !restore->last_try)
 		return LATER;
 	if (r == -EBUSY)
@@ -222,6 +224,25 @@ static enum outcome write_old(struct restore *restore, const struct ledger_recor
 	return r < 0 ? failed(restore, record, r) : RESTORED;
 }
 
+#define TEXT_MAX (UINT32_C(1) << 20) /* io.max: 60 bytes per device that has a limit */
+
+/* The part of the file that the record is about. */
+static int read_present(int fd, const struct ledger_record *record, char *buf, size_t size)
+{
+	const char *file = ledger_file(record);
+	_cleanup_free_ char *text = NULL;
+	int r = -EFBIG;
+
+	if (!ledger_is_line(file))
+		return fd_read_at(fd, file, buf, size, NULL);
+	for (size_t room = size; r == -EFBIG && room <= TEXT_MAX; room *= 4) {
+		free(text);
+		text = malloc(room);
+		r = text ? fd_read_at(fd, file, text, room, NULL) : -ENOMEM;
+	}
+	return r < 0 ? r : ledger_line(file, ledger_old_text(record), text, buf, size);
+}
+
 static enum outcome undo_file(struct restore *restore, const struct ledger_record *record)
 {
 	const char *file = ledger_file(record);
@@ -231,7 +252,7 @@ static enum outcome undo_file(struct restore *restore, const struct ledger_recor
 	int r = open_group(restore, record, &fd);
 
 	if (r == 0)
-		r = fd_read_at(fd, file, text, sizeof(text), NULL);
+		r = read_present(fd, record, text, sizeof(text));
 	if (r < 0)
 		return failed(restore, record, r);
 	present = ledger_value(file, text);

@@ -70,7 +70,7 @@ void throttle_close(struct throttle *t); /* NULL is allowed; changes nothing in 
 int throttle_read_cpu(struct throttle *t, struct throttle_cpu *ret);
 int throttle_read_io(struct throttle *t, struct throttle_io *ret);
 
-/* Not binding before ledger_commit(). Once per kind; again after a record was undone. */
+/* Not binding before ledger_commit(). After ledger_restore() of the group: close, open, prepare anew. */
 int throttle_prepare(struct throttle *t, struct ledger *ledger, enum throttle_kind kind);
 
 /*
@@ -94,8 +94,8 @@ const char *throttle_why(const struct throttle *t, enum throttle_kind kind, int 
  * cpuset.cpus and cpuset.mems: lists like "0-3,8" (max. 4000 bytes; "" is allowed on v2 only and means
  * the parent's). throttle_set_…() puts the old value into the ledger and commits before the first
  * change. Lists may overlap and be unsorted; they are brought into the kernel's own form.
- * -EINVAL: no list, or a CPU or node that the parent does not have · -ENOSPC: v1, empty ·
- * -EBUSY: v1, a group below has CPUs that are not in the list · -EFBIG: `buf` is too small.
+ * -EINVAL: no list, or a CPU or node that this machine lacks · -ENOSPC: v1, empty while there are
+ * processes · -EACCES: v1, the parent does not have all of it · -EBUSY: v1, a group below has more · -EFBIG: `buf` is too small.
  */
 int throttle_set_cpus(struct throttle *t, struct ledger *ledger, const char *list);
 int throttle_set_mems(struct throttle *t, struct ledger *ledger, const char *list);
