@@ -224,22 +224,16 @@ static enum outcome write_old(struct restore *restore, const struct ledger_recor
 	return r < 0 ? failed(restore, record, r) : RESTORED;
 }
 
-#define TEXT_MAX (UINT32_C(1) << 20) /* io.max: 60 bytes per device that has a limit */
-
 /* The part of the file that the record is about. */
 static int read_present(int fd, const struct ledger_record *record, char *buf, size_t size)
 {
 	const char *file = ledger_file(record);
 	_cleanup_free_ char *text = NULL;
-	int r = -EFBIG;
+	int r;
 
 	if (!ledger_is_line(file))
 		return fd_read_at(fd, file, buf, size, NULL);
-	for (size_t room = size; r == -EFBIG && room <= TEXT_MAX; room *= 4) {
-		free(text);
-		text = malloc(room);
-		r = text ? fd_read_at(fd, file, text, room, NULL) : -ENOMEM;
-	}
+	r = fd_load_at(fd, file, &text);
 	return r < 0 ? r : ledger_line(file, ledger_old_text(record), text, buf, size);
 }
 

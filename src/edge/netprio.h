@@ -8,10 +8,11 @@
  * Else: BPF at the group's v2 directory (its twin on hybrid). New sockets are born with the level, and
  * sockets that exist get it by pidfd_getfd(2). What the application asks for meanwhile by SO_PRIORITY
  * (0 … 6) or IP_TOS succeeds and is remembered, but the level holds; reading SO_PRIORITY shows the
- * level. Releasing gives each socket what it had, or what the application asked for last. That memory
- * is in the kernel, 4 bytes per socket, and goes with the socket.
+ * level. TCP connections that the group accepts get the level too. Releasing gives each socket what it
+ * had, or what the application asked for last. That memory is in the kernel, 8 bytes and a header per
+ * socket that has a record, and goes with the socket.
  * Not covered: sockets of other families than IPv4 and IPv6 · sockets that were made in another group
- * and passed in are set, but not held · connections that wait to be accepted while the level changes ·
+ * and passed in are set, but not held · connections that wait to be accepted while the level changes, until it changes again ·
  * priorities of 7 and more, which need CAP_NET_ADMIN: whoever has it may do as it likes · IP_TOS on an
  * IPv6 socket, and priorities given per packet (cmsg).
  * Nothing stays behind: the programs are held by file descriptors, so they go with us however we end.

@@ -9,13 +9,14 @@
 #include "edge/probe.h"
 
 /* Where what is in probe_loaded.fds; the links come last. */
-enum { FD_STATS, FD_GROUPS, FD_CPUS, FD_BSS, FD_MANAGED, FD_EVENTS, FD_LINKS };
+enum { FD_STATS, FD_GROUPS, FD_CPUS, FD_BSS, FD_MANAGED, FD_EVENTS, FD_WISHES, FD_LINKS };
 
 struct probe_loaded {
 	int fds[FD_LINKS + PROBE_HOOKS_MAX];
 	int nfds;
-	int err;			/* negative errno; 0: all is attached */
-	int iterators[PROBE_ITERATORS]; /* indices among the links; -1: none */
+	int err;			   /* negative errno; 0: all is attached */
+	int iterators[PROBE_ITERATORS];	   /* indices among the links; -1: none */
+	int net_programs[PROBE_NET_LINKS]; /* not attached; indices as above */
 	bool sees_talks;
 	uint64_t memory_bytes;
 	struct err text;

@@ -8,9 +8,6 @@
 #include "base/fd.h"
 #include "edge/throttle_inside.h"
 
-#define TEXT_MIN 4096
-#define TEXT_MAX (UINT32_C(1) << 20)
-
 bool throttle_is_v2(const struct throttle *t, enum cgroup_controller controller)
 {
 	int hierarchy = t->tree->serves[controller];
@@ -43,21 +40,6 @@ int throttle_dir(struct throttle *t, enum cgroup_controller controller, int *ret
 	*inode = st.st_ino;
 	*ret_fd = TAKE_FD(fd);
 	return 0;
-}
-
-int throttle_read_text(int fd, const char *file, char **ret_text)
-{
-	_cleanup_free_ char *text = NULL;
-	int r = -EFBIG;
-
-	for (size_t room = TEXT_MIN; r == -EFBIG && room <= TEXT_MAX; room *= 4) {
-		free(text);
-		text = malloc(room);
-		r = text ? fd_read_at(fd, file, text, room, NULL) : -ENOMEM;
-	}
-	if (r == 0)
-		*ret_text = TAKE_PTR(text);
-	return r;
 }
 
 int throttle_record(struct throttle *t, struct ledger *ledger, enum cgroup_controller controller,

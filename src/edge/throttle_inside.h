@@ -42,9 +42,6 @@ bool throttle_is_v2(const struct throttle *t, enum cgroup_controller controller)
 /* -ENODEV for what a write to a removed group answers; else `code`. */
 int throttle_gone(int fd, int code);
 
-/* A whole file, malloc'ed. -EFBIG above 1 MiB. */
-int throttle_read_text(int fd, const char *file, char **ret_text);
-
 /* Keeps a record that is there already. */
 int throttle_record(struct throttle *t, struct ledger *ledger, enum cgroup_controller controller,
 		    const char *file, const char *old, uint32_t *record);

@@ -167,7 +167,7 @@ static int look_at_devices(struct throttle *t, int fd)
 				   : "blkio.throttle.io_service_bytes_recursive";
 	struct look look = { .t = t };
 	_cleanup_free_ char *text = NULL;
-	int r = throttle_read_text(fd, file, &text);
+	int r = fd_load_at(fd, file, &text);
 
 	if (r < 0)
 		return r;
@@ -234,7 +234,7 @@ static void free_limits(struct limits *limits)
 static int read_limits(struct throttle *t, int fd, int dir, struct limits *ret)
 {
 	ret->file = limit_file(t, dir);
-	return throttle_read_text(fd, ret->file, &ret->text);
+	return fd_load_at(fd, ret->file, &ret->text);
 }
 
 /* The device's line, and the value in it. */
