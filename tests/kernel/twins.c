@@ -19,6 +19,17 @@ static void hand_down(const struct cgroup_tree *tree, uint32_t controllers)
 	}
 }
 
+/* v1: a new cpuset takes no process before it has CPUs. */
+static void fill_cpuset(const struct cgroup_hierarchy *hierarchy, const struct group *group)
+{
+	char command[PATH_MAX * 2 + 400];
+
+	snprintf(command, sizeof(command),
+		 "for f in cpuset.cpus cpuset.mems; do cat '%s'/$f >'%s'/$f; done", hierarchy->path,
+		 group->path);
+	cr_assert_eq(system(command), 0);
+}
+
 void twins_make(struct twins *twins, const char *name, uint32_t controllers)
 {
 	const struct ledger_options options = { .path = twins->ledger_path };
@@ -39,6 +50,9 @@ void twins_make(struct twins *twins, const char *name, uint32_t controllers)
 			cr_assert_lt(twins->count, TWINS_MAX);
 			twins->groups[twins->count++] =
 				group_make_at(twins->tree.hierarchies[i].path, path);
+			if ((int)i == twins->tree.serves[CGROUP_CPUSET] && (int)i != twins->tree.v2)
+				fill_cpuset(&twins->tree.hierarchies[i],
+					    twins->groups[twins->count - 1]);
 		}
 	cr_assert(!cgroup_open(&twins->tree, path, &twins->cgroup, &err), "%s", err.text);
 	snprintf(twins->ledger_path, sizeof(twins->ledger_path), "/tmp/pfuse-test-%d/%s", getpid(),

@@ -10,7 +10,7 @@
 #include "edge/ledger.h"
 #include "rig.h"
 
-#define TWINS_MAX 4
+#define TWINS_MAX 8
 
 struct twins {
 	struct group *groups[TWINS_MAX]; /* the anchor's first */
@@ -23,7 +23,6 @@ struct twins {
 
 /* On v2 the controllers are handed down from the root first, as systemd does: they stay so. */
 void twins_make(struct twins *twins, const char *name, uint32_t controllers);
-/* Opens another group beside, on the same tree and ledger. */
 void twins_add(const struct twins *twins, pid_t pid);
 /* A worker of the group. */
 struct worker *twins_worker(const struct twins *twins);
