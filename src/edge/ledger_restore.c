@@ -196,6 +196,29 @@ static bool would_kill(int fd, const struct ledger_record *record, uint64_t old)
 	return usage_of(fd) > old;
 }
 
+/*
+ * An empty cpuset means its parent's, and v2 takes that back only while there are no processes: then the
+ * parent's own list is written, which allows the same.
+ */
+static enum outcome write_parents(struct restore *restore, const struct ledger_record *record,
+				  int fd)
+{
+	char path[64], list[4096];
+	int r;
+
+	snprintf(path, sizeof(path), "../%s.effective", ledger_file(record));
+	r = fd_read_at(fd, path, list, sizeof(list), NULL);
+	if (r == 0)
+		r = fd_write_at(fd, ledger_file(record), list);
+	if (r < 0)
+		return failed(restore, record, r);
+	list[strcspn(list, "\n")] = '\0';
+	return say(restore, record, RESTORED,
+		   "the kernel does not take \"as the parent\" back while there are processes; set "
+		   "to the parent's %s",
+		   list);
+}
+
 static enum outcome write_old(struct restore *restore, const struct ledger_record *record, int fd,
 			      uint64_t old)
 {
@@ -215,6 +238,8 @@ static enum outcome write_old(struct restore *restore, const struct ledger_recor
 	r = fd_write_at(fd, ledger_file(record), *text ? text : "\n");
 	if ((r == -EBUSY || r == -EINVAL) && !restore->last_try)
 		return LATER;
+	if (r == -ENOSPC && !*text)
+		return write_parents(restore, record, fd);
 	if (r == -EBUSY)
 		return say(
 			restore, record, FAILED,

@@ -94,7 +94,7 @@ const char *throttle_why(const struct throttle *t, enum throttle_kind kind, int 
  * cpuset.cpus and cpuset.mems: lists like "0-3,8" (max. 4000 bytes; "" is allowed on v2 only and means
  * the parent's). throttle_set_…() puts the old value into the ledger and commits before the first
  * change. Lists may overlap and be unsorted; they are brought into the kernel's own form.
- * -EINVAL, -ERANGE: no list, or a CPU or node that this machine lacks · -ENOSPC: v1, empty while there are
+ * -EINVAL, -ERANGE: no list, or a CPU or node that this machine lacks · -ENOSPC: empty while there are
  * processes · -EACCES: v1, the parent does not have all of it · -EBUSY: v1, a group below has more · -EFBIG: `buf` is too small.
  */
 int throttle_set_cpus(struct throttle *t, struct ledger *ledger, const char *list);

@@ -25,26 +25,25 @@
 static struct twins group;
 static struct netprio *netprio;
 
-static void set_up(void)
-{
-	rig_init();
-	twins_make(&group, "net", 0);
-	if (group.tree.v2 < 0)
-		RIG_SKIP("no v2 hierarchy is mounted");
-	if (group.tree.serves[CGROUP_NET_PRIO] >= 0)
-		fprintf(stderr, "net_prio is mounted, but the group is not in it\n");
-	watch(SLOT, group.groups[0]);
-	cr_assert_eq(netprio_open(&group.tree, &group.cgroup, probe, SLOT, &netprio), 0);
-	cr_assert_eq(netprio_prepare(netprio, group.ledger), 0);
-	cr_assert_eq(ledger_commit(group.ledger), 0);
-}
-
 static void tear_down(void)
 {
 	netprio_close(netprio);
 	netprio = NULL;
 	twins_close(&group);
 	rig_fini();
+}
+
+/* Not in net_prio's hierarchy, if that is mounted: this is about BPF. */
+static void set_up(void)
+{
+	rig_init();
+	twins_make(&group, "net", 0);
+	if (group.tree.v2 < 0)
+		TWINS_SKIP(tear_down, "no v2 hierarchy is mounted");
+	watch(SLOT, group.groups[0]);
+	cr_assert_eq(netprio_open(&group.tree, &group.cgroup, probe, SLOT, &netprio), 0);
+	cr_assert_eq(netprio_prepare(netprio, group.ledger), 0);
+	cr_assert_eq(ledger_commit(group.ledger), 0);
 }
 
 TestSuite(netprio, .init = set_up, .fini = tear_down);
@@ -355,7 +354,7 @@ Test(netprio, packets_carry_the_level)
 	int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "by_priority", 4, 8, 8, NULL), program;
 
 	if (worker_do(peer, job_new_netns, 0) < 0 || job_new_netns(0) < 0 || !make_veth(peer))
-		RIG_SKIP("no veth pair can be made here");
+		TWINS_SKIP(tear_down, "no veth pair can be made here");
 	struct worker *inside = twins_worker(&group); /* a child of ours: in our namespace */
 
 	program = count_packets(map);
@@ -363,7 +362,7 @@ Test(netprio, packets_carry_the_level)
 	int err = watch_interface(program);
 
 	if (err)
-		RIG_SKIP("no BPF classifier on this kernel: %s", strerror(-err));
+		TWINS_SKIP(tear_down, "no BPF classifier on this kernel: %s", strerror(-err));
 	long fd = worker_do(inside, job_socket, SOCK_DGRAM);
 	static const uint32_t levels[] = { 5, 1, 5, 3 };
 

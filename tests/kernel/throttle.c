@@ -52,7 +52,9 @@ static void detach_disk(void)
 static void tear_down(void)
 {
 	throttle_close(throttle);
-	twins_restore(&group);
+	throttle = NULL;
+	if (group.ledger)
+		twins_restore(&group);
 	twins_close(&group);
 	rig_fini();
 	detach_disk();
@@ -111,7 +113,7 @@ Test(throttle, cpu_time_is_limited_counted_and_given_back)
 	long free_ns = 0, limited_ns = 0;
 
 	if (!has(CGROUP_CPU))
-		RIG_SKIP("no cpu controller");
+		TWINS_SKIP(tear_down, "no cpu controller");
 	cr_expect_eq(read_cpu().limit_ns, PFUSE_UNLIMITED);
 	prepare(THROTTLE_CPU);
 	for (int round = 0; round < 3; round++) {
@@ -148,7 +150,7 @@ Test(throttle, a_childs_share_above_its_parents_is_explained)
 	char path[PATH_MAX + 32];
 
 	if (!has(CGROUP_CPU))
-		RIG_SKIP("no cpu controller");
+		TWINS_SKIP(tear_down, "no cpu controller");
 	for (size_t i = 0, count = group.count; i < count; i++) {
 		struct group *below;
 
@@ -194,14 +196,14 @@ static long job_count_cpus(long unused)
 Test(throttle, cpus_are_set_and_given_back)
 {
 	if (!has(CGROUP_CPUSET))
-		RIG_SKIP("no cpuset controller");
+		TWINS_SKIP(tear_down, "no cpuset controller");
 	struct worker *worker = twins_worker(&group);
 	long before = worker_do(worker, job_count_cpus, 0);
 	char old[256], now[256];
 	int first = sched_getcpu();
 
 	if (before < 2)
-		RIG_SKIP("one CPU");
+		TWINS_SKIP(tear_down, "one CPU");
 	cr_assert_eq(throttle_read_cpus(throttle, old, sizeof(old)), 0);
 	snprintf(now, sizeof(now), "%d,%d", first, first);
 	int err = throttle_set_cpus(throttle, group.ledger, now);
@@ -212,7 +214,8 @@ Test(throttle, cpus_are_set_and_given_back)
 	cr_expect_eq(twins_restore(&group).restored, 1);
 	cr_expect_eq(worker_do(worker, job_count_cpus, 0), before);
 	cr_assert_eq(throttle_read_cpus(throttle, now, sizeof(now)), 0);
-	cr_expect_str_eq(now, old);
+	/* v2: "as the parent" cannot be had back while there are processes, only the same list. */
+	cr_expect(!*old || !strcmp(now, old), "%s, was %s", now, old);
 }
 
 /* I/O */
@@ -339,9 +342,9 @@ static void limit_and_release(bool write)
 static void need_disk(void)
 {
 	if (!has(CGROUP_IO))
-		RIG_SKIP("no I/O controller");
+		TWINS_SKIP(tear_down, "no I/O controller");
 	if (!attach_disk())
-		RIG_SKIP("no loop device can be made here");
+		TWINS_SKIP(tear_down, "no loop device can be made here");
 	/* Disks that appear later are looked at when a throttle is opened. */
 	throttle_close(throttle);
 	cr_assert_eq(throttle_open(&group.tree, &group.cgroup, &throttle), 0);

@@ -85,9 +85,12 @@ struct ledger_counts twins_restore(const struct twins *twins)
 
 void twins_close(struct twins *twins)
 {
+	if (!twins->ledger_path[0])
+		return;
 	ledger_close(twins->ledger);
 	cgroup_close(&twins->cgroup);
 	cgroup_tree_close(&twins->tree);
 	*strrchr(twins->ledger_path, '/') = '\0';
 	rmdir(twins->ledger_path);
+	*twins = (struct twins){ .count = 0 };
 }
