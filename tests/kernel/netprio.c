@@ -256,6 +256,36 @@ Test(netprio, nothing_is_held_after_closing)
 	expect_priority(inside, before, 5, "asked");
 }
 
+/* Another daemon, which will die without a word. */
+static long job_hold(long level)
+{
+	netprio = NULL;
+	watch_open(1);
+	watch(SLOT, group.groups[0]);
+	int err = netprio_open(&group.tree, &group.cgroup, probe, SLOT, &netprio);
+
+	return err ?: set((uint32_t)level);
+}
+
+static bool is_born_free(void *context)
+{
+	return worker_do(context, job_priority, worker_do(context, job_socket, SOCK_DGRAM)) == 0;
+}
+
+Test(netprio, a_daemon_that_is_killed_leaves_no_program)
+{
+	struct worker *inside = twins_worker(&group), *daemon = worker_start(NULL);
+	long before = worker_do(inside, job_socket, SOCK_DGRAM);
+
+	cr_assert_eq(worker_do(daemon, job_hold, 5), 0);
+	cr_expect_not(is_born_free(inside));
+	worker_end(daemon);
+	cr_expect(poll_until(is_born_free, inside));
+	expect_priority(inside, before, 5, "what the header says about a crash");
+	cr_expect_eq(worker_do(inside, job_ask_priority, before * 256 + 2), 0);
+	expect_priority(inside, before, 2, "the application is free");
+}
+
 Test(netprio, a_group_that_is_gone_is_told)
 {
 	cr_assert_eq(set(1), 0);
