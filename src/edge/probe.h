@@ -102,6 +102,21 @@ void probe_disarm(struct probe *probe, uint32_t slot, uint32_t bits);
 /* Dry run: judge usage by this limit, since the kernel's own is not ours. */
 void probe_shadow_limit(struct probe *probe, uint32_t slot, uint64_t bytes);
 
+/*
+ * Sockets, see edge/netprio.h. probe_net_level() first (-1: sockets are not held), then attach at the
+ * group's v2 directory: new sockets and setsockopt(2) of its tasks. The links are the caller's; closing
+ * them detaches. -EOPNOTSUPP: the kernel refused the programs.
+ */
+#define PROBE_NET_LINKS 3
+
+void probe_net_level(struct probe *probe, uint32_t slot, int level);
+int probe_net_attach(struct probe *probe, int v2_fd, int ret_links[PROBE_NET_LINKS]);
+/* The priority that the socket is to have again; kept in the kernel, with the socket. */
+int probe_net_remember(struct probe *probe, int socket_fd, uint32_t slot,
+		       uint32_t priority); /* the first is kept */
+int probe_net_recall(struct probe *probe, int socket_fd, uint32_t *ret_priority); /* -ENOENT */
+int probe_net_forget(struct probe *probe, int socket_fd);
+
 /* Sum over CPUs. */
 void probe_read(const struct probe *probe, uint32_t slot, struct pfuse_stats *ret);
 /* CPUs that run a task of the group at this moment. */

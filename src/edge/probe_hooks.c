@@ -59,6 +59,12 @@ static const struct probe_hook hook_table[] = {
 	  "kills are counted from the group's own file only" },
 	{ "on_oom_victim_pid", "tp_btf/mark_victim(pid)", "the same, on kernels before 6.8", NULL,
 	  "see on_oom_victim", .stands_in_for = "on_oom_victim" },
+	{ "on_sock_create", "cgroup/sock_create", "priority of a group's new sockets",
+	  "net_prio, where v1 mounts it", "the priority of sockets is not controlled" },
+	{ "on_tcp", "sockops", "priority of connections that a group accepts",
+	  "net_prio, where v1 mounts it", "the priority of sockets is not controlled" },
+	{ "on_setsockopt", "cgroup/setsockopt", "keeps that priority against the application",
+	  "net_prio, where v1 mounts it", "the priority of sockets is not controlled" },
 };
 
 #define HOOKS (sizeof(hook_table) / sizeof(hook_table[0]))
@@ -70,17 +76,27 @@ static int quiet(enum libbpf_print_level level, const char *format, va_list args
 	return 0;
 }
 
-/* How a hook is written in the table, what its BTF name begins with, and how it attaches. */
+/*
+ * How a hook is written in the table, what its BTF name begins with, and how it attaches. cgroup hooks
+ * attach to no function: their BTF name is that of the kernel's caller.
+ */
 static const struct hook_kind {
 	const char *attach;
 	const char *btf_name;
 	uint32_t btf_kind;
 	enum bpf_attach_type type;
+	enum bpf_prog_type program;
 } hook_kinds[] = {
-	{ "tp_btf/", "btf_trace_", BTF_KIND_TYPEDEF, BPF_TRACE_RAW_TP },
-	{ "fentry/", "", BTF_KIND_FUNC, BPF_TRACE_FENTRY },
-	{ "fexit/", "", BTF_KIND_FUNC, BPF_TRACE_FEXIT },
-	{ "iter/", "bpf_iter_", BTF_KIND_FUNC, BPF_TRACE_ITER },
+	{ "tp_btf/", "btf_trace_", BTF_KIND_TYPEDEF, BPF_TRACE_RAW_TP, BPF_PROG_TYPE_TRACING },
+	{ "fentry/", "", BTF_KIND_FUNC, BPF_TRACE_FENTRY, BPF_PROG_TYPE_TRACING },
+	{ "fexit/", "", BTF_KIND_FUNC, BPF_TRACE_FEXIT, BPF_PROG_TYPE_TRACING },
+	{ "iter/", "bpf_iter_", BTF_KIND_FUNC, BPF_TRACE_ITER, BPF_PROG_TYPE_TRACING },
+	{ "cgroup/sock_create", "__cgroup_bpf_run_filter_sk", BTF_KIND_FUNC,
+	  BPF_CGROUP_INET_SOCK_CREATE, BPF_PROG_TYPE_CGROUP_SOCK },
+	{ "cgroup/setsockopt", "__cgroup_bpf_run_filter_setsockopt", BTF_KIND_FUNC,
+	  BPF_CGROUP_SETSOCKOPT, BPF_PROG_TYPE_CGROUP_SOCKOPT },
+	{ "sockops", "__cgroup_bpf_run_filter_sock_ops", BTF_KIND_FUNC, BPF_CGROUP_SOCK_OPS,
+	  BPF_PROG_TYPE_SOCK_OPS },
 };
 
 static const struct hook_kind *hook_kind(const char *attach)
@@ -161,16 +177,19 @@ static int load_nothing(const struct probe_hook *hook, uint32_t id)
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts);
 
-	opts.attach_btf_id = id;
-	opts.expected_attach_type = hook_kind(hook->attach)->type;
-	return bpf_prog_load(BPF_PROG_TYPE_TRACING, "try_hook", "GPL", nothing, 2, &opts);
+	const struct hook_kind *kind = hook_kind(hook->attach);
+
+	opts.attach_btf_id = kind->program == BPF_PROG_TYPE_TRACING ? id : 0;
+	opts.expected_attach_type = kind->type;
+	return bpf_prog_load(kind->program, "try_hook", "GPL", nothing, 2, &opts);
 }
 
 static int try_hook(const struct probe_hook *hook, uint32_t id)
 {
+	const struct hook_kind *kind = hook_kind(hook->attach);
 	int fd = load_nothing(hook, id);
 
-	if (fd < 0 || hook_kind(hook->attach)->type == BPF_TRACE_ITER) {
+	if (fd < 0 || kind->program != BPF_PROG_TYPE_TRACING || kind->type == BPF_TRACE_ITER) {
 		if (fd >= 0)
 			close(fd);
 		return fd < 0 ? fd : 0;

@@ -116,6 +116,7 @@ static void collect_maps(struct pfuse *skel, struct probe_loaded *loaded)
 	loaded->fds[FD_MANAGED] = bpf_map__fd(skel->maps.managed);
 	loaded->fds[FD_REACHED] = bpf_map__fd(skel->maps.reached);
 	loaded->fds[FD_EVENTS] = bpf_map__fd(skel->maps.events);
+	loaded->fds[FD_WISHES] = bpf_map__fd(skel->maps.wishes);
 	loaded->nfds = FD_LINKS;
 }
 
@@ -133,13 +134,31 @@ static void note_iterator(struct probe_loaded *loaded, const char *program)
 			loaded->iterators[i] = loaded->nfds - FD_LINKS;
 }
 
+/* Attached per group, later: their own descriptor is handed over. */
+static bool note_net_program(struct probe_loaded *loaded, const struct bpf_program *program)
+{
+	enum bpf_attach_type type = bpf_program__expected_attach_type(program);
+
+	int which = type == BPF_CGROUP_INET_SOCK_CREATE ? 0
+		    : type == BPF_CGROUP_SETSOCKOPT	? 1
+		    : type == BPF_CGROUP_SOCK_OPS	? 2
+							: -1;
+
+	if (which < 0)
+		return false;
+	loaded->net_programs[which] = loaded->nfds - FD_LINKS;
+	loaded->memory_bytes += map_memory(bpf_program__fd(program));
+	loaded->fds[loaded->nfds++] = bpf_program__fd(program);
+	return true;
+}
+
 static int attach_programs(struct pfuse *skel, struct probe_loaded *loaded)
 {
 	struct bpf_program *program;
 
 	bpf_object__for_each_program(program, skel->obj)
 	{
-		if (!bpf_program__autoload(program))
+		if (!bpf_program__autoload(program) || note_net_program(loaded, program))
 			continue;
 		struct bpf_link *link = bpf_program__attach(program);
 
@@ -287,6 +306,8 @@ int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_l
 
 		for (int i = 0; i < PROBE_ITERATORS; i++)
 			loaded.iterators[i] = -1;
+		for (int i = 0; i < PROBE_NET_LINKS; i++)
+			loaded.net_programs[i] = -1;
 		loaded.err = load_all(config, ncpus, &loaded);
 		if (loaded.err)
 			loaded.nfds = 0;

@@ -9,13 +9,24 @@
 #include "edge/probe.h"
 
 /* Where what is in probe_loaded.fds; the links come last. */
-enum { FD_STATS, FD_GROUPS, FD_CPUS, FD_BSS, FD_MANAGED, FD_REACHED, FD_EVENTS, FD_LINKS };
+enum {
+	FD_STATS,
+	FD_GROUPS,
+	FD_CPUS,
+	FD_BSS,
+	FD_MANAGED,
+	FD_REACHED,
+	FD_EVENTS,
+	FD_WISHES,
+	FD_LINKS,
+};
 
 struct probe_loaded {
 	int fds[FD_LINKS + PROBE_HOOKS_MAX];
 	int nfds;
-	int err;			/* negative errno; 0: all is attached */
-	int iterators[PROBE_ITERATORS]; /* indices among the links; -1: none */
+	int err;			   /* negative errno; 0: all is attached */
+	int iterators[PROBE_ITERATORS];	   /* indices among the links; -1: none */
+	int net_programs[PROBE_NET_LINKS]; /* not attached; indices as above */
 	bool sees_talks;
 	bool tells_signals;
 	uint32_t heard; /* bits 1 << enum pfuse_reach_kind: objects whose writes are told */
