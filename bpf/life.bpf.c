@@ -185,7 +185,8 @@ static __always_inline void tell_signal(__u32 slot, struct task_struct *task, __
 
 /*
  * In an interrupt the current process is anybody, so a signal of the kernel is told whoever that is. Not
- * so SIGCHLD: it comes from the child, and when we stop a group, children in it stop and tell parents in it.
+ * so SIGCHLD: it comes from the child, and when we stop a group, children in it stop and tell parents in
+ * it.
  */
 SEC("tp_btf/signal_generate")
 int BPF_PROG(on_signal, int number, struct kernel_siginfo *info, struct task_struct *task,

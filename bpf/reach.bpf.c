@@ -17,10 +17,11 @@
  * - mappings of anonymous inodes (io_uring, perf, BPF maps, KVM): the kernel is at the other end;
  * - regular files that are read and written: a file waits for its reader, however long.
  *
- * Cannot see: POSIX and SysV message queues, SysV semaphores, file locks, inotify; a SysV
- * segment while no outsider has it attached; an address space shared by vfork(2) or CLONE_VM with an
- * outsider; files in flight over UNIX sockets or held by io_uring; processes in a fork at that moment. Writes that are not write(2) (splice, vmsplice; a
- * count raised by the kernel, as KVM and vhost do) show in the next snapshot only.
+ * Cannot see: POSIX and SysV message queues, SysV semaphores, file locks, inotify; a SysV segment while no
+ * outsider has it attached; an address space shared by vfork(2) or CLONE_VM with an outsider; files in
+ * flight over UNIX sockets or held by io_uring; processes in a fork at that moment. Writes that are not
+ * write(2) (splice, vmsplice; a count raised by the kernel, as KVM and vhost do) show in the next snapshot
+ * only.
  *
  * | program        | hook                   | without it                                          |
  * | reach_files    | iter/task_file         | pipes and eventfds are not seen: nothing is stopped |
@@ -34,12 +35,12 @@
 
 #define S_IFMT 0170000
 #define S_IFIFO 0010000
+#define S_IFCHR 0020000
 #define FMODE_READ 1
 #define FMODE_WRITE 2
 #define VM_SHARED 0x8
 #define VM_MAYWRITE 0x20
 #define VM_MAYSHARE 0x80
-#define S_IFCHR 0020000
 #define MINOR_BITS 20  /* of a dev_t in the kernel */
 #define TTYAUX_MAJOR 5 /* /dev/ptmx and /dev/tty */
 #define PTY_SLAVE_MAJOR 136
@@ -199,9 +200,7 @@ int reach_files(struct bpf_iter__task_file *ctx)
 	struct file *file = ctx->file;
 	struct pfuse_reach_record record = {};
 
-	if (!task || !file || !concerns(task, &record.slot))
-		return 0;
-	if (!gather_file(&record, file))
+	if (!task || !file || !concerns(task, &record.slot) || !gather_file(&record, file))
 		return 0;
 	record.pid = task->tgid;
 	record.access = (file->f_mode & FMODE_READ ? PFUSE_REACH_READ : 0) |
@@ -211,9 +210,9 @@ int reach_files(struct bpf_iter__task_file *ctx)
 }
 
 /*
- * "dev/zero" is memory made by MAP_SHARED | MAP_ANONYMOUS: no file name can hold a slash, so nobody else can have this
- * one. Only fork hands it on, and always writable; so when the group has as many mappings as the object
- * has writable ones, nobody else has any, and the walk over everybody's mappings can be left out.
+ * "dev/zero" is memory made by MAP_SHARED | MAP_ANONYMOUS: no file name can hold a slash, so nothing else
+ * is called so. Only fork hands it on, and always writable; so when the group has as many mappings as the
+ * object has writable ones, nobody else has any, and the walk over everybody's mappings can be left out.
  */
 static __always_inline void gather_mapping(struct pfuse_reach_record *record,
 					   struct task_struct *task, struct file *file)

@@ -241,7 +241,7 @@ static void choose_hooks(struct probe_hook *hooks)
 }
 
 /*
- * `try`: load and attach something at each; else what the kernel's BTF knows counts as available, apart from
+ * `try`: load and attach something at each; else what the kernel's BTF knows counts as available, except
  * functions where it takes none.
  */
 static int find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], bool try)

@@ -9,7 +9,7 @@
 #define RECORDS_PER_READ 50
 #define OBJECTS_FIRST 64 /* a power of two, as all sizes */
 
-/* An object of the group, as far as it is known. Free while seen.key.kind is 0. */
+/* An object of the group, as far as it is known. Free while key.kind is 0. */
 struct object {
 	struct pfuse_reach_key key;
 	uint64_t state;
@@ -105,7 +105,8 @@ static void take_ours(struct objects *objects, const struct pfuse_reach_record *
 		return;
 	object->ours = object->ours ? object->ours : record->pid;
 	object->state = record->state;
-	object->waiting |= record->waiting;
+	if (object->waiting < record->waiting)
+		object->waiting = record->waiting;
 	object->access |= (uint8_t)record->access;
 	object->mappings += record->counts != 0;
 	object->private_to_kin = record->private_to_kin != 0;
@@ -280,7 +281,7 @@ int reach_take(struct probe *probe, uint32_t slot, struct reach *reach)
 {
 	struct objects objects = { .daemon_pid = probe_daemon_pid(probe) };
 	struct reach taken = { 0 };
-	int err = look_around(probe, PROBE_ITER_FILES, slot, &objects);
+	int err = slot ? look_around(probe, PROBE_ITER_FILES, slot, &objects) : -EINVAL;
 
 	if (!err)
 		err = look_around(probe, PROBE_ITER_MAPS, slot, &objects);

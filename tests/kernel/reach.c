@@ -666,4 +666,5 @@ Test(reach, a_group_without_processes_shares_nothing)
 	cr_assert_eq(reach_take(probe, SLOT, &reach), 0);
 	cr_expect_eq(reach.count, 0);
 	cr_expect(!reach.incomplete);
+	cr_expect_eq(reach_take(probe, 0, &reach), -EINVAL, "slot 0 is no group");
 }
