@@ -560,7 +560,9 @@ Test(guard, wakes_at_the_end_of_a_process)
 	worker_send(worker, job_read, 0);
 	cr_assert_eq(guarded_freeze_soon(guarded, &why), 0, "%s", why.text);
 	kill(worker->pid, SIGKILL);
+	cr_expect_gt(guard_descriptors(guards, guarded->slot), 0);
 	cr_assert(guarded_wakes(PATIENCE_MS));
+	cr_expect(!guarded_wakes(QUIET_MS), "told once");
 	cr_expect_eq(guard_descriptors(guards, guarded->slot), 0);
 }
 
