@@ -331,6 +331,7 @@ static void __attribute__((noreturn)) guard_server(int orders, int answers)
 			kill(server, SIGCONT);
 		}
 	}
+	guard_forget(guards, 1); /* the next daemon inherits the same epoll */
 	_exit(0);
 }
 
