@@ -19,10 +19,13 @@
 #define TASK_FLAG_USER_WORKER 0x4000 /* vhost, from 6.4 on */
 #define TASK_FLAG_KTHREAD 0x200000
 
-/* Not group_of(): a group may lie below the one that is asked for and be managed by itself. */
+/*
+ * Not group_of(): a group may lie below the one that is asked for and be managed by itself. By the
+ * process: the freezer of the v2 tree takes whole processes, whose threads may be apart on v1.
+ */
 static __always_inline bool is_below(struct task_struct *task, __u64 id)
 {
-	struct cgroup *cgroup = task_cgroup(task);
+	struct cgroup *cgroup = task_cgroup(task->group_leader);
 
 	for (int depth = 0; depth < PFUSE_MAX_DEPTH; depth++) {
 		if (cgroup->kn->id == id)

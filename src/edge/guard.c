@@ -13,9 +13,11 @@
 #define FIRST_PID_NAMESPACE 0xeffffffcu /* include/linux/proc_ns.h: PROC_PID_INIT_INO */
 
 struct guard {
-	int thaw_fd; /* -1: not frozen by us */
+	int thaw_fd; /* -1: nothing is held */
 	struct proxy_set set;
 	uint64_t timeout_ns;
+	bool runs;     /* continued, and what is held is to be closed */
+	uint32_t next; /* slot that is to be closed after this one; 0: none */
 };
 
 struct guards {
@@ -24,6 +26,7 @@ struct guards {
 	struct proxy proxy;
 	struct park park; /* of the latest attempt */
 	uint32_t slots;	  /* slot 0 included */
+	uint32_t first;	  /* slot of those that are to be closed; 0: none */
 	struct guard at[];
 };
 
@@ -74,6 +77,28 @@ void guard_forget(struct guards *guards, uint32_t slot)
 	close_fd(&guard->thaw_fd);
 }
 
+static void close_thawed(struct guards *guards)
+{
+	uint32_t next;
+
+	for (uint32_t slot = guards->first; slot; slot = next) {
+		next = guards->at[slot].next;
+		guard_forget(guards, slot);
+		guards->at[slot].runs = false;
+		guards->at[slot].next = 0;
+	}
+	guards->first = 0;
+}
+
+static void close_soon(struct guards *guards, uint32_t slot)
+{
+	if (!guards->first)
+		proxy_wake_soon(&guards->proxy);
+	guards->at[slot].runs = true;
+	guards->at[slot].next = guards->first;
+	guards->first = slot;
+}
+
 void guards_close(struct guards *guards)
 {
 	if (!guards)
@@ -90,9 +115,32 @@ int guards_fd(const struct guards *guards)
 	return guards->proxy.epoll_fd;
 }
 
+struct wake {
+	const struct guards *guards;
+	guard_handler *handle;
+	void *context;
+	int count;
+};
+
+/* More than one file of a group may have something; the first wakes it. */
+static void wake_once(uint32_t slot, void *context)
+{
+	struct wake *wake = context;
+
+	if (wake->guards->at[slot].runs)
+		return;
+	wake->handle(slot, wake->context);
+	wake->count++;
+}
+
 int guards_wakes(struct guards *guards, guard_handler *handle, void *context)
 {
-	return proxy_wakes(&guards->proxy, handle, context);
+	struct wake wake = { guards, handle, context, 0 };
+	int r;
+
+	close_thawed(guards);
+	r = proxy_wakes(&guards->proxy, wake_once, &wake);
+	return r < 0 ? r : wake.count;
 }
 
 /* A process that was not walked may do anything: it came meanwhile, or BPF does not see it. */
@@ -161,6 +209,7 @@ int guard_freeze(struct guards *guards, const struct cgroup *group, uint32_t slo
 	if (slot == 0 || slot >= guards->slots)
 		return err_set(why, -EINVAL, "there is no slot %u", slot);
 	guard = &guards->at[slot];
+	close_thawed(guards);
 	if (guard->thaw_fd >= 0)
 		return err_set(why, -EALREADY, "it is frozen already");
 	r = stop_group(guards->tree, group, ledger, STOP_FREEZE, deadline_ns, stop);
@@ -173,9 +222,16 @@ int guard_freeze(struct guards *guards, const struct cgroup *group, uint32_t slo
 			       err_quote(group->path, quoted), strerror(-r));
 	}
 	r = watch(guards, group, slot, why);
-	if (r < 0)
-		guard_thaw(guards, group, slot, ledger, stop);
+	if (r < 0) {
+		stop_thaw(guard->thaw_fd, ledger, stop);
+		guard_forget(guards, slot);
+	}
 	return r;
+}
+
+static bool is_held(const struct guard *guard)
+{
+	return guard->thaw_fd >= 0 && !guard->runs;
 }
 
 int guard_thaw(struct guards *guards, const struct cgroup *group, uint32_t slot,
@@ -184,10 +240,10 @@ int guard_thaw(struct guards *guards, const struct cgroup *group, uint32_t slot,
 	struct guard *guard = &guards->at[slot];
 	int r;
 
-	if (guard->thaw_fd < 0)
+	if (!is_held(guard))
 		return stop_continue(guards->tree, group, ledger, stop);
 	r = stop_thaw(guard->thaw_fd, ledger, stop);
-	guard_forget(guards, slot);
+	close_soon(guards, slot);
 	return r;
 }
 
@@ -195,7 +251,7 @@ uint64_t guard_timeout_ns(const struct guards *guards, uint32_t slot)
 {
 	const struct guard *guard = &guards->at[slot];
 
-	return guard->thaw_fd < 0 ? PARK_NEVER : guard->timeout_ns;
+	return is_held(guard) ? guard->timeout_ns : PARK_NEVER;
 }
 
 uint32_t guard_descriptors(const struct guards *guards, uint32_t slot)

@@ -8,7 +8,9 @@
  * guard_thaw() → … → guards_close(). A deadline of the caller's is the second way to continue: timeouts of
  * the group, signals to it and the end of a child outside of it do not wake it.
  * guard_thaw() is one write(2) before anything else: no allocation, no look into /proc. The process that
- * calls it wants SCHED_FIFO, or it waits behind whoever is busy.
+ * calls it wants SCHED_FIFO, or it waits behind whoever is busy. The duplicates are closed a moment later,
+ * by the next guards_wakes() (guards_fd() is made readable for it): on one CPU whoever was woken would wait
+ * for that.
  * A frozen group costs one descriptor, one per process and one per file that is waited for, and 32
  * bytes and 8 per descriptor. Processes must be in the initial pid namespace's view (-EOPNOTSUPP
  * otherwise): BPF tells pids as the kernel counts them.
@@ -35,7 +37,10 @@ void guards_close(struct guards *guards);
 /* Readable: a frozen group has something to do. */
 int guards_fd(const struct guards *guards);
 typedef void guard_handler(uint32_t slot, void *context);
-/* Calls handle() for each such group, at least once; the number of calls or -errno. */
+/*
+ * Calls handle() for each such group, which must continue it: it may not be told again. The number of
+ * calls, which may be 0, or -errno.
+ */
 int guards_wakes(struct guards *guards, guard_handler *handle, void *context);
 
 /*
@@ -48,7 +53,7 @@ int guard_freeze(struct guards *guards, const struct cgroup *group, uint32_t slo
 		 struct ledger *ledger, struct stop *stop, uint64_t deadline_ns, struct err *why);
 
 /*
- * Continues, then closes the duplicates. A group that is not frozen, or gone, is no error. On failure
+ * Continues; what is held for the group goes soon after. A group that is not frozen, or gone, is no error. On failure
  * nothing is watched any more, and stop_continue() may be tried.
  */
 int guard_thaw(struct guards *guards, const struct cgroup *group, uint32_t slot,

@@ -42,14 +42,19 @@ static bool has_swap(const struct cgroup_tree *tree)
 	return line && line[1];
 }
 
-/* The caller may be SCHED_FIFO; this one is in no hurry, and must not outlive it. */
+/*
+ * The caller may be SCHED_FIFO; this one is in no hurry, and must not outlive it. Nor must it hold the
+ * caller's files: duplicates of connections, above all.
+ */
 static void __attribute__((noreturn)) force_empty(int dir, pid_t parent)
 {
 	const struct sched_param normal = { 0 };
 
+	if (dup2(dir, 0) < 0 || close_range(1, ~0u, 0) < 0)
+		_exit(1);
 	sched_setscheduler(0, SCHED_OTHER, &normal);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	_exit(getppid() == parent && fd_write_at(dir, "memory.force_empty", "0") == 0 ? 0 : 1);
+	_exit(getppid() == parent && fd_write_at(0, "memory.force_empty", "0") == 0 ? 0 : 1);
 }
 
 static int start_child(struct pages *pages)

@@ -4,32 +4,45 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 
 #include "base/cleanup.h"
 #include "edge/pollable.h"
 
+#define NOBODY 0       /* slots begin at 1 */
+#define SOON_NS 200000 /* several times what a program takes to answer */
 #define EVENTS_EACH 64 /* taken by one epoll_wait(2); the rest is ready again */
 
 int proxy_open(bool signals_wake, struct proxy *ret_proxy)
 {
-	int fd = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = NOBODY };
+	_cleanup_close_ int epoll = epoll_create1(EPOLL_CLOEXEC);
+	_cleanup_close_ int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 
-	if (fd < 0)
+	if (epoll < 0 || timer < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, timer, &event) < 0)
 		return -errno;
-	*ret_proxy = (struct proxy){ .epoll_fd = fd, .signals_wake = signals_wake };
+	*ret_proxy = (struct proxy){ TAKE_FD(epoll), TAKE_FD(timer), signals_wake };
 	return 0;
 }
 
 void proxy_close(struct proxy *proxy)
 {
 	close_fd(&proxy->epoll_fd);
+	close_fd(&proxy->timer_fd);
+}
+
+void proxy_wake_soon(const struct proxy *proxy)
+{
+	const struct itimerspec soon = { .it_value.tv_nsec = SOON_NS };
+
+	timerfd_settime(proxy->timer_fd, 0, &soon, NULL);
 }
 
 /* Takes the descriptor over, also on failure. */
 static int watch(const struct proxy *proxy, uint32_t slot, int fd, uint32_t events,
 		 struct proxy_set *set)
 {
-	struct epoll_event event = { .events = events, .data.u64 = slot };
+	struct epoll_event event = { .events = events | EPOLLONESHOT, .data.u64 = slot };
 
 	set->files[set->count++] = (struct pollfd){ .fd = fd, .events = (short)events };
 	return epoll_ctl(proxy->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
@@ -137,11 +150,20 @@ void proxy_disarm(const struct proxy *proxy, struct proxy_set *set)
 int proxy_wakes(const struct proxy *proxy, proxy_handler *handle, void *context)
 {
 	struct epoll_event events[EVENTS_EACH];
-	int n = epoll_wait(proxy->epoll_fd, events, EVENTS_EACH, 0);
+	int calls = 0, n = epoll_wait(proxy->epoll_fd, events, EVENTS_EACH, 0);
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
+		uint64_t times;
+
+		if (events[i].data.u64 == NOBODY) {
+			if (read(proxy->timer_fd, &times, sizeof(times)) < 0 && errno != EAGAIN)
+				return -errno;
+			continue;
+		}
 		handle((uint32_t)events[i].data.u64, context);
-	return n;
+		calls++;
+	}
+	return calls;
 }

@@ -2,7 +2,7 @@
 /*
  * The epoll proxy: watches, in place of frozen processes, the files that they wait for. Duplicates made
  * by pidfd_getfd(2) stand in one epoll for all groups, level-triggered, so that no event can be missed:
- * what comes before the watch stands is ready when it is looked at.
+ * what comes before the watch stands is ready when it is looked at. Each is told once (EPOLLONESHOT).
  *
  * An epoll of the process stands for all its members: its ready list is what is looked at, also for
  * edge-triggered members. Files whose poll changes what their owner will see are refused (signalfd, which
@@ -26,6 +26,7 @@
 
 struct proxy {
 	int epoll_fd;
+	int timer_fd;	   /* in it, for proxy_wake_soon() */
 	bool signals_wake; /* by other means: a signalfd need not tell */
 };
 
@@ -34,6 +35,9 @@ struct proxy_set {
 	struct pollfd *files;
 	uint32_t count;
 };
+
+/* Makes `epoll_fd` readable in a moment, for nobody: proxy_wakes() then calls nothing. */
+void proxy_wake_soon(const struct proxy *proxy);
 
 typedef void proxy_handler(uint32_t slot, void *context);
 
@@ -49,7 +53,10 @@ int proxy_arm(const struct proxy *proxy, int proc_fd, uint32_t slot, const struc
 	      struct proxy_set *ret_set, struct err *why);
 void proxy_disarm(const struct proxy *proxy, struct proxy_set *set);
 
-/* Calls handle() for the slots that have something ready, maybe more than once; their number or -errno. */
+/*
+ * Calls handle() for the slots that have something ready, once for each file of theirs; the number of
+ * calls or -errno.
+ */
 int proxy_wakes(const struct proxy *proxy, proxy_handler *handle, void *context);
 
 #endif

@@ -560,7 +560,9 @@ Test(guard, wakes_at_the_end_of_a_process)
 	worker_send(worker, job_read, 0);
 	cr_assert_eq(guarded_freeze_soon(guarded, &why), 0, "%s", why.text);
 	kill(worker->pid, SIGKILL);
+	cr_expect_gt(guard_descriptors(guards, guarded->slot), 0);
 	cr_assert(guarded_wakes(PATIENCE_MS));
+	cr_expect(!guarded_wakes(QUIET_MS), "told once");
 	cr_expect_eq(guard_descriptors(guards, guarded->slot), 0);
 }
 
@@ -658,9 +660,27 @@ static long job_signalfd(long arg)
 	return job_epoll_of(signalfd(-1, &set, 0));
 }
 
-Test(guard, refuses_an_epoll_with_a_signalfd)
+/* Where signals are told by events, those wake the group. */
+Test(guard, an_epoll_with_a_signalfd_needs_events_of_signals)
 {
-	refuse_job("signalfd", job_signalfd, -EPERM, "signalfd");
+	struct guarded *guarded;
+	struct err why = { "" };
+
+	if (!probe_tells_signals(probe)) {
+		refuse_job("signalfd", job_signalfd, -EPERM, "signalfd");
+		return;
+	}
+	guarded = guarded_make("signalfd");
+	struct worker *worker = guarded_worker(guarded);
+
+	worker_send(worker, job_signalfd, 0);
+	cr_assert_eq(guarded_freeze_soon(guarded, &why), 0, "%s", why.text);
+	cr_expect(!guarded_wakes(QUIET_MS), "nothing for it yet");
+	cr_assert_eq(guarded_thaw(guarded), 0);
+	kill(worker->pid, SIGUSR1);
+	sleep_ms(QUIET_MS);
+	cr_expect_eq(guarded_freeze(guarded, &why), -EAGAIN, "a signal waits for it");
+	worker_end(worker);
 }
 
 static long job_mountinfo(long arg)

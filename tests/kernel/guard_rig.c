@@ -115,9 +115,14 @@ bool guarded_wakes(int ms)
 	struct pollfd at = { .fd = guards_fd(guards), .events = POLLIN };
 	int thawed = 0;
 
-	if (poll(&at, 1, ms) <= 0)
-		return false;
-	cr_assert_gt(guards_wakes(guards, thaw_it, &thawed), 0);
-	cr_assert_eq(thawed, 0);
-	return true;
+	/* Readable for no group: the guards close what they held. */
+	while (poll(&at, 1, ms) > 0) {
+		int calls = guards_wakes(guards, thaw_it, &thawed);
+
+		cr_assert_geq(calls, 0);
+		cr_assert_eq(thawed, 0);
+		if (calls > 0)
+			return true;
+	}
+	return false;
 }

@@ -302,10 +302,10 @@ static void wait_and_thaw(void)
 {
 	struct pollfd at = { .fd = guards_fd(guards), .events = POLLIN };
 
-	if (poll(&at, 1, PATIENCE_MS) == 1)
-		guards_wakes(guards, thaw_it, NULL);
-	else
-		guard_thaw(guards, &group, 1, ledger, &stop);
+	while (poll(&at, 1, PATIENCE_MS) == 1)
+		if (guards_wakes(guards, thaw_it, NULL) != 0)
+			return;
+	guard_thaw(guards, &group, 1, ledger, &stop);
 }
 
 static void __attribute__((noreturn)) guard_server(int orders, int answers)
@@ -331,6 +331,7 @@ static void __attribute__((noreturn)) guard_server(int orders, int answers)
 			kill(server, SIGCONT);
 		}
 	}
+	guard_forget(guards, 1); /* the next daemon inherits the same epoll */
 	_exit(0);
 }
 
