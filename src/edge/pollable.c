@@ -25,7 +25,6 @@ struct place {
 	pid_t pid;
 	int fd;
 	unsigned int depth;
-	bool signals_wake;
 };
 
 static int check_file(const struct place *place, int fd, const struct statx *st, struct err *why);
@@ -151,8 +150,6 @@ static int check_anonymous(const struct place *place, int fd, struct err *why)
 	name[n] = '\0';
 	if (strcmp(name, "anon_inode:[eventpoll]") == 0)
 		return check_members(place, fd, why);
-	if (place->signals_wake && strcmp(name, "anon_inode:[signalfd]") == 0)
-		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
 		if (strcmp(name, harmless[i]) == 0)
 			return 0;
@@ -167,9 +164,9 @@ static int check_file(const struct place *place, int fd, const struct statx *st,
 	return check_anonymous(place, fd, why);
 }
 
-int pollable_check(int proc_fd, pid_t pid, int fd, int file, bool signals_wake, struct err *why)
+int pollable_check(int proc_fd, pid_t pid, int fd, int file, struct err *why)
 {
-	const struct place place = { proc_fd, pid, fd, 0, signals_wake };
+	const struct place place = { proc_fd, pid, fd, 0 };
 	struct statx st;
 
 	if (look(file, "", AT_EMPTY_PATH, &st) < 0)

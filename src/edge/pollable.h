@@ -3,12 +3,12 @@
  * May we poll a file in place of its owner, without changing what the owner will see? By the kind of
  * file; for an epoll, by the kinds of all its members (/proc/PID/fdinfo).
  * Allowed: sockets, pipes, terminals and a few other devices, eventfd, timerfd, pidfd, inotify, and epoll
- * of such; signalfd where signals wake by other means, for in our hands it tells of signals to us. Cost for an epoll: under a microsecond per member.
+ * of such. Not signalfd: polled by us it tells of signals to us, and an epoll then forgets that it was
+ * ready. Cost for an epoll: under a microsecond per member.
  */
 #ifndef PFUSE_EDGE_POLLABLE_H
 #define PFUSE_EDGE_POLLABLE_H
 
-#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -17,6 +17,6 @@
  * `file`: a duplicate of descriptor `fd` of process `pid`. 0 · -EPERM: no, and why · -EAGAIN: it cannot
  * be told now.
  */
-int pollable_check(int proc_fd, pid_t pid, int fd, int file, bool signals_wake, struct err *why);
+int pollable_check(int proc_fd, pid_t pid, int fd, int file, struct err *why);
 
 #endif

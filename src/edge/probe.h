@@ -58,8 +58,6 @@ void probe_close(struct probe *probe);
 
 /* Are UDP and UNIX talks seen? Where they are not, silence proves nothing and nobody may be stopped. */
 bool probe_sees_talks(const struct probe *probe);
-/* Are signals to a group told? Where they are not, what waits for one (signalfd) cannot be woken by it. */
-bool probe_tells_signals(const struct probe *probe);
 
 /* Watch group `id` as `slot` (1 .. slots); its counters start from what the slot holds. */
 int probe_manage(struct probe *probe, uint32_t slot, uint64_t id, uint32_t high_water_permille);

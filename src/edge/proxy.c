@@ -13,7 +13,7 @@
 #define SOON_NS 200000 /* several times what a program takes to answer */
 #define EVENTS_EACH 64 /* taken by one epoll_wait(2); the rest is ready again */
 
-int proxy_open(bool signals_wake, struct proxy *ret_proxy)
+int proxy_open(struct proxy *ret_proxy)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = NOBODY };
 	_cleanup_close_ int epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -21,7 +21,7 @@ int proxy_open(bool signals_wake, struct proxy *ret_proxy)
 
 	if (epoll < 0 || timer < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, timer, &event) < 0)
 		return -errno;
-	*ret_proxy = (struct proxy){ TAKE_FD(epoll), TAKE_FD(timer), signals_wake };
+	*ret_proxy = (struct proxy){ TAKE_FD(epoll), TAKE_FD(timer) };
 	return 0;
 }
 
@@ -73,7 +73,7 @@ static int watch_file(const struct proxy *proxy, int proc_fd, uint32_t slot, int
 	if (fd < 0)
 		return err_set(why, -errno, "cannot duplicate file %d of process %d: %s", wait->fd,
 			       (int)wait->pid, strerror(errno));
-	r = pollable_check(proc_fd, wait->pid, wait->fd, fd, proxy->signals_wake, why);
+	r = pollable_check(proc_fd, wait->pid, wait->fd, fd, why);
 	if (r < 0)
 		return r;
 	r = watch(proxy, slot, TAKE_FD(fd), wait->events, set);

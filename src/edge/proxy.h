@@ -26,8 +26,7 @@
 
 struct proxy {
 	int epoll_fd;
-	int timer_fd;	   /* in it, for proxy_wake_soon() */
-	bool signals_wake; /* by other means: a signalfd need not tell */
+	int timer_fd; /* in it, for proxy_wake_soon() */
 };
 
 /* The duplicates of one group; zeroed: none. */
@@ -41,7 +40,7 @@ void proxy_wake_soon(const struct proxy *proxy);
 
 typedef void proxy_handler(uint32_t slot, void *context);
 
-int proxy_open(bool signals_wake, struct proxy *ret_proxy);
+int proxy_open(struct proxy *ret_proxy);
 void proxy_close(struct proxy *proxy);
 
 /*

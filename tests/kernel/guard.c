@@ -660,27 +660,9 @@ static long job_signalfd(long arg)
 	return job_epoll_of(signalfd(-1, &set, 0));
 }
 
-/* Where signals are told by events, those wake the group. */
-Test(guard, an_epoll_with_a_signalfd_needs_events_of_signals)
+Test(guard, refuses_an_epoll_with_a_signalfd)
 {
-	struct guarded *guarded;
-	struct err why = { "" };
-
-	if (!probe_tells_signals(probe)) {
-		refuse_job("signalfd", job_signalfd, -EPERM, "signalfd");
-		return;
-	}
-	guarded = guarded_make("signalfd");
-	struct worker *worker = guarded_worker(guarded);
-
-	worker_send(worker, job_signalfd, 0);
-	cr_assert_eq(guarded_freeze_soon(guarded, &why), 0, "%s", why.text);
-	cr_expect(!guarded_wakes(QUIET_MS), "nothing for it yet");
-	cr_assert_eq(guarded_thaw(guarded), 0);
-	kill(worker->pid, SIGUSR1);
-	sleep_ms(QUIET_MS);
-	cr_expect_eq(guarded_freeze(guarded, &why), -EAGAIN, "a signal waits for it");
-	worker_end(worker);
+	refuse_job("signalfd", job_signalfd, -EPERM, "signalfd");
 }
 
 static long job_mountinfo(long arg)
