@@ -83,8 +83,7 @@ static void forget_member(struct daemon *daemon, uint32_t slot)
 	struct pfuse_verdict none[PFUSE_CONTROLS];
 
 	orchestrator_event(&daemon->core, &gone, daemon->loop.now_ns, none);
-	(void)probe_unmanage(daemon->machine.probe, slot); /* its id never comes back */
-	member_unguard(&daemon->machine, member, slot);
+	member_leave_probe(&daemon->machine, member, slot); /* its id never comes back */
 	paging_end(member);
 	if (daemon->machine.ledger)
 		(void)ledger_restore(daemon->machine.ledger, &how, &counts); /* forgets it */

@@ -226,7 +226,20 @@ static int fill_cpu(struct member *member, struct pfuse_sample *sample)
 	return 0;
 }
 
-static int fill_io(struct member *member, struct pfuse_sample *sample)
+/* A disk that the group began to use after the limit was set gets it too. What fails comes again. */
+static void keep_up(const struct machine *machine, struct member *member, enum throttle_kind kind,
+		    uint64_t limit)
+{
+	enum pfuse_control control =
+		kind == THROTTLE_IO_READ ? PFUSE_CTL_IO_READ : PFUSE_CTL_IO_WRITE;
+
+	if (!machine->dry_run && member->acts & 1 << control &&
+	    throttle_io_lags(member->throttle, kind))
+		(void)throttle_set(member->throttle, machine->ledger, kind, limit);
+}
+
+static int fill_io(const struct machine *machine, struct member *member,
+		   struct pfuse_sample *sample)
 {
 	struct throttle_io io;
 	int err;
@@ -240,6 +253,8 @@ static int fill_io(struct member *member, struct pfuse_sample *sample)
 	sample->io_write_bytes = io.write_bytes;
 	sample->io_read_limit = io.read_limit;
 	sample->io_write_limit = io.write_limit;
+	keep_up(machine, member, THROTTLE_IO_READ, io.read_limit);
+	keep_up(machine, member, THROTTLE_IO_WRITE, io.write_limit);
 	return 0;
 }
 
@@ -264,7 +279,7 @@ int member_sample(const struct machine *machine, struct member *member, uint32_t
 		return err;
 	err = fill_cpu(member, &sample);
 	if (!err)
-		err = fill_io(member, &sample);
+		err = fill_io(machine, member, &sample);
 	if (err)
 		return err;
 	probe_read(machine->probe, slot, &stats);
@@ -487,6 +502,15 @@ void member_unguard(const struct machine *machine, struct member *member, uint32
 	if (member->guarded)
 		guard_forget(machine->guards, slot);
 	member->guarded = false;
+}
+
+void member_leave_probe(const struct machine *machine, struct member *member, uint32_t slot)
+{
+	member_unguard(machine, member, slot);
+	netprio_close(member->netprio);
+	member->netprio = NULL;
+	reach_release(machine->probe, &member->reach);
+	(void)probe_unmanage(machine->probe, slot);
 }
 
 void member_account_zram(const struct machine *machine, struct member *member, uint64_t zram_used,

@@ -133,6 +133,9 @@ struct carried {
 void member_carry_out(const struct machine *machine, struct member *member,
 		      const struct pfuse_verdict *verdict, uint64_t since_ns, struct carried *ret);
 
+/* What BPF holds for it is given back: before its slot is free, and before the probe is closed. */
+void member_leave_probe(const struct machine *machine, struct member *member, uint32_t slot);
+
 /* Nothing that comes for it wakes it any more: it was stopped on request, or is no more. */
 void member_unguard(const struct machine *machine, struct member *member, uint32_t slot);
 
