@@ -24,7 +24,7 @@
  * | seed_ports      | iter/task_file               | ports in use before us are learnt by traffic   |
  * | on_sock_state   | tp_btf/inet_sock_set_state   | new connections are seen with their first data |
  */
-#include "pfuse.bpf.h"
+#include "talk.bpf.h"
 #include <bpf/bpf_endian.h>
 
 #define AF_UNIX 1
@@ -32,34 +32,6 @@
 #define AF_INET6 10
 #define AF_NETLINK 16
 #define MSG_PEEK 2
-
-struct talk {
-	__u32 channel;
-	__u32 pid; /* of the process whose call this is */
-	__u32 peer_pid;
-	__u16 peer_port;
-	__u16 incoming;
-};
-
-static __always_inline void tell_talk(__u32 slot, const struct talk *talk)
-{
-	struct pfuse_stats *count = stats_at(slot);
-	struct pfuse_group *group = group_at(slot);
-
-	if (!count || !group)
-		return;
-	count->talks++; /* may lose one to a softirq on this CPU: it stays a difference above 0 */
-	struct pfuse_event *event = event_once(group, slot, PFUSE_EV_TALK, PFUSE_ARM_TALK);
-
-	if (!event)
-		return;
-	event->talk.channel = talk->channel;
-	event->talk.pid = talk->pid;
-	event->talk.peer_pid = talk->peer_pid;
-	event->talk.peer_port = talk->peer_port;
-	event->talk.incoming = talk->incoming;
-	bpf_ringbuf_submit(event, 0);
-}
 
 /* Two groups (0: unmanaged) exchanged a message: whoever is ours and not alone is told. */
 static __always_inline void judge(__u32 own, __u32 peer, struct talk *talk)

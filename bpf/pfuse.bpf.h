@@ -17,6 +17,7 @@
 #include <bpf/bpf_core_read.h>
 #include <pfuse/event.h>
 #include <pfuse/knobs.h>
+#include <pfuse/reach.h>
 #include <pfuse/stats.h>
 
 /* maps.bpf.c defines what all the others only declare. */
@@ -28,6 +29,7 @@ DECLARED const volatile struct pfuse_knobs knobs;
 DECLARED volatile __u32 generation;
 DECLARED volatile __u64 drops[PFUSE_DROPS];
 DECLARED volatile __u32 walked_slot; /* the group that an iterator's walk is about */
+DECLARED volatile struct pfuse_reach_walk reach_walk;
 
 /* One entry of `memo`. Torn entries need two interrupts by other programs of ours on one CPU between
  * two stores, and cost one misplaced count until the second store: harmless.
@@ -96,6 +98,15 @@ DECLARED struct {
 	__type(key, struct port_key);
 	__type(value, __u32);
 } ports SEC(".maps");
+
+/* Objects that a group shares with outsiders, by its last snapshot: who writes there talks. */
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct pfuse_reach_key);
+	__type(value, __u32);
+} reached SEC(".maps");
 
 static __always_inline void drop(enum pfuse_drop why)
 {

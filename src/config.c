@@ -25,14 +25,28 @@
 const char *const config_policy_words[] = { "fusebox", NULL };
 const char *const config_stop_words[] = { "auto", "freeze", "signal", NULL };
 
-static const char *const later_words[] = { "adaptive", "act", "guarded", NULL };
+static const char *const later_words[] = { "adaptive", NULL };
 
 /*
  * The file as libcyaml reads it. Quantities stay text: their units are ours to parse. Words are
  * their enum value + 1, so that 0 is "not given".
  */
-struct raw_control {
+struct raw_cpu {
 	int mode;
+	char *floor;
+	char *ceiling;
+};
+
+struct raw_io {
+	int mode;
+	char *floor;
+	char *ceiling;
+};
+
+struct raw_net {
+	int mode;
+	char *low;
+	char *high;
 };
 
 struct raw_ram {
@@ -46,13 +60,15 @@ struct raw_ram {
 struct raw_group {
 	char *match;
 	struct raw_ram ram;
-	struct raw_control cpu;
-	struct raw_control io;
-	struct raw_control net;
+	struct raw_cpu cpu;
+	struct raw_io io;
+	struct raw_net net;
 	int freeze;
 	char *idle;
 	char *deadline;
 	char *window;
+	char *probe;
+	int page_out;
 };
 
 struct raw {
@@ -73,7 +89,6 @@ static const cyaml_strval_t stop_values[] = {
 	{ "signal", CONFIG_STOP_SIGNAL + 1 },
 };
 
-/* The first `2` are what controls that cannot act yet allow. */
 static const cyaml_strval_t mode_values[] = {
 	{ "observe", FCB_OBSERVE + 1 },
 	{ "off", FCB_OFF + 1 },
@@ -83,6 +98,12 @@ static const cyaml_strval_t mode_values[] = {
 static const cyaml_strval_t freeze_values[] = {
 	{ "off", FCB_FREEZE_OFF + 1 },
 	{ "isolated", FCB_FREEZE_ISOLATED + 1 },
+	{ "guarded", FCB_FREEZE_GUARDED + 1 },
+};
+
+static const cyaml_strval_t switch_values[] = {
+	{ "off", 0 + 1 },
+	{ "on", 1 + 1 },
 };
 
 #define WORD(key, type, field, values, count)                                                      \
@@ -91,13 +112,31 @@ static const cyaml_strval_t freeze_values[] = {
 	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, field, 0,      \
 			       VALUE_MAX)
 
-static const cyaml_schema_field_t control_fields[] = {
-	WORD("mode", struct raw_control, mode, mode_values, 2),
+#define MODE(type) WORD("mode", type, mode, mode_values, ARRAY_SIZE(mode_values))
+
+static const cyaml_schema_field_t cpu_fields[] = {
+	MODE(struct raw_cpu),
+	TEXT("floor", struct raw_cpu, floor),
+	TEXT("ceiling", struct raw_cpu, ceiling),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t io_fields[] = {
+	MODE(struct raw_io),
+	TEXT("floor", struct raw_io, floor),
+	TEXT("ceiling", struct raw_io, ceiling),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t net_fields[] = {
+	MODE(struct raw_net),
+	TEXT("low", struct raw_net, low),
+	TEXT("high", struct raw_net, high),
 	CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t ram_fields[] = {
-	WORD("mode", struct raw_ram, mode, mode_values, 3),
+	MODE(struct raw_ram),
 	TEXT("floor", struct raw_ram, floor),
 	TEXT("ceiling", struct raw_ram, ceiling),
 	TEXT("high_water", struct raw_ram, high_water),
@@ -108,13 +147,15 @@ static const cyaml_schema_field_t ram_fields[] = {
 static const cyaml_schema_field_t group_fields[] = {
 	CYAML_FIELD_STRING_PTR("match", CYAML_FLAG_POINTER, struct raw_group, match, 0, MATCH_MAX),
 	CYAML_FIELD_MAPPING("ram", CYAML_FLAG_OPTIONAL, struct raw_group, ram, ram_fields),
-	CYAML_FIELD_MAPPING("cpu", CYAML_FLAG_OPTIONAL, struct raw_group, cpu, control_fields),
-	CYAML_FIELD_MAPPING("io", CYAML_FLAG_OPTIONAL, struct raw_group, io, control_fields),
-	CYAML_FIELD_MAPPING("net", CYAML_FLAG_OPTIONAL, struct raw_group, net, control_fields),
+	CYAML_FIELD_MAPPING("cpu", CYAML_FLAG_OPTIONAL, struct raw_group, cpu, cpu_fields),
+	CYAML_FIELD_MAPPING("io", CYAML_FLAG_OPTIONAL, struct raw_group, io, io_fields),
+	CYAML_FIELD_MAPPING("net", CYAML_FLAG_OPTIONAL, struct raw_group, net, net_fields),
 	WORD("freeze", struct raw_group, freeze, freeze_values, ARRAY_SIZE(freeze_values)),
 	TEXT("idle", struct raw_group, idle),
 	TEXT("deadline", struct raw_group, deadline),
 	TEXT("window", struct raw_group, window),
+	TEXT("probe", struct raw_group, probe),
+	WORD("page_out", struct raw_group, page_out, switch_values, ARRAY_SIZE(switch_values)),
 	CYAML_FIELD_END,
 };
 
@@ -135,6 +176,44 @@ static const cyaml_schema_value_t file_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw, file_fields),
 };
 
+const struct config_key config_keys[] = {
+	{ NULL, "policy", "fusebox", "the rule that decides" },
+	{ NULL, "interval", "100ms to 60s", "how often the groups are sampled (1s)" },
+	{ NULL, "stop", "auto, freeze, signal", "how groups are stopped (auto)" },
+	{ NULL, "groups", "a list", "the first entry whose match fits a group is its policy" },
+	{ "groups", "match", "GROUP or a glob", "which groups; always needed" },
+	{ "groups", "ram", "{ ... }", "memory" },
+	{ "groups", "cpu", "{ ... }", "CPU time" },
+	{ "groups", "io", "{ ... }", "disks, reading and writing" },
+	{ "groups", "net", "{ ... }", "priority of the group's sockets" },
+	{ "groups", "freeze", "off, isolated, guarded",
+	  "isolated: stopped when idle and silent (isolated)" },
+	{ "groups", "idle", "100ms to 24h", "how long idle before it is stopped (10s)" },
+	{ "groups", "deadline", "1s to 24h", "longest stop (25s)" },
+	{ "groups", "window", "100ms to 1h", "how long it must have talked with nobody (10s)" },
+	{ "groups", "probe", "0s to 1h",
+	  "guarded: what ends so soon after a wake is a health check (500ms)" },
+	{ "groups", "page_out", "off, on", "guarded: what is frozen goes to swap (off)" },
+	{ "ram", "mode", "observe, off, act", "act: set the limit (act)" },
+	{ "ram", "floor", "64M", "no limit below (16M)" },
+	{ "ram", "ceiling", "4G", "no limit above (the machine's RAM)" },
+	{ "ram", "high_water", "50% to 99%",
+	  "share of a limit from which usage counts as high; also of cpu and io (90%)" },
+	{ "ram", "cool_down", "0s to 1h",
+	  "no shrink for so long after a growth; also of cpu, io and net (3s)" },
+	{ "cpu", "mode", "observe, off, act", "act: set the limit (observe)" },
+	{ "cpu", "floor", "0.05", "CPUs; no limit below (0.05)" },
+	{ "cpu", "ceiling", "2", "CPUs; no limit above (all CPUs, where the limit is lifted)" },
+	{ "io", "mode", "observe, off, act", "act: set the limits (observe)" },
+	{ "io", "floor", "1M", "per second, disk and direction; no limit below (1M)" },
+	{ "io", "ceiling", "500M",
+	  "the same; no limit above (twice the best rate seen, where the limit is lifted)" },
+	{ "net", "mode", "observe, off, act", "act: set the priority (observe)" },
+	{ "net", "low", "0 to 7", "lowest priority (0)" },
+	{ "net", "high", "0 to 7", "highest priority (6)" },
+	{ 0 },
+};
+
 void config_default(struct config *ret)
 {
 	*ret = (struct config){
@@ -151,6 +230,12 @@ struct place {
 	struct err *err;
 	int entry; /* of groups; −1: the top level */
 };
+
+static void take_word(int raw, uint8_t *field)
+{
+	if (raw)
+		*field = (uint8_t)(raw - 1);
+}
 
 static int bad_value(const struct place *at, const char *section, const char *key, const char *text,
 		     const char *allowed)
@@ -229,27 +314,129 @@ static int take_ram(const struct place *at, const struct raw_ram *raw, struct fc
 			     "a duration from 0s to 1h", &policy->cool_down_ns);
 }
 
+static int take_cpus(const struct place *at, const char *key, const char *text, uint32_t *field)
+{
+	uint32_t permille;
+
+	if (!text)
+		return 0;
+	if (!parse_cpus(text, strlen(text), &permille) || permille < 10)
+		return bad_value(at, "cpu", key, text, "a number of CPUs from 0.01, like 0.5");
+	*field = permille;
+	return 0;
+}
+
+static int take_cpu(const struct place *at, const struct raw_cpu *raw, struct fcb_policy *policy)
+{
+	uint32_t *floor = &policy->cpu_floor_permille, *ceiling = &policy->cpu_ceiling_permille;
+	int r;
+
+	take_word(raw->mode, &policy->mode[FCB_CPU]);
+	r = take_cpus(at, "floor", raw->floor, floor);
+	if (r < 0)
+		return r;
+	r = take_cpus(at, "ceiling", raw->ceiling, ceiling);
+	if (r < 0)
+		return r;
+	if (*ceiling && *floor > *ceiling)
+		return err_set(
+			at->err, -EINVAL,
+			"%s:%u: cpu: the floor (%.2f CPUs%s) is above the ceiling (%.2f CPUs); "
+			"allowed: floor <= ceiling",
+			at->doc->name,
+			config_doc_line(at->doc, at->entry, "cpu",
+					raw->floor ? "floor" : "ceiling"),
+			*floor / 1000.0, raw->floor ? "" : ", the default", *ceiling / 1000.0);
+	return 0;
+}
+
+static int take_rate(const struct place *at, const char *key, const char *text, uint32_t *field_kib)
+{
+	uint64_t bytes;
+
+	if (!text)
+		return 0;
+	if (!parse_size(text, strlen(text), &bytes) || bytes < UINT64_C(64) << 10 ||
+	    bytes > UINT64_C(1) << 40)
+		return bad_value(at, "io", key, text, "a size per second from 64K to 1T, like 10M");
+	*field_kib = (uint32_t)(bytes >> 10);
+	return 0;
+}
+
+static int take_io(const struct place *at, const struct raw_io *raw, struct fcb_policy *policy)
+{
+	int r;
+
+	take_word(raw->mode, &policy->mode[FCB_IO_READ]);
+	take_word(raw->mode, &policy->mode[FCB_IO_WRITE]);
+	r = take_rate(at, "floor", raw->floor, &policy->io_floor_kib);
+	if (r < 0)
+		return r;
+	r = take_rate(at, "ceiling", raw->ceiling, &policy->io_ceiling_kib);
+	if (r < 0)
+		return r;
+	if (policy->io_ceiling_kib && policy->io_floor_kib > policy->io_ceiling_kib)
+		return err_set(
+			at->err, -EINVAL,
+			"%s:%u: io: the floor (%u KiB%s) is above the ceiling (%u KiB); "
+			"allowed: floor <= ceiling",
+			at->doc->name,
+			config_doc_line(at->doc, at->entry, "io", raw->floor ? "floor" : "ceiling"),
+			policy->io_floor_kib, raw->floor ? "" : ", the default",
+			policy->io_ceiling_kib);
+	return 0;
+}
+
+static int take_level(const struct place *at, const char *key, const char *text, uint8_t *field)
+{
+	uint64_t level;
+
+	if (!text)
+		return 0;
+	if (!parse_u64(text, strlen(text), &level) || level > 7)
+		return bad_value(at, "net", key, text, "a socket priority from 0 to 7");
+	*field = (uint8_t)level;
+	return 0;
+}
+
+static int take_net(const struct place *at, const struct raw_net *raw, struct fcb_policy *policy)
+{
+	int r;
+
+	take_word(raw->mode, &policy->mode[FCB_NET]);
+	r = take_level(at, "low", raw->low, &policy->net_low);
+	if (r < 0)
+		return r;
+	r = take_level(at, "high", raw->high, &policy->net_high);
+	if (r < 0)
+		return r;
+	if (policy->net_low > policy->net_high)
+		return err_set(at->err, -EINVAL,
+			       "%s:%u: net: low (%u) is above high (%u%s); allowed: low <= high",
+			       at->doc->name, config_doc_line(at->doc, at->entry, "net", "low"),
+			       policy->net_low, policy->net_high, raw->high ? "" : ", the default");
+	return 0;
+}
+
 static int take_times(const struct place *at, const struct raw_group *raw,
 		      struct fcb_policy *policy)
 {
 	int r;
 
-	r = take_duration(at, NULL, "idle", raw->idle, 100 * MS, 24 * HOUR,
-			  "a duration from 100ms to 24h", &policy->idle_ns);
+	r = take_duration(at, NULL, "idle", raw->idle, 1 * MS, 24 * HOUR,
+			  "a duration from 1ms to 24h", &policy->idle_ns);
 	if (r < 0)
 		return r;
 	r = take_duration(at, NULL, "deadline", raw->deadline, 1 * S, 24 * HOUR,
 			  "a duration from 1s to 24h", &policy->deadline_ns);
 	if (r < 0)
 		return r;
-	return take_duration(at, NULL, "window", raw->window, 100 * MS, HOUR,
-			     "a duration from 100ms to 1h", &policy->window_ns);
-}
-
-static void take_word(int raw, uint8_t *field)
-{
-	if (raw)
-		*field = (uint8_t)(raw - 1);
+	r = take_duration(at, NULL, "window", raw->window, 100 * MS, HOUR,
+			  "a duration from 100ms to 1h", &policy->window_ns);
+	if (r < 0)
+		return r;
+	return take_duration(at, NULL, "probe", raw->probe, 0, HOUR, "a duration from 0s to 1h",
+			     &policy->probe_ns);
 }
 
 /* *group holds the defaults, and is given what the file says. */
@@ -263,11 +450,19 @@ static int take_group(const struct place *at, const struct raw_group *raw,
 		return bad_value(at, NULL, "match", raw->match,
 				 "a GROUP or a glob, like \"system.slice/web*\"");
 	take_word(raw->ram.mode, &policy->mode[FCB_RAM]);
-	take_word(raw->cpu.mode, &policy->mode[FCB_CPU]);
-	take_word(raw->io.mode, &policy->mode[FCB_IO]);
-	take_word(raw->net.mode, &policy->mode[FCB_NET]);
 	take_word(raw->freeze, &policy->freeze);
+	if (raw->page_out)
+		group->page_out = raw->page_out - 1;
 	r = take_ram(at, &raw->ram, policy);
+	if (r < 0)
+		return r;
+	r = take_cpu(at, &raw->cpu, policy);
+	if (r < 0)
+		return r;
+	r = take_io(at, &raw->io, policy);
+	if (r < 0)
+		return r;
+	r = take_net(at, &raw->net, policy);
 	if (r < 0)
 		return r;
 	r = take_times(at, raw, policy);
@@ -287,8 +482,8 @@ static int take_all(struct config_doc *doc, const struct raw *raw, struct config
 		config->policy = raw->policy - 1;
 	if (raw->stop)
 		config->stop = raw->stop - 1;
-	r = take_duration(&at, NULL, "interval", raw->interval, 100 * MS, 60 * S,
-			  "a duration from 100ms to 60s", &config->interval_ns);
+	r = take_duration(&at, NULL, "interval", raw->interval, 1 * MS, 60 * S,
+			  "a duration from 1ms to 60s", &config->interval_ns);
 	if (r < 0 || !raw->groups_count)
 		return r;
 	config->groups = calloc(raw->groups_count, sizeof(*config->groups));

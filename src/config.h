@@ -3,18 +3,24 @@
  * The configuration file: YAML, checked against a schema, all or nothing.
  *
  *	policy: fusebox			# fusebox
- *	interval: 1s			# how often the groups are sampled; 100ms to 60s
+ *	interval: 1s			# how often the groups are sampled; 1ms to 60s
  *	stop: auto			# auto | freeze | signal
  *	groups:				# first match wins
  *	  - match: "system.slice/web*"	# GROUP or glob; also the path of the cgroup
  *	    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 90%, cool_down: 3s }
- *	    cpu: { mode: observe }	# observe | off; also io, net
- *	    freeze: isolated		# off | isolated
+ *	    cpu: { mode: act, floor: 0.05, ceiling: 2 }		# in CPUs
+ *	    io: { mode: act, floor: 1M, ceiling: 500M }		# per second, disk and direction
+ *	    net: { mode: act, low: 0, high: 6 }			# socket priorities
+ *	    freeze: isolated		# off | isolated | guarded
  *	    idle: 10s
  *	    deadline: 25s
  *	    window: 10s
+ *	    probe: 500ms		# guarded: what ends within it after a wake is a health check
+ *	    page_out: off		# guarded: off | on: page out what is frozen
  *
- * Every key but `match` may be left out; without a ceiling, it is the machine's RAM. An unknown
+ * mode: act | observe | off; without one, ram acts and the others observe.
+ * Every key but `match` may be left out; without a ceiling, it is the machine's RAM or CPUs, and what
+ * the disks can do is learned. An unknown
  * key, a wrong type or a bad value is refused with file, line and what is allowed. Values are in the
  * units that their names say.
  */
@@ -41,6 +47,7 @@ enum config_stop {
 struct config_group {
 	char *match; /* owned; NULL in the defaults */
 	struct fcb_policy policy;
+	bool page_out; /* what is frozen guarded goes to swap */
 };
 
 struct config {
@@ -71,6 +78,16 @@ const struct config_group *config_match(const struct config *config, const char 
 
 /* Leaves a zeroed config; accepts one. */
 void config_free(struct config *config);
+
+/* What the file may say, for the manual. The words in `values` are allowed, or an example of it. */
+struct config_key {
+	const char *section; /* "groups", "ram"…; NULL: the top level */
+	const char *name;    /* NULL ends the list */
+	const char *values;
+	const char *help;
+};
+
+extern const struct config_key config_keys[];
 
 /* The words of the two enums, NULL-terminated, in the order of their values. */
 extern const char *const config_policy_words[];

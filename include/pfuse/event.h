@@ -25,7 +25,24 @@ enum pfuse_event_kind {
 	PFUSE_EV_POPULATED,	 /* the first process entered the group */
 	PFUSE_EV_REMOVED,	 /* the group's directory is gone */
 	PFUSE_EV_OOM_VICTIM,	 /* task: the OOM killer chose a process of the group */
+	PFUSE_EV_WAKE,		 /* data waits for a group that is frozen guarded (from the edge) */
+	PFUSE_EV_SIGNAL,  /* signal: one for a process of the group, from outside, not ours */
+	PFUSE_EV_ENTERED, /* entered: a process came into the group, or became another */
 	PFUSE_EV_KINDS,
+};
+
+enum pfuse_signal_flag {
+	PFUSE_SIGNAL_BY_PARENT = 1 << 0, /* the sender is the parent of the target */
+	PFUSE_SIGNAL_HANDLED = 1 << 1,	 /* the target has a handler: it waits for it to run */
+	PFUSE_SIGNAL_BLOCKED = 1 << 2,	 /* the thread blocks it: another, or signalfd, takes it */
+	PFUSE_SIGNAL_BY_KERNEL = 1 << 3, /* a timer, a child that ended, a fault: no sender */
+};
+
+enum pfuse_entry {
+	PFUSE_ENTRY_MOVED =
+		1,	  /* written into cgroup.procs or tasks, of the group or of one below */
+	PFUSE_ENTRY_BORN, /* clone(2) from outside, CLONE_INTO_CGROUP */
+	PFUSE_ENTRY_EXEC, /* a process of the group started another program */
 };
 
 /* How a group talked. The peer of a TALK event is a port for INET channels, a pid for UNIX. */
@@ -35,6 +52,10 @@ enum pfuse_channel {
 	PFUSE_CH_UDP,
 	PFUSE_CH_UNIX,
 	PFUSE_CH_OTHER, /* another socket family, or one whose peer cannot be told */
+	PFUSE_CH_PIPE,	/* or FIFO */
+	PFUSE_CH_EVENTFD,
+	PFUSE_CH_TTY, /* the other end of a pseudo-terminal */
+	PFUSE_CH_SHM, /* a shared mapping that somebody may write */
 	PFUSE_CHANNELS,
 };
 
@@ -60,6 +81,19 @@ struct pfuse_event {
 			__u32 pad;
 			char comm[PFUSE_COMM_LEN]; /* untrusted bytes: escape before printing */
 		} task;
+		struct {
+			__u32 number; /* 1 .. 64 */
+			__u32 pid;    /* the target's thread group */
+			__u32 sender; /* thread group; 0: the kernel */
+			__u32 flags;  /* enum pfuse_signal_flag */
+		} signal;
+		struct {
+			__u32 pid;
+			__u32 by;  /* who moved it; else the same as pid, or its parent */
+			__u32 how; /* enum pfuse_entry */
+			__u32 pad;
+			char comm[PFUSE_COMM_LEN]; /* of pid; untrusted bytes */
+		} entered;
 		__u8 bytes[40];
 	};
 };

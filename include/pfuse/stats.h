@@ -38,6 +38,8 @@ enum pfuse_arm {
 	PFUSE_ARM_LIMIT_HIT = 1 << 1,
 	PFUSE_ARM_TALK = 1 << 2,
 	PFUSE_ARM_ACTIVE = 1 << 3,
+	PFUSE_ARM_SIGNAL = 1 << 4,
+	PFUSE_ARM_ENTERED = 1 << 5,
 };
 
 struct pfuse_group {
@@ -45,10 +47,18 @@ struct pfuse_group {
 	__u32 arm;		   /* enum pfuse_arm, atomic */
 	__u32 high_water_permille; /* share of the limit at which HIGH_WATER is due */
 	__u64 shadow_limit_bytes;  /* dry run: the limit to judge by; 0: the kernel's own */
-	__u64 reserved[5];
+	__u32 net_level;	   /* 1 + the priority at which sockets are held; 0: they are not */
+	__u32 pad;
+	__u64 reserved[4];
 };
 
 _Static_assert(sizeof(struct pfuse_group) == 64, "one cache line");
+
+/* With each socket that had a priority of its own when we came: value of `wishes`. */
+struct pfuse_wish {
+	__u32 priority; /* that the socket gets back */
+	__u32 slot;	/* of the group by whose level it is held */
+};
 
 /* What a CPU runs now: element cpu of the array `cpus`, written by that CPU at each switch. */
 struct pfuse_cpu {

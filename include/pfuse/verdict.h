@@ -11,8 +11,12 @@
 #endif
 
 enum pfuse_control {
-	PFUSE_CTL_RAM,	/* bytes; PFUSE_UNLIMITED: none */
-	PFUSE_CTL_STOP, /* 1: stopped, 0: running */
+	PFUSE_CTL_RAM,	   /* bytes; PFUSE_UNLIMITED: none */
+	PFUSE_CTL_STOP,	   /* 1: stopped, 0: running */
+	PFUSE_CTL_CPU,	   /* ns of CPU time per second; PFUSE_UNLIMITED: released */
+	PFUSE_CTL_IO_READ, /* bytes per second and disk; PFUSE_UNLIMITED: released */
+	PFUSE_CTL_IO_WRITE,
+	PFUSE_CTL_NET, /* socket priority, 0..7 */
 	PFUSE_CONTROLS,
 };
 
@@ -27,6 +31,10 @@ enum pfuse_reason {
 	PFUSE_WHY_TALK,	      /* Signal Flag became false */
 	PFUSE_WHY_DEADLINE,   /* stopped for as long as the deadline allows */
 	PFUSE_WHY_REQUEST,    /* somebody asked */
+	PFUSE_WHY_PARKED,     /* idle for the configured time; the edge sees to it that nothing is lost */
+	PFUSE_WHY_DATA,	      /* data waits for the frozen group */
+	PFUSE_WHY_SIGNAL,     /* a signal came for the stopped group */
+	PFUSE_WHY_ENTERED,    /* a process entered the stopped group */
 	PFUSE_WHY_EXIT,	      /* the daemon leaves, or lets go of the group */
 	PFUSE_REASONS,
 };
@@ -39,13 +47,18 @@ struct pfuse_verdict {
 	__u64 to;
 	__u32 reason;  /* enum pfuse_reason */
 	__u32 clamped; /* 1: a floor, ceiling or cool-down changed what the rule asked for */
-	/* Evidence. RAM: the paper's x_n, x_{n-1}, y and result. STOP: how long idle or stopped. */
+	/*
+	 * Evidence. STOP: how long idle or stopped. Else the paper's result, x_n, x_{n-1} and y: in
+	 * the unit of the control, NET in bytes per second.
+	 */
 	double score;
-	__u64 size_bytes;
-	__u64 usage_bytes;
-	__u64 usage_prev_bytes;
-	__u64 limit_bytes;
+	__u64 size;
+	__u64 usage;
+	__u64 usage_prev;
+	__u64 limit;
 	__u64 since_ns; /* length of the idleness or of the stop that led to this verdict */
+	__u32 periods;	/* CPU: in the interval, and how many of them met the limit */
+	__u32 throttled;
 };
 
 #endif

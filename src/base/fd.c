@@ -11,6 +11,9 @@
 
 #include "base/cleanup.h"
 
+#define LOAD_MIN 4096
+#define LOAD_MAX (UINT32_C(1) << 20)
+
 static int read_up_to(int dirfd, const char *name, char *buf, size_t size, size_t *ret_length)
 {
 	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -77,6 +80,21 @@ int fd_read_one_at(int dirfd, const char *name, char *buf, size_t size)
 		return -EFBIG;
 	buf[n] = '\0';
 	return 0;
+}
+
+int fd_load_at(int dirfd, const char *name, char **ret_text)
+{
+	_cleanup_free_ char *text = NULL;
+	int r = -EFBIG;
+
+	for (size_t room = LOAD_MIN; r == -EFBIG && room <= LOAD_MAX; room *= 4) {
+		free(text);
+		text = malloc(room);
+		r = text ? fd_read_at(dirfd, name, text, room, NULL) : -ENOMEM;
+	}
+	if (r == 0)
+		*ret_text = TAKE_PTR(text);
+	return r;
 }
 
 /*

@@ -22,6 +22,9 @@ int fd_read_head_at(int dirfd, const char *name, char *buf, size_t size, size_t 
  */
 int fd_read_one_at(int dirfd, const char *name, char *buf, size_t size);
 
+/* The whole file, malloc'ed. -EFBIG above 1 MiB. */
+int fd_load_at(int dirfd, const char *name, char **ret_text);
+
 /* `text` in one write(2); the file must exist. A short write is -EIO. */
 int fd_write_at(int dirfd, const char *name, const char *text);
 

@@ -200,9 +200,9 @@ static const struct {
 	bool essential;
 } controller_needs[CGROUP_CONTROLLERS] = {
 	[CGROUP_MEMORY] = { "no memory limit can be set or read: nothing to orchestrate", true },
-	[CGROUP_CPU] = { "no CPU weight or quota; CPU use is still observed by BPF", false },
+	[CGROUP_CPU] = { "CPU time cannot be limited; its use is still observed by BPF", false },
 	[CGROUP_CPUSET] = { "groups cannot be kept to some CPUs", false },
-	[CGROUP_IO] = { "bytes read and written are not known", false },
+	[CGROUP_IO] = { "bytes read and written are not known, and cannot be limited", false },
 	[CGROUP_PIDS] = { "the number of processes is counted by hand", false },
 	[CGROUP_FREEZER] = { "groups are stopped by SIGSTOP, if cgroup.freeze lacks too", false },
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "config.h"
 #include "edge/ledger.h"
 
 /* Text of ours, but roff gives a meaning to '-', '\\' and a leading '.' or '\''. */
@@ -55,6 +56,32 @@ static void roff_command(FILE *out, const struct command_info *command)
 	fputs("\\fR\n", out);
 }
 
+/* "groups[].ram.floor": the sections of a group lie below the list. */
+static void roff_key(FILE *out, const struct config_key *key)
+{
+	fputs(".TP\n\\fB", out);
+	if (key->section && strcmp(key->section, "groups") != 0)
+		fprintf(out, "groups[].%s.", key->section);
+	else if (key->section)
+		fputs("groups[].", out);
+	roff(out, key->name);
+	fputs("\\fR: \\fI", out);
+	roff(out, key->values);
+	fputs("\\fR\n", out);
+	roff(out, key->help);
+	fputc('\n', out);
+}
+
+static void roff_configuration(FILE *out)
+{
+	fputs(".SH CONFIGURATION\n"
+	      "The file of \\fB\\-\\-config\\fR is YAML; what it leaves out has the default in "
+	      "parentheses.\n",
+	      out);
+	for (const struct config_key *key = config_keys; key->name; key++)
+		roff_key(out, key);
+}
+
 void manual_page(FILE *out)
 {
 	/* No date: the page is the same for the same source. */
@@ -71,9 +98,11 @@ void manual_page(FILE *out)
 		fputs("\n.br\n", out);
 	}
 	fputs(".SH DESCRIPTION\n"
-	      "Observes groups of processes with BPF programs, decides by their memory use and "
-	      "their\n"
-	      "conversations, and sets limits and stops or continues them. Every decision is "
+	      "Observes groups of processes with BPF programs, decides by their use of memory, "
+	      "CPU, "
+	      "disks and\n"
+	      "network and by their conversations, and sets limits and stops or continues them. "
+	      "Every decision is "
 	      "printed\n"
 	      "with its reason, and undone at the end.\n"
 	      ".SH COMMANDS\n",
@@ -81,6 +110,7 @@ void manual_page(FILE *out)
 	for (enum command i = 0; i < COMMANDS; i++)
 		if (commands[i].name)
 			roff_command(out, &commands[i]);
+	roff_configuration(out);
 	fputs(".SH EXIT STATUS\n"
 	      ".TP\n0\ndone\n.TP\n1\nfailed\n.TP\n2\nthe command line is wrong\n"
 	      ".TP\n3\nthis kernel or privilege lacks something that is needed\n"

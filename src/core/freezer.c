@@ -19,10 +19,11 @@ static uint64_t stop_due_ns(const struct fcb *fcb)
 	const struct fcb_policy *p = &fcb->policy;
 	uint64_t due_ns;
 
-	if (p->freeze != FCB_FREEZE_ISOLATED || fcb->last.nprocs == 0)
+	if (p->freeze == FCB_FREEZE_OFF || fcb->last.nprocs == 0)
 		return FCB_NEVER;
 	due_ns = arith_add(fcb->active_ns, p->idle_ns);
-	due_ns = arith_max(due_ns, signalflag_due_ns(&fcb->flag, p->window_ns));
+	if (p->freeze == FCB_FREEZE_ISOLATED)
+		due_ns = arith_max(due_ns, signalflag_due_ns(&fcb->flag, p->window_ns));
 	return arith_max(due_ns, fcb->control[PFUSE_CTL_STOP].retry_ns);
 }
 
@@ -41,6 +42,9 @@ uint64_t freezer_due_ns(const struct fcb *fcb)
 		return FCB_NEVER;
 	if (fcb->stopped)
 		return continue_due_ns(fcb);
+	/* The end of a probe asks for a sample of its own: what comes later is no probe any more. */
+	if (fcb->sampled_ns < fcb->probe_end_ns)
+		return fcb->probe_end_ns;
 	/* A group that is sampled is stopped by its sample: only that proves that it is idle. */
 	return freezer_quiet(fcb) ? stop_due_ns(fcb) : FCB_NEVER;
 }
@@ -68,7 +72,8 @@ static unsigned continue_wishes(const struct fcb *fcb, uint64_t now_ns, struct a
 	/* An emptied group that stays stopped would stop whatever is started in it next. */
 	if (fcb->last.nprocs == 0)
 		wishes[n++] = (struct arbiter_wish){ .reason = PFUSE_WHY_EXIT };
-	if (flag == SIGNALFLAG_TALKS && !fcb->requested)
+	if (flag == SIGNALFLAG_TALKS && !fcb->requested &&
+	    fcb->policy.freeze == FCB_FREEZE_ISOLATED)
 		wishes[n++] = (struct arbiter_wish){ .reason = PFUSE_WHY_TALK };
 	if (is_deadline(fcb, now_ns))
 		wishes[n++] = (struct arbiter_wish){ .reason = PFUSE_WHY_DEADLINE };
@@ -86,7 +91,11 @@ bool freezer_decide(const struct fcb *fcb, bool idle_proven, uint64_t now_ns,
 	if (fcb->stopped)
 		n = continue_wishes(fcb, now_ns, wishes);
 	else if (idle_proven && is_stop_due(fcb, now_ns))
-		wishes[n++] = (struct arbiter_wish){ .to = 1, .reason = PFUSE_WHY_IDLE };
+		wishes[n++] = (struct arbiter_wish){
+			.to = 1,
+			.reason = fcb->policy.freeze == FCB_FREEZE_GUARDED ? PFUSE_WHY_PARKED
+									   : PFUSE_WHY_IDLE,
+		};
 	return arbiter_stop(fcb, wishes, n, now_ns, ret_verdict) == ARBITER_VERDICT;
 }
 
@@ -109,8 +118,14 @@ bool freezer_ask(struct fcb *fcb, bool stop, enum pfuse_reason reason, uint64_t 
 
 void freezer_policy_changed(struct fcb *fcb)
 {
-	if (fcb->stopped && !fcb->requested && fcb->policy.freeze != FCB_FREEZE_ISOLATED)
-		freezer_overdue(fcb, PFUSE_WHY_REQUEST);
+	if (fcb->policy.freeze == FCB_FREEZE_OFF)
+		freezer_wake(fcb, PFUSE_WHY_REQUEST);
+}
+
+void freezer_wake(struct fcb *fcb, enum pfuse_reason reason)
+{
+	if (fcb->stopped && !fcb->requested && !fcb->overdue)
+		freezer_overdue(fcb, reason);
 }
 
 /* A stopped group is still by definition, whatever it did until now. */
@@ -122,7 +137,20 @@ void freezer_stopped(struct fcb *fcb, enum pfuse_reason reason, uint64_t now_ns)
 	fcb->still = true;
 }
 
-void freezer_continued(struct fcb *fcb, uint64_t now_ns)
+/*
+ * A probe: as much idleness is kept as makes the group a candidate again when the probe's time is over,
+ * unless it turns out to be more than that.
+ */
+static uint64_t active_since(const struct fcb *fcb, enum pfuse_reason reason, uint64_t now_ns)
+{
+	const struct fcb_policy *p = &fcb->policy;
+
+	if (p->freeze != FCB_FREEZE_GUARDED || reason == PFUSE_WHY_REQUEST)
+		return now_ns;
+	return arith_sub(now_ns, arith_sub(p->idle_ns, p->probe_ns));
+}
+
+void freezer_continued(struct fcb *fcb, enum pfuse_reason reason, uint64_t now_ns)
 {
 	if (!fcb->stopped)
 		return;
@@ -131,7 +159,10 @@ void freezer_continued(struct fcb *fcb, uint64_t now_ns)
 	fcb->requested = false;
 	fcb->overdue = PFUSE_WHY_NONE;
 	fcb->still = false;
-	fcb->active_ns = now_ns;
+	fcb->woken_ns = now_ns;
+	fcb->active_ns = active_since(fcb, reason, now_ns);
+	if (fcb->active_ns < now_ns)
+		fcb->probe_end_ns = arith_add(now_ns, fcb->policy.probe_ns);
 }
 
 void freezer_overdue(struct fcb *fcb, enum pfuse_reason reason)

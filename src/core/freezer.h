@@ -7,6 +7,10 @@
  * talks, when somebody asks, when it empties, and at the latest after policy.deadline_ns. After a
  * continue the full idle time must pass again. A requested stop knows neither talk nor deadline.
  *
+ * Guarded (ours, not the paper's): stopped when idle, whether it talks or not, for the edge lets it
+ * rest only where everything that it waits for will wake it. A wake or a pulse at the deadline after
+ * which it does next to nothing for policy.probe_ns does not reset its idleness.
+ *
  * Works on one FCB; the verdict goes through the arbiter. How a group is stopped is the edge's
  * matter.
  */
@@ -40,9 +44,12 @@ bool freezer_ask(struct fcb *fcb, bool stop, enum pfuse_reason reason, uint64_t 
 /* The policy has changed: a stop that it does not allow any more is due to end. */
 void freezer_policy_changed(struct fcb *fcb);
 
+/* Something came for the group: if it is stopped, and not by request, it is to continue. */
+void freezer_wake(struct fcb *fcb, enum pfuse_reason reason);
+
 /* What became of a verdict: the group is stopped, is continued, or could not be continued. */
 void freezer_stopped(struct fcb *fcb, enum pfuse_reason reason, uint64_t now_ns);
-void freezer_continued(struct fcb *fcb, uint64_t now_ns);
+void freezer_continued(struct fcb *fcb, enum pfuse_reason reason, uint64_t now_ns);
 void freezer_overdue(struct fcb *fcb, enum pfuse_reason reason);
 
 #endif

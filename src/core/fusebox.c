@@ -61,16 +61,16 @@ uint64_t fusebox_mark(uint64_t x, uint32_t high_water_permille)
 
 static void clamp_limit(struct fusebox *r, uint64_t wanted, const struct fusebox_bounds *b)
 {
-	r->limit_bytes = arith_min(arith_max(wanted, b->floor_bytes), b->ceiling_bytes);
-	r->clamped = r->limit_bytes != wanted;
+	r->limit = arith_min(arith_max(wanted, b->floor), b->ceiling);
+	r->clamped = r->limit != wanted;
 }
 
 static struct fusebox score_and_size(uint64_t x, uint64_t x_prev, uint64_t y)
 {
 	return (struct fusebox){
 		.score = fusebox_score(x, x_prev, y),
-		.size_bytes = fusebox_size(x, x_prev, y),
-		.y_bytes = y,
+		.size = fusebox_size(x, x_prev, y),
+		.y = y,
 	};
 }
 
@@ -84,14 +84,14 @@ struct fusebox fusebox_step(uint64_t x, uint64_t x_prev, uint64_t y,
 	struct fusebox r;
 	uint64_t wanted;
 
-	y = arith_min(y, bounds->ceiling_bytes);
+	y = arith_min(y, bounds->ceiling);
 	r = score_and_size(x, x_prev, y);
 	wanted = y;
 	if (r.score > FUSEBOX_GROW_ABOVE) {
-		wanted = arith_add(y, r.size_bytes);
+		wanted = arith_add(y, r.size);
 		r.direction = FUSEBOX_GROW;
 	} else if (r.score < FUSEBOX_SHRINK_BELOW) {
-		wanted = arith_sub(y, r.size_bytes);
+		wanted = arith_sub(y, r.size);
 		r.direction = FUSEBOX_SHRINK;
 	}
 	clamp_limit(&r, wanted, bounds);
@@ -104,19 +104,19 @@ struct fusebox fusebox_step(uint64_t x, uint64_t x_prev, uint64_t y,
  *   0.9 to 1.0): otherwise the group dies for want of memory, which the paper says never happens.
  * - The new limit leaves the usage below the mark by a step, for else the next page would cross it
  *   again: a storm of events. A sixteenth of the usage bounds the number of events for a growth by
- *   a factor of two at about eleven; 4 MiB bounds it for small groups, and is 4 ms at 1 GiB/s.
+ *   a factor of two at about eleven; step_min bounds it for small groups.
  */
 struct fusebox fusebox_grow(uint64_t x, uint64_t x_prev, uint64_t y,
 			    const struct fusebox_bounds *bounds)
 {
-	uint64_t step = arith_max(x / 16, FUSEBOX_STEP_MIN_BYTES);
+	uint64_t step = arith_max(x / 16, bounds->step_min);
 	uint64_t least = fusebox_mark(x, bounds->high_water_permille);
 	struct fusebox r;
 
-	y = arith_min(y, bounds->ceiling_bytes);
+	y = arith_min(y, bounds->ceiling);
 	least = arith_add(arith_max(least, y), step);
 	r = score_and_size(x, x_prev, y);
 	r.direction = FUSEBOX_GROW;
-	clamp_limit(&r, arith_max(arith_add(y, r.size_bytes), least), bounds);
+	clamp_limit(&r, arith_max(arith_add(y, r.size), least), bounds);
 	return r;
 }

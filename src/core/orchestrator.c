@@ -8,6 +8,7 @@
 #include "core/arith.h"
 #include "core/freezer.h"
 #include "core/fusebox.h"
+#include "core/rate.h"
 #include "core/signalflag.h"
 
 /*
@@ -17,6 +18,7 @@
  */
 #define RETRY_NS 1000000000ull
 #define RETRY_CONTINUE_NS 16000000ull
+#define RETRY_REFUSED_NS 10000000000ull
 
 void orchestrator_init(struct orchestrator *o, struct fcb *fcbs, uint32_t nslots,
 		       uint64_t machine_ram_bytes, uint32_t page_bytes)
@@ -27,6 +29,7 @@ void orchestrator_init(struct orchestrator *o, struct fcb *fcbs, uint32_t nslots
 		.nslots = nslots,
 		.page_bytes = page_bytes ? page_bytes : 4096,
 		.machine_ram_bytes = machine_ram_bytes,
+		.ncpus = 1,
 	};
 }
 
@@ -67,6 +70,7 @@ void orchestrator_attach(struct orchestrator *o, uint32_t slot, uint64_t group_i
 	fcb_init(&o->fcbs[slot], group_id, first, now_ns);
 	o->fcbs[slot].slot = slot;
 	o->fcbs[slot].page_bytes = o->page_bytes;
+	o->fcbs[slot].ncpus = o->ncpus;
 	fcb_set_policy(&o->fcbs[slot], policy, o->machine_ram_bytes);
 }
 
@@ -88,29 +92,118 @@ void orchestrator_detach(struct orchestrator *o, uint32_t slot)
 		memset(fcb, 0, sizeof(*fcb));
 }
 
-/* RAM: what the rule found, as evidence into the FCB and as a wish to the arbiter. */
-static unsigned settle_ram(struct fcb *fcb, const struct fusebox *rule, enum pfuse_reason reason,
-			   uint64_t now_ns, struct pfuse_verdict *ret)
+static void note_score(struct fcb *fcb, enum fcb_resource_kind kind, const struct fusebox *rule)
+{
+	fcb->res[kind].score = rule->score;
+	fcb->res[kind].size = rule->size;
+}
+
+static void cool_down(struct fcb *fcb, enum pfuse_control control, uint64_t now_ns)
+{
+	uint64_t until_ns = arith_add(now_ns, fcb->policy.cool_down_ns);
+
+	fcb->control[control].retry_ns = arith_max(fcb->control[control].retry_ns, until_ns);
+}
+
+/* What the rule found about a limit, as evidence into the FCB and as a wish to the arbiter. */
+static unsigned settle_limit(struct fcb *fcb, enum fcb_resource_kind kind,
+			     const struct fusebox *rule, enum pfuse_reason reason, uint64_t now_ns,
+			     struct pfuse_verdict *ret)
 {
 	struct arbiter_wish wish = {
-		.to = rule->limit_bytes,
+		.to = rule->limit,
 		.reason = reason,
 		.grow = rule->direction == FUSEBOX_GROW,
 		.clamped = rule->clamped,
 	};
-	unsigned nwishes = rule->direction != FUSEBOX_HOLD;
+	unsigned nwishes = rule->direction != FUSEBOX_HOLD && fcb->policy.mode[kind] == FCB_ACT;
+	enum pfuse_control control = fcb_control_of(kind);
 	enum arbiter_result result;
 
-	fcb->res[FCB_RAM].score = rule->score;
-	fcb->res[FCB_RAM].size = rule->size_bytes;
-	if (fcb->policy.mode[FCB_RAM] != FCB_ACT)
-		nwishes = 0;
-	result = arbiter_ram(fcb, &wish, nwishes, now_ns, ret);
-	fcb->settled = result == ARBITER_SETTLED;
+	note_score(fcb, kind, rule);
+	result = arbiter_limit(fcb, control, &wish, nwishes, now_ns, ret);
+	fcb_settle(fcb, control, result == ARBITER_SETTLED);
 	if (result != ARBITER_VERDICT)
 		return 0;
-	ret->limit_bytes = rule->y_bytes;
+	ret->limit = rule->y;
 	return 1;
+}
+
+static unsigned ram_by_sample(struct fcb *fcb, uint64_t now_ns, struct pfuse_verdict *ret)
+{
+	const struct fcb_resource *ram = &fcb->res[FCB_RAM];
+	struct fusebox_bounds bounds = fcb_bounds(fcb, FCB_RAM);
+	enum pfuse_reason reason;
+	struct fusebox rule;
+
+	rule = fusebox_step(ram->usage, ram->usage_prev, ram->limit, &bounds);
+	reason = rule.direction == FUSEBOX_GROW ? PFUSE_WHY_SCORE_HIGH : PFUSE_WHY_SCORE_LOW;
+	return settle_limit(fcb, FCB_RAM, &rule, reason, now_ns, ret);
+}
+
+/*
+ * Rates are noisy, and their events are samples: every growth that the rule asks for begins a
+ * cool-down, also one that changes nothing because there is no limit, or the level is the highest.
+ * But not during a back-off: a growth waits for its end, and would put it off again and again.
+ */
+static void rate_cool_down(struct fcb *fcb, enum pfuse_control control, const struct fusebox *rule,
+			   uint64_t now_ns)
+{
+	if (rule->direction == FUSEBOX_GROW && !fcb->control[control].failures)
+		cool_down(fcb, control, now_ns);
+}
+
+static unsigned rate_by_sample(struct fcb *fcb, enum fcb_resource_kind kind, uint64_t now_ns,
+			       struct pfuse_verdict *ret)
+{
+	enum pfuse_reason reason;
+	struct fusebox rule = rate_rule(fcb, kind, &reason);
+
+	rate_cool_down(fcb, fcb_control_of(kind), &rule, now_ns);
+	return settle_limit(fcb, kind, &rule, reason, now_ns, ret);
+}
+
+/*
+ * The virtual limit moves with the level, and on alone where the level is at the end of its range: it
+ * must follow the traffic, so that the next change of the traffic is seen as one. It stands while the
+ * level has to wait, since each of its moves is worth one level.
+ */
+static unsigned net_by_sample(struct fcb *fcb, uint64_t now_ns, struct pfuse_verdict *ret)
+{
+	enum pfuse_reason reason;
+	struct fusebox rule = rate_rule(fcb, FCB_NET, &reason);
+	struct arbiter_wish wish = { .to = rate_level(fcb, &rule),
+				     .reason = reason,
+				     .grow = rule.direction == FUSEBOX_GROW };
+	unsigned nwishes = rule.direction != FUSEBOX_HOLD && fcb->policy.mode[FCB_NET] == FCB_ACT;
+	enum arbiter_result result;
+
+	note_score(fcb, FCB_NET, &rule);
+	rate_cool_down(fcb, PFUSE_CTL_NET, &rule, now_ns);
+	result = arbiter_level(fcb, &wish, nwishes, now_ns, ret);
+	fcb_settle(fcb, PFUSE_CTL_NET, result == ARBITER_SETTLED);
+	if (result == ARBITER_VERDICT)
+		ret->limit = rule.y;
+	if (result != ARBITER_WAIT)
+		fcb->res[FCB_NET].limit = rule.limit;
+	return result == ARBITER_VERDICT;
+}
+
+static unsigned limit_by_sample(struct fcb *fcb, enum fcb_resource_kind kind, uint64_t now_ns,
+				struct pfuse_verdict *ret)
+{
+	if (fcb->stopped || fcb->policy.mode[kind] == FCB_OFF) {
+		fcb_settle(fcb, fcb_control_of(kind), true);
+		return 0;
+	}
+	switch (kind) {
+	case FCB_RAM:
+		return ram_by_sample(fcb, now_ns, ret);
+	case FCB_NET:
+		return net_by_sample(fcb, now_ns, ret);
+	default:
+		return rate_by_sample(fcb, kind, now_ns, ret);
+	}
 }
 
 /*
@@ -118,20 +211,13 @@ static unsigned settle_ram(struct fcb *fcb, const struct fusebox *rule, enum pfu
  * process then. Here that holds while the group is stopped. A group that talks to nobody but works
  * is not controlled by signals either, and must not lose its limit control: it is driven by score.
  */
-static unsigned ram_by_sample(struct fcb *fcb, uint64_t now_ns, struct pfuse_verdict *ret)
+static unsigned limits_by_sample(struct fcb *fcb, uint64_t now_ns, struct pfuse_verdict *ret)
 {
-	const struct fcb_resource *ram = &fcb->res[FCB_RAM];
-	struct fusebox_bounds bounds = fcb_bounds(fcb);
-	enum pfuse_reason reason;
-	struct fusebox rule;
+	unsigned n = 0;
 
-	if (fcb->stopped || fcb->policy.mode[FCB_RAM] == FCB_OFF) {
-		fcb->settled = true;
-		return 0;
-	}
-	rule = fusebox_step(ram->usage, ram->usage_prev, ram->limit, &bounds);
-	reason = rule.direction == FUSEBOX_GROW ? PFUSE_WHY_SCORE_HIGH : PFUSE_WHY_SCORE_LOW;
-	return settle_ram(fcb, &rule, reason, now_ns, ret);
+	for (unsigned kind = 0; kind < FCB_RESOURCES; kind++)
+		n += limit_by_sample(fcb, (enum fcb_resource_kind)kind, now_ns, &ret[n]);
+	return n;
 }
 
 /*
@@ -148,9 +234,8 @@ static unsigned ram_by_event(struct fcb *fcb, const struct pfuse_event *ev, uint
 			     struct pfuse_verdict *ret)
 {
 	struct fcb_resource *ram = &fcb->res[FCB_RAM];
-	struct fusebox_bounds bounds = fcb_bounds(fcb);
-	uint64_t limit =
-		arith_min(arith_max(ram->limit, ev->ram.limit_bytes), bounds.ceiling_bytes);
+	struct fusebox_bounds bounds = fcb_bounds(fcb, FCB_RAM);
+	uint64_t limit = arith_min(arith_max(ram->limit, ev->ram.limit_bytes), bounds.ceiling);
 	bool hit = ev->kind == PFUSE_EV_LIMIT_HIT && ev->ram.limit_bytes >= ram->limit;
 	struct fusebox rule;
 
@@ -161,10 +246,10 @@ static unsigned ram_by_event(struct fcb *fcb, const struct pfuse_event *ev, uint
 	if (!hit && fusebox_mark(ram->usage, bounds.high_water_permille) <= limit &&
 	    fusebox_score(ram->usage, ram->usage_prev, limit) <= FUSEBOX_GROW_ABOVE)
 		return 0;
-	fcb->grown_ns = now_ns;
+	cool_down(fcb, PFUSE_CTL_RAM, now_ns);
 	rule = fusebox_grow(ram->usage, ram->usage_prev, limit, &bounds);
-	return settle_ram(fcb, &rule, hit ? PFUSE_WHY_LIMIT_HIT : PFUSE_WHY_HIGH_WATER, now_ns,
-			  ret);
+	return settle_limit(fcb, FCB_RAM, &rule, hit ? PFUSE_WHY_LIMIT_HIT : PFUSE_WHY_HIGH_WATER,
+			    now_ns, ret);
 }
 
 unsigned orchestrator_sample(struct orchestrator *o, uint32_t slot,
@@ -178,7 +263,7 @@ unsigned orchestrator_sample(struct orchestrator *o, uint32_t slot,
 		return 0;
 	now_ns = enter(fcb, now_ns);
 	fcb_sample(fcb, sample, now_ns);
-	n = ram_by_sample(fcb, now_ns, ret_verdicts);
+	n = limits_by_sample(fcb, now_ns, ret_verdicts);
 	return n + freezer_decide(fcb, true, now_ns, &ret_verdicts[n]);
 }
 
@@ -192,6 +277,17 @@ static unsigned by_kind(struct fcb *fcb, const struct pfuse_event *ev, uint64_t 
 		return ram_by_event(fcb, ev, now_ns, ret);
 	case PFUSE_EV_TALK:
 		signalflag_event(&fcb->flag, ev, now_ns);
+		if (ev->time_ns >= fcb->stopped_since_ns)
+			freezer_wake(fcb, PFUSE_WHY_TALK);
+		break;
+	case PFUSE_EV_WAKE:
+		freezer_wake(fcb, PFUSE_WHY_DATA);
+		break;
+	case PFUSE_EV_SIGNAL:
+		freezer_wake(fcb, PFUSE_WHY_SIGNAL);
+		break;
+	case PFUSE_EV_ENTERED:
+		freezer_wake(fcb, PFUSE_WHY_ENTERED);
 		break;
 	case PFUSE_EV_ACTIVE:
 		if (fcb->still)
@@ -266,37 +362,95 @@ unsigned orchestrator_exit(struct orchestrator *o, uint32_t slot, uint64_t now_n
 	return freezer_ask(fcb, false, PFUSE_WHY_EXIT, enter(fcb, now_ns), ret_verdicts);
 }
 
+/* What is left of a back-off that is over: no more than the cool-down, if one began meanwhile. */
+static void succeeded(struct fcb *fcb, struct fcb_control *control, bool is_stop, uint64_t now_ns)
+{
+	uint64_t most_ns = arith_add(now_ns, fcb->policy.cool_down_ns);
+
+	if (is_stop)
+		control->retry_ns = 0;
+	else if (control->failures)
+		control->retry_ns = arith_min(control->retry_ns, most_ns);
+	control->failures = 0;
+}
+
+static void stop_carried_out(struct fcb *fcb, const struct pfuse_verdict *v, uint64_t now_ns)
+{
+	if (v->to)
+		freezer_stopped(fcb, v->reason, now_ns);
+	else
+		freezer_continued(fcb, v->reason, now_ns);
+}
+
+/* If the kernel shows another limit next, it is the truth: memory.max below memory.high. */
+static void limit_carried_out(struct fcb *fcb, const struct pfuse_verdict *v, bool dry)
+{
+	struct fcb_resource *r = &fcb->res[fcb_resource_of((enum pfuse_control)v->control)];
+
+	r->limit = v->to;
+	if (!dry)
+		r->limit_seen = v->to;
+}
+
+static void level_carried_out(struct fcb *fcb, const struct pfuse_verdict *v, bool dry)
+{
+	fcb->net_level = (uint32_t)v->to;
+	if (!dry)
+		fcb->last.net_priority = (uint32_t)v->to;
+}
+
 static void carried_out(struct fcb *fcb, const struct pfuse_verdict *v, bool dry, uint64_t now_ns)
 {
 	struct fcb_control *control = &fcb->control[v->control];
 
-	control->failures = 0;
-	control->retry_ns = 0;
-	if (v->control == PFUSE_CTL_STOP) {
-		fcb->totals.decisions[v->to ? FCB_STOPPED : FCB_CONTINUED]++;
-		if (v->to)
-			freezer_stopped(fcb, v->reason, now_ns);
-		else
-			freezer_continued(fcb, now_ns);
-		return;
-	}
-	fcb->totals.decisions[v->to > v->from ? FCB_GROWN : FCB_SHRUNK]++;
-	fcb->res[FCB_RAM].limit = v->to;
-	/* If the kernel shows another limit next, it is the truth: memory.max below memory.high. */
-	if (!dry)
-		fcb->limit_seen = v->to;
+	succeeded(fcb, control, v->control == PFUSE_CTL_STOP, now_ns);
+	if (v->to > v->from)
+		control->ups++;
+	else
+		control->downs++;
+	if (v->control == PFUSE_CTL_STOP)
+		stop_carried_out(fcb, v, now_ns);
+	else if (v->control == PFUSE_CTL_NET)
+		level_carried_out(fcb, v, dry);
+	else
+		limit_carried_out(fcb, v, dry);
 }
 
-static void failed(struct fcb *fcb, const struct pfuse_verdict *v, uint64_t now_ns)
+/* A bad moment passes as quickly as the group is idle again; what makes a stop unsafe stays for long. */
+static uint64_t retry_base_ns(const struct fcb *fcb, const struct pfuse_verdict *v,
+			      enum orchestrator_outcome outcome)
+{
+	if (v->control == PFUSE_CTL_STOP && !v->to)
+		return RETRY_CONTINUE_NS;
+	if (outcome == ORCHESTRATOR_BUSY)
+		return arith_min(fcb->policy.idle_ns, RETRY_NS);
+	return outcome == ORCHESTRATOR_REFUSED ? RETRY_REFUSED_NS : RETRY_NS;
+}
+
+static void count_failure(struct fcb *fcb, enum orchestrator_outcome outcome)
+{
+	if (outcome == ORCHESTRATOR_BUSY)
+		fcb->totals.busy++;
+	else if (outcome == ORCHESTRATOR_REFUSED)
+		fcb->totals.refused++;
+	else
+		fcb->totals.failed++;
+}
+
+static void failed(struct fcb *fcb, const struct pfuse_verdict *v,
+		   enum orchestrator_outcome outcome, uint64_t now_ns)
 {
 	struct fcb_control *control = &fcb->control[v->control];
 	bool is_continue = v->control == PFUSE_CTL_STOP && !v->to;
-	uint64_t base = is_continue ? RETRY_CONTINUE_NS : RETRY_NS;
+	uint64_t base = retry_base_ns(fcb, v, outcome);
 	uint32_t doublings = (uint32_t)arith_min(control->failures, FCB_RETRY_DOUBLINGS);
+	uint64_t retry_ns = arith_add(now_ns, base << doublings);
 
-	fcb->totals.decisions[FCB_FAILED]++;
-	control->failures = (uint32_t)arith_min((uint64_t)control->failures + 1, UINT32_MAX);
-	control->retry_ns = arith_add(now_ns, base << doublings);
+	count_failure(fcb, outcome);
+	control->failures = (uint8_t)arith_min(control->failures + 1u, UINT8_MAX);
+	if (v->control != PFUSE_CTL_STOP)
+		retry_ns = arith_max(retry_ns, control->retry_ns);
+	control->retry_ns = retry_ns;
 	if (is_continue)
 		freezer_overdue(fcb, v->reason);
 }
@@ -315,12 +469,14 @@ void orchestrator_applied(struct orchestrator *o, const struct pfuse_verdict *ve
 		carried_out(fcb, verdict, outcome == ORCHESTRATOR_DRY, now_ns);
 		break;
 	case ORCHESTRATOR_FAILED:
-		failed(fcb, verdict, now_ns);
+	case ORCHESTRATOR_BUSY:
+	case ORCHESTRATOR_REFUSED:
+		failed(fcb, verdict, outcome, now_ns);
 		break;
 	case ORCHESTRATOR_FOREIGN:
 		fcb->control[verdict->control].let_go = true;
 		if (verdict->control == PFUSE_CTL_STOP)
-			freezer_continued(fcb, now_ns);
+			freezer_continued(fcb, PFUSE_WHY_REQUEST, now_ns);
 		break;
 	}
 }

@@ -3,7 +3,8 @@
  * The one door to the core: samples, events and timers in, verdicts out.
  *
  * Source: the p-Fusebox paper, Orchestrator. The Signal Flag decides between the two means: true
- * and idle, the group is controlled by signals (STOP); otherwise by its limits, by score.
+ * and idle, the group is controlled by signals (STOP); otherwise by its limits, by score: RAM, CPU,
+ * I/O and, as a priority, NET.
  *
  * Order of calls. For each slot: attach; then any mix of sample, event, timer, request, each
  * returning 0..PFUSE_CONTROLS verdicts; after each verdict the caller carries it out (or not: a dry
@@ -42,6 +43,8 @@ enum orchestrator_outcome {
 	ORCHESTRATOR_APPLIED,
 	ORCHESTRATOR_FAILED,  /* the old value stands; tried again later, ever less often */
 	ORCHESTRATOR_FOREIGN, /* somebody else changed the control: theirs from now on */
+	ORCHESTRATOR_BUSY, /* a stop at a bad moment, undone: tried again soon, ever less often */
+	ORCHESTRATOR_REFUSED, /* a stop that is not safe for this group as it is now, or not ours */
 	ORCHESTRATOR_DRY,     /* not carried out; decide on as if it were */
 };
 
@@ -50,6 +53,7 @@ struct orchestrator {
 	uint32_t nslots; /* slot 0 included */
 	uint32_t page_bytes;
 	uint64_t machine_ram_bytes;
+	uint32_t ncpus; /* of the machine: 1 until the caller sets it, before it attaches groups */
 	uint64_t ignored[ORCHESTRATOR_IGNORED];
 };
 

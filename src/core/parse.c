@@ -167,6 +167,20 @@ bool parse_duration(const char *text, size_t len, uint64_t *ret_ns)
 	return take_quantity(without_newline(text, len), units, ret_ns);
 }
 
+bool parse_cpus(const char *text, size_t len, uint32_t *ret_permille)
+{
+	static const struct unit units[] = {
+		{ "", 1000 },
+		{ NULL, 0 },
+	};
+	uint64_t permille;
+
+	if (!take_quantity(without_newline(text, len), units, &permille) || permille > 1000000000)
+		return false;
+	*ret_permille = (uint32_t)permille;
+	return true;
+}
+
 bool parse_permille(const char *text, size_t len, uint32_t *ret_permille)
 {
 	static const struct unit units[] = {

@@ -41,6 +41,9 @@ bool parse_duration(const char *text, size_t len, uint64_t *ret_ns);
 /* "90%", "92.5%", "5permille" → 0..1000. A bare number is refused: percent or permille? */
 bool parse_permille(const char *text, size_t len, uint32_t *ret_permille);
 
+/* "2", "0.05" → CPUs in permille of one; up to a million CPUs. Finer than a permille is cut. */
+bool parse_cpus(const char *text, size_t len, uint32_t *ret_permille);
+
 /* Flat keyed file (memory.events): the value on the line of this key. */
 bool parse_key(const char *text, size_t len, const char *key, uint64_t *ret_value);
 

@@ -17,11 +17,11 @@
 #include "base/num.h"
 #include "base/trim.h"
 #include "daemon/daemon.h"
+#include "daemon/paging.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
 #include "edge/group.h"
 
-#define COMMAND_CONTROLLERS CGROUP_BIT(CGROUP_MEMORY)
 #define KEEPER_WAIT_NS                                                                             \
 	3000000000ull /* the keeper of a daemon that was just killed may be at work */
 #define RT_PRIORITY 1 /* above all normal tasks: a wake-up must not wait behind CPU hogs */
@@ -126,6 +126,7 @@ static int open_probe(struct daemon *daemon, struct err *err)
 		.slots = daemon->members.count - 1,
 		.anchor = cgroup_tree_anchor(&daemon->machine.tree),
 		.hierarchy_id = hierarchy_id(&daemon->machine),
+		.daemon_pid = getpid(),
 	};
 	return probe_open(&config, &daemon->machine.probe, err);
 }
@@ -143,18 +144,44 @@ static void policy_of(const struct daemon *daemon, const struct member *member,
 	*ret = config_match(config, member->name, member->group.path)->policy;
 }
 
+static bool page_out_of(const struct daemon *daemon, uint32_t slot)
+{
+	const struct config *config = daemon->reread.interval_ns ? &daemon->reread : daemon->config;
+	const struct member *member = &daemon->members.at[slot];
+
+	return config_match(config, member->name, member->group.path)->page_out;
+}
+
 void daemon_apply_policies(struct daemon *daemon)
 {
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
 		struct fcb_policy policy;
 
 		policy_of(daemon, &daemon->members.at[slot], &policy);
-		if (!daemon->members.at[slot].acts_on_ram && policy.mode[FCB_RAM] == FCB_ACT)
-			policy.mode[FCB_RAM] = FCB_OBSERVE; /* its old value was never recorded */
-		if (!probe_sees_talks(daemon->machine.probe))
+		member_restrict(&daemon->members.at[slot], &policy);
+		member_look(&daemon->machine, &daemon->members.at[slot], &policy);
+		if (!probe_sees_talks(daemon->machine.probe) &&
+		    policy.freeze == FCB_FREEZE_ISOLATED)
 			policy.freeze = FCB_FREEZE_OFF;
 		orchestrator_policy(&daemon->core, slot, &policy);
+		daemon->members.at[slot].page_out = page_out_of(daemon, slot);
 	}
+}
+
+/*
+ * What a group of ours must have. CPU and I/O only where they are acted on: a v2 root that does not hand
+ * them down is no reason to refuse the rest.
+ */
+static uint32_t controllers_for(const struct daemon *daemon, const char *name)
+{
+	const struct fcb_policy *policy = &config_match(daemon->config, name, NULL)->policy;
+	uint32_t controllers = CGROUP_BIT(CGROUP_MEMORY);
+
+	if (policy->mode[FCB_CPU] == FCB_ACT)
+		controllers |= CGROUP_BIT(CGROUP_CPU);
+	if (policy->mode[FCB_IO_READ] == FCB_ACT || policy->mode[FCB_IO_WRITE] == FCB_ACT)
+		controllers |= CGROUP_BIT(CGROUP_IO);
+	return controllers;
 }
 
 static int open_group(struct daemon *daemon, const char *name, struct cgroup *ret, struct err *err)
@@ -169,8 +196,8 @@ static int open_group(struct daemon *daemon, const char *name, struct cgroup *re
 	/* Strictly digits, and never cut down to an int: that would be somebody else's number. */
 	if (num_parse(name + 4, &end, &pid) < 0 || *end || pid == 0 || pid > INT_MAX)
 		return err_set(err, -EINVAL, "%s: not a process id", err_quote(name, quoted));
-	return group_from_pid(tree, daemon->machine.ledger, (pid_t)pid, COMMAND_CONTROLLERS, ret,
-			      err);
+	return group_from_pid(tree, daemon->machine.ledger, (pid_t)pid,
+			      controllers_for(daemon, name), ret, err);
 }
 
 static int make_command_group(struct daemon *daemon, struct err *err)
@@ -179,7 +206,8 @@ static int make_command_group(struct daemon *daemon, struct err *err)
 
 	snprintf(name, sizeof(name), "run-%d", getpid());
 	return group_create(&daemon->machine.tree, daemon->machine.ledger, name,
-			    COMMAND_CONTROLLERS, &daemon->command_group, err);
+			    controllers_for(daemon, daemon->options->argv[0]),
+			    &daemon->command_group, err);
 }
 
 /* The same group twice would have two masters. */
@@ -207,10 +235,9 @@ static int add_member(struct daemon *daemon, uint32_t slot, const char *name, st
 	if (code)
 		return code;
 	policy_of(daemon, member, &policy);
-	if (policy.mode[FCB_RAM] == FCB_ACT)
-		code = member_prepare(&daemon->machine, member, err);
+	member_look(&daemon->machine, member, &policy);
 	daemon->members.live++;
-	return code;
+	return member_prepare(&daemon->machine, member, &policy, err);
 }
 
 static int open_members(struct daemon *daemon, struct err *err)
@@ -226,6 +253,7 @@ static int open_members(struct daemon *daemon, struct err *err)
 		return err_set(err, -ENOMEM, "out of memory for %u groups", count - 1);
 	orchestrator_init(&daemon->core, members->fcbs, count, machine_ram(),
 			  (uint32_t)sysconf(_SC_PAGESIZE));
+	daemon->core.ncpus = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
 	for (size_t i = 0; i < options->ngroups && !code; i++) {
 		struct cgroup group = { .fd = -1 };
 
@@ -254,7 +282,7 @@ static void forbid_blind_stops(struct daemon *daemon)
 		return;
 	fprintf(stderr,
 		"pfuse-bpf: this kernel does not show talks over UDP and UNIX sockets; no group "
-		"is stopped, going on\n");
+		"is stopped unguarded, going on\n");
 	daemon_apply_policies(daemon);
 }
 
@@ -287,10 +315,28 @@ static int watch_member(struct daemon *daemon, uint32_t slot)
 	if (code)
 		return code;
 	orchestrator_attach(&daemon->core, slot, member->group.id, &policy, &first, clock_now_ns());
+	member->page_out = page_out_of(daemon, slot);
 	probe_arm(machine->probe, slot,
 		  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
 	return member_spread_net(machine, member,
 				 daemon->members.oom_fds[(slot - 1) / MEMBERS_PER_OOM_FD]);
+}
+
+/* After the other controls: this one needs the probe. */
+static int prepare_net(struct daemon *daemon, struct err *err)
+{
+	int code = 0;
+
+	for (uint32_t slot = 1; slot < daemon->members.count && !code; slot++) {
+		struct member *member = &daemon->members.at[slot];
+		struct fcb_policy policy;
+
+		policy_of(daemon, member, &policy);
+		code = member_prepare_net(&daemon->machine, member, slot, &policy, err);
+	}
+	if (!code && daemon->machine.ledger && ledger_commit(daemon->machine.ledger))
+		code = err_set(err, -EIO, "the ledger cannot be written; is the disk full?");
+	return code;
 }
 
 static int watch_members(struct daemon *daemon, struct err *err)
@@ -309,6 +355,19 @@ static int watch_members(struct daemon *daemon, struct err *err)
 	}
 	probe_seed(daemon->machine.probe); /* ports that are listened on already; best effort */
 	return 0;
+}
+
+int daemon_open_guards(struct daemon *daemon, struct err *err)
+{
+	struct machine *machine = &daemon->machine;
+	bool wanted = false;
+
+	for (uint32_t slot = 1; slot < daemon->members.count; slot++)
+		wanted |= daemon->members.fcbs[slot].policy.freeze == FCB_FREEZE_GUARDED;
+	if (!wanted || machine->guards || machine->dry_run)
+		return 0;
+	return guards_open(&machine->tree, machine->probe, daemon->members.count - 1,
+			   &machine->guards, err);
 }
 
 /* Best effort: where it is not permitted, a wake-up may wait behind other tasks. */
@@ -356,10 +415,15 @@ static int open_all(struct daemon *daemon, struct err *err)
 		code = open_probe(daemon, err);
 	if (code)
 		return code;
-	code = watch_members(daemon, err);
+	code = prepare_net(daemon, err);
+	if (!code)
+		code = watch_members(daemon, err);
 	if (code)
 		return code;
 	forbid_blind_stops(daemon);
+	code = daemon_open_guards(daemon, err);
+	if (code)
+		return code;
 	return daemon->options->argv ? prepare_command(daemon, err) : 0;
 }
 
@@ -435,8 +499,10 @@ static void wait_for_command(struct daemon *daemon)
 
 static void close_members(struct members *members)
 {
-	for (uint32_t slot = 1; slot < members->count; slot++)
+	for (uint32_t slot = 1; slot < members->count; slot++) {
+		paging_end(&members->at[slot]);
 		member_close(&members->at[slot]);
+	}
 	for (uint32_t i = 0; members->oom_fds && i < members_oom_fds(members); i++)
 		if (members->oom_fds[i] >= 0)
 			close(members->oom_fds[i]);
@@ -449,6 +515,7 @@ static void close_edges(struct daemon *daemon)
 {
 	child_close(&daemon->child);
 	cgroup_close(&daemon->command_group);
+	guards_close(daemon->machine.guards);
 	probe_close(daemon->machine.probe);
 	keeper_bye(&daemon->keeper);
 	ledger_close(daemon->machine.ledger);

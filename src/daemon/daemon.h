@@ -48,8 +48,10 @@ static inline uint32_t members_oom_fds(const struct members *members)
 struct loop {
 	sd_event *event;
 	sd_event_source *timer;
-	int oom_epoll;	 /* members.oom_fds */
-	uint64_t now_ns; /* read once per turn */
+	sd_event_source *paging; /* NULL: nothing was ever paged out */
+	sd_event_source *guard;	 /* machine.guards; NULL: none yet */
+	int oom_epoll;		 /* members.oom_fds */
+	uint64_t now_ns;	 /* read once per turn */
 	uint64_t started_ns;
 	uint64_t next_tick_ns; /* FCB_NEVER: everybody is quiet */
 	uint64_t due_ns;       /* the earliest orchestrator_due(), or earlier */
@@ -81,6 +83,9 @@ enum exit_status daemon_open(struct daemon *daemon, const struct options *option
 enum exit_status daemon_loop(struct daemon *daemon, struct err *err);
 /* Restores, prints the summary and writes --summary FILE. The exit status of the whole run. */
 enum exit_status daemon_close(struct daemon *daemon, enum exit_status status);
+
+/* Where some group's policy asks for the guarded freezer, and it is not open yet. */
+int daemon_open_guards(struct daemon *daemon, struct err *err);
 
 /* After SIGHUP: every group's policy anew. */
 void daemon_apply_policies(struct daemon *daemon);

@@ -12,9 +12,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crc32.h"
 #include "daemon/daemon.h"
+#include "daemon/paging.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
+#include "daemon/stopping.h"
 
 #define TIMER_ACCURACY_NS                                                                          \
 	1000000	       /* 1 ms: the kernel may merge our wake-ups with others that near */
@@ -80,7 +83,8 @@ static void forget_member(struct daemon *daemon, uint32_t slot)
 	struct pfuse_verdict none[PFUSE_CONTROLS];
 
 	orchestrator_event(&daemon->core, &gone, daemon->loop.now_ns, none);
-	(void)probe_unmanage(daemon->machine.probe, slot); /* its id never comes back */
+	member_leave_probe(&daemon->machine, member, slot); /* its id never comes back */
+	paging_end(member);
 	if (daemon->machine.ledger)
 		(void)ledger_restore(daemon->machine.ledger, &how, &counts); /* forgets it */
 	member->awake = false;
@@ -111,9 +115,34 @@ static void look_again(struct daemon *daemon, uint32_t slot)
 	take_sample(daemon, slot);
 }
 
+/* What comes at a bad moment is counted only, and a refusal is said once: both come again and again. */
+static bool is_worth_saying(struct member *member, const struct say_decision *said)
+{
+	if (said->outcome == ORCHESTRATOR_BUSY)
+		return false;
+	if (said->outcome != ORCHESTRATOR_REFUSED) {
+		if (said->verdict->control == PFUSE_CTL_STOP)
+			member->refusal = 0;
+		return true;
+	}
+	uint32_t refusal = crc32_of(0, said->why, strlen(said->why)) | 1;
+	bool is_new = member->refusal != refusal;
+
+	member->refusal = refusal;
+	return is_new;
+}
+
 static bool has_stopped(const struct pfuse_verdict *verdict, enum orchestrator_outcome outcome)
 {
 	return verdict->control == PFUSE_CTL_STOP && verdict->to && outcome == ORCHESTRATOR_APPLIED;
+}
+
+/* Of a group that runs: nothing follows from it at once, but it counts. */
+static void tell_core(struct daemon *daemon, const struct pfuse_event *event)
+{
+	struct pfuse_verdict none[PFUSE_CONTROLS];
+
+	(void)orchestrator_event(&daemon->core, event, daemon->loop.now_ns, none);
 }
 
 void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_verdict *verdicts,
@@ -123,12 +152,15 @@ void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 	struct fcb *fcb = orchestrator_fcb(&daemon->core, slot);
 
 	for (unsigned i = 0; i < count; i++) {
+		struct carried carried;
+
+		member_carry_out(&daemon->machine, member, &verdicts[i], since_ns, &carried);
 		struct say_decision said = { .name = member->name,
 					     .verdict = &verdicts[i],
+					     .outcome = carried.outcome,
+					     .err = carried.err,
+					     .why = carried.why.text,
 					     .flag = &fcb->flag };
-
-		said.outcome = member_carry_out(&daemon->machine, member, &verdicts[i], since_ns,
-						&said.err);
 		uint64_t done_ns = clock_now_ns();
 
 		said.took_ns = done_ns > since_ns ? done_ns - since_ns : 0;
@@ -137,10 +169,16 @@ void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 			after_ram(daemon, slot, &verdicts[i], said.outcome);
 		if (said.err == -ENODEV)
 			forget_member(daemon, slot);
-		else
+		else if (is_worth_saying(member, &said))
 			say_decision(daemon->out, &said);
 		if (has_stopped(&verdicts[i], said.outcome))
 			look_again(daemon, slot);
+		if (member->guarded)
+			paging_begin(daemon, slot);
+		else
+			paging_end(member);
+		if (carried.talk.kind)
+			tell_core(daemon, &carried.talk);
 	}
 	/* A group that went on by its timer may have slept here, with its limit not yet settled. */
 	if (count && orchestrator_fcb(&daemon->core, slot) &&
@@ -208,10 +246,14 @@ static void ring_due(struct daemon *daemon)
 
 	daemon->loop.due_ns = FCB_NEVER;
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
-		if (orchestrator_due(&daemon->core, slot) <= now_ns) {
+		bool is_due = orchestrator_due(&daemon->core, slot) <= now_ns;
+
+		if (is_due && orchestrator_quiet(&daemon->core, slot)) {
 			unsigned n = orchestrator_timer(&daemon->core, slot, now_ns, verdicts);
 
 			daemon_carry_out(daemon, slot, verdicts, n, now_ns);
+		} else if (is_due) {
+			take_sample(daemon, slot);
 		}
 		note_due(daemon, slot);
 	}
@@ -248,6 +290,13 @@ static void note_event(struct daemon *daemon, struct member *member,
 		say_note(daemon->out, member->name, "pid %u was killed: out of memory",
 			 event->task.pid);
 		break;
+	case PFUSE_EV_SIGNAL:
+		if (stopping_note_parent(member, event))
+			say_note(daemon->out, member->name,
+				 "the parent of pid %u minds that it was stopped: no signals any "
+				 "more",
+				 event->signal.pid);
+		break;
 	default:
 		break;
 	}
@@ -271,6 +320,33 @@ static void on_event(const struct pfuse_event *event, void *context)
 	unsigned n = orchestrator_event(&daemon->core, event, daemon->loop.now_ns, verdicts);
 
 	daemon_carry_out(daemon, event->slot, verdicts, n, event->time_ns);
+}
+
+/*
+ * Data waits for a frozen group. If the core does not let it continue (it is stopped on request), the
+ * watch ends: its descriptors would stay ready, and this loop would spin.
+ */
+static void on_wake(uint32_t slot, void *context)
+{
+	struct daemon *daemon = context;
+	struct member *member = &daemon->members.at[slot];
+	struct pfuse_event event = { .kind = PFUSE_EV_WAKE,
+				     .slot = slot,
+				     .group_id = member->group.id,
+				     .time_ns = daemon->loop.now_ns };
+
+	on_event(&event, daemon);
+	member_unguard(&daemon->machine, member, slot);
+}
+
+static int on_guards(sd_event_source *source, int fd, uint32_t revents, void *context)
+{
+	struct daemon *daemon = context;
+
+	begin_turn(daemon);
+	int err = guards_wakes(daemon->machine.guards, on_wake, daemon);
+
+	return err < 0 ? err : set_timer(daemon);
 }
 
 static int on_ring(sd_event_source *source, int fd, uint32_t revents, void *context)
@@ -342,6 +418,20 @@ static void reconsider_all(struct daemon *daemon)
 		earlier(loop->next_tick_ns, loop->now_ns + config_now(daemon)->interval_ns);
 }
 
+/* Before everything else that is ready: somebody waits for an answer. */
+static int watch_guards(struct daemon *daemon)
+{
+	struct loop *loop = &daemon->loop;
+
+	if (!daemon->machine.guards || loop->guard)
+		return 0;
+	int err = sd_event_add_io(loop->event, &loop->guard, guards_fd(daemon->machine.guards),
+				  EPOLLIN, on_guards, daemon);
+
+	return err < 0 ? err
+		       : sd_event_source_set_priority(loop->guard, SD_EVENT_PRIORITY_IMPORTANT);
+}
+
 static void reread_config(struct daemon *daemon)
 {
 	struct config config;
@@ -358,6 +448,8 @@ static void reread_config(struct daemon *daemon)
 	if (daemon->options->stop < 0)
 		daemon->machine.stop_mode = (enum stop_mode)config.stop;
 	daemon_apply_policies(daemon);
+	if (daemon_open_guards(daemon, &err) || watch_guards(daemon) < 0)
+		fprintf(stderr, "pfuse-bpf: no group is frozen guarded, going on\n");
 	reconsider_all(daemon);
 }
 
@@ -507,6 +599,8 @@ static int watch_all(struct daemon *daemon)
 		err = sd_event_add_io(loop->event, NULL, probe_fd(daemon->machine.probe), EPOLLIN,
 				      on_ring, daemon);
 	if (err >= 0)
+		err = watch_guards(daemon);
+	if (err >= 0)
 		err = watch_keeper(daemon);
 	if (err >= 0)
 		err = watch_ooms(daemon);
@@ -551,6 +645,8 @@ enum exit_status daemon_loop(struct daemon *daemon, struct err *err)
 			err_set(err, code, "the event loop failed: %s", strerror(-code));
 	}
 	loop->timer = sd_event_source_unref(loop->timer);
+	loop->guard = sd_event_source_unref(loop->guard);
+	loop->paging = sd_event_source_unref(loop->paging);
 	loop->event = sd_event_unref(loop->event);
 	if (loop->oom_epoll >= 0)
 		close(loop->oom_epoll);

@@ -40,11 +40,69 @@ static struct summary_value figure(const struct machine *machine, const struct m
 	return summary_known((double)value / unit);
 }
 
-static struct summary_value limit_mib(uint64_t bytes)
+static const struct {
+	enum fcb_resource_kind kind;
+	double unit;
+} resources[SUMMARY_RESOURCES] = {
+	[SUMMARY_RAM] = { FCB_RAM, MIB },	  [SUMMARY_CPU] = { FCB_CPU, 1e9 },
+	[SUMMARY_IO_READ] = { FCB_IO_READ, MIB }, [SUMMARY_IO_WRITE] = { FCB_IO_WRITE, MIB },
+	[SUMMARY_NET] = { FCB_NET, MIB },
+};
+
+static struct summary_value limit_in(uint64_t limit, double unit)
 {
-	if (bytes == PFUSE_UNLIMITED)
+	if (limit == PFUSE_UNLIMITED)
 		return summary_unknown("unlimited");
-	return summary_known((double)bytes / MIB);
+	return summary_known((double)limit / unit);
+}
+
+static void fill_resource(const struct fcb *fcb, enum summary_resource_kind which,
+			  struct summary_resource *out)
+{
+	enum fcb_resource_kind kind = resources[which].kind;
+	const struct fcb_control *control = &fcb->control[fcb_control_of(kind)];
+	const struct fcb_resource *r = &fcb->res[kind];
+	const char *off = "mode: off";
+
+	out->grown = summary_known(control->ups);
+	out->shrunk = summary_known(control->downs);
+	out->limit = limit_in(r->limit, resources[which].unit);
+	out->usage = out->score = out->size = summary_unknown(off);
+	if (fcb->policy.mode[kind] == FCB_OFF)
+		return;
+	out->usage = summary_known((double)r->usage / resources[which].unit);
+	out->score = summary_known(r->score);
+	out->size = summary_known((double)r->size / resources[which].unit);
+}
+
+/* Up to now, not to the last sample: the edges are read once more. */
+static void fill_throttle(struct member *member, const struct fcb *fcb, struct summary_group *out)
+{
+	static const char *const none = "no such controller for this group, or mode: off";
+	struct throttle_cpu cpu;
+	struct throttle_io io;
+
+	out->cpu_periods = out->cpu_throttled = summary_unknown(none);
+	out->io_read_bytes = out->io_write_bytes = summary_unknown(none);
+	if (member->reads & 1 << THROTTLE_CPU && !throttle_read_cpu(member->throttle, &cpu)) {
+		out->cpu_periods = summary_known(fcb->totals.cpu_periods +
+						 (double)(cpu.periods - fcb->last.cpu_periods));
+		out->cpu_throttled =
+			summary_known(fcb->totals.cpu_throttled +
+				      (double)(cpu.throttled - fcb->last.cpu_throttled));
+	}
+	if (member->reads & 1 << THROTTLE_IO_READ && !throttle_read_io(member->throttle, &io)) {
+		out->io_read_bytes = summary_known((double)io.read_bytes);
+		out->io_write_bytes = summary_known((double)io.write_bytes);
+	}
+}
+
+static void fill_resources(struct member *member, const struct fcb *fcb, struct summary_group *out)
+{
+	for (unsigned i = 0; i < SUMMARY_RESOURCES; i++)
+		fill_resource(fcb, (enum summary_resource_kind)i, &out->resources[i]);
+	out->net_priority = summary_known(fcb->net_level);
+	fill_throttle(member, fcb, out);
 }
 
 static void fill_memory(const struct machine *machine, const struct member *member,
@@ -56,8 +114,8 @@ static void fill_memory(const struct machine *machine, const struct member *memb
 	out->limit_mib_s = summary_known(fcb->totals.limit_byte_s / MIB);
 	out->usage_with_zram_mib_s = summary_known(usage_mib_s + member->zram_byte_s / MIB);
 	out->usage_peak_mib = summary_known((double)member->usage_peak / MIB);
-	out->limit_first_mib = limit_mib(member->first[CONTROL_LIMIT]);
-	out->limit_last_mib = limit_mib(fcb->res[FCB_RAM].limit);
+	out->limit_first_mib = limit_in(member->first[CONTROL_LIMIT], MIB);
+	out->limit_last_mib = limit_in(fcb->res[FCB_RAM].limit, MIB);
 	out->oom_kills = figure(machine, member, CONTROL_OOM_KILLS, 1,
 				"this kernel keeps no count per group");
 	out->stall_seconds = figure(machine, member, CONTROL_STALL_US, 1e6,
@@ -66,17 +124,30 @@ static void fill_memory(const struct machine *machine, const struct member *memb
 			       "memory.stat has no workingset counters here");
 }
 
-static void fill_counts(const struct machine *machine, const struct member *member, uint32_t slot,
-			struct summary_group *out)
+static void fill_decisions(const struct member *member, const struct fcb *fcb,
+			   struct summary_group *out)
+{
+	static const struct hist never;
+
+	out->decisions[SUMMARY_GROWN] = summary_known(fcb->control[PFUSE_CTL_RAM].ups);
+	out->decisions[SUMMARY_SHRUNK] = summary_known(fcb->control[PFUSE_CTL_RAM].downs);
+	out->decisions[SUMMARY_STOPPED] = summary_known(fcb->control[PFUSE_CTL_STOP].ups);
+	out->decisions[SUMMARY_CONTINUED] = summary_known(fcb->control[PFUSE_CTL_STOP].downs);
+	out->decisions[SUMMARY_AVOIDED] = summary_known(member->avoided);
+	out->decisions[SUMMARY_FOREIGN] = summary_known(member->foreign);
+	out->decisions[SUMMARY_FAILED] = summary_known(member->failed);
+	out->decisions[SUMMARY_BUSY] = summary_known(member->busy);
+	out->decisions[SUMMARY_REFUSED] = summary_known(member->refused);
+	for (int i = 0; i < SUMMARY_WAKES; i++)
+		out->wakes[i] = summary_known(member->wakes[i]);
+	out->wake = summary_latency(member->wake_ns ? member->wake_ns : &never);
+	out->limit = summary_latency(member->limit_ns ? member->limit_ns : &never);
+}
+
+static void fill_counts(const struct machine *machine, uint32_t slot, struct summary_group *out)
 {
 	struct pfuse_stats stats;
 
-	for (int i = 0; i < SUMMARY_DECISIONS; i++)
-		out->decisions[i] = summary_known(member->decisions[i]);
-	for (int i = 0; i < SUMMARY_WAKES; i++)
-		out->wakes[i] = summary_known(member->wakes[i]);
-	out->wake = summary_latency(&member->wake_ns);
-	out->limit = summary_latency(&member->limit_ns);
 	probe_read(machine->probe, slot, &stats);
 	out->cpu_seconds = summary_known((double)stats.run_ns / 1e9);
 	out->wait_seconds = summary_known((double)stats.wait_ns / 1e9);
@@ -90,7 +161,7 @@ static void fill_counts(const struct machine *machine, const struct member *memb
 
 static void fill_group(const struct daemon *daemon, uint32_t slot, struct summary_group *out)
 {
-	const struct member *member = &daemon->members.at[slot];
+	struct member *member = &daemon->members.at[slot];
 	struct fcb *fcb = &daemon->members.fcbs[slot];
 
 	out->name = member->name;
@@ -102,7 +173,9 @@ static void fill_group(const struct daemon *daemon, uint32_t slot, struct summar
 	out->stopped_seconds =
 		summary_known((double)fcb_stopped_ns(fcb, daemon->loop.now_ns) / 1e9);
 	fill_memory(&daemon->machine, member, fcb, out);
-	fill_counts(&daemon->machine, member, slot, out);
+	fill_resources(member, fcb, out);
+	fill_decisions(member, fcb, out);
+	fill_counts(&daemon->machine, slot, out);
 }
 
 static double cpu_seconds(void)

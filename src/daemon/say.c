@@ -20,6 +20,10 @@ static const char *const reasons[PFUSE_REASONS] = {
 	[PFUSE_WHY_DEADLINE] = "stopped for as long as the deadline allows",
 	[PFUSE_WHY_REQUEST] = "on request",
 	[PFUSE_WHY_EXIT] = "we leave",
+	[PFUSE_WHY_PARKED] = "idle, all threads wait",
+	[PFUSE_WHY_DATA] = "data waits for it",
+	[PFUSE_WHY_SIGNAL] = "a signal came for it",
+	[PFUSE_WHY_ENTERED] = "a process entered it",
 };
 
 static const char *const channels[PFUSE_CHANNELS] = {
@@ -28,6 +32,10 @@ static const char *const channels[PFUSE_CHANNELS] = {
 	[PFUSE_CH_UDP] = "UDP",
 	[PFUSE_CH_UNIX] = "a UNIX socket",
 	[PFUSE_CH_OTHER] = "another kind of socket",
+	[PFUSE_CH_PIPE] = "a pipe",
+	[PFUSE_CH_EVENTFD] = "an eventfd",
+	[PFUSE_CH_TTY] = "a terminal",
+	[PFUSE_CH_SHM] = "shared memory",
 };
 
 const char *say_bytes(uint64_t bytes, char out[24])
@@ -89,8 +97,67 @@ static void say_ram(FILE *out, const struct pfuse_verdict *verdict)
 
 	fprintf(out, "ram  %s -> %s  %s (usage %s, before %s, score %.2f%s)",
 		say_bytes(verdict->from, a), say_bytes(verdict->to, b), reasons[verdict->reason],
-		say_bytes(verdict->usage_bytes, c), say_bytes(verdict->usage_prev_bytes, d),
-		verdict->score, verdict->clamped ? ", clamped" : "");
+		say_bytes(verdict->usage, c), say_bytes(verdict->usage_prev, d), verdict->score,
+		verdict->clamped ? ", clamped" : "");
+}
+
+/* Of CPU and I/O: no event crosses their mark, and no kernel's rule holds at their ceiling. */
+static const char *reason_of(const struct pfuse_verdict *verdict)
+{
+	if (verdict->reason == PFUSE_WHY_HIGH_WATER)
+		return "the limit is in the way";
+	if (verdict->reason == PFUSE_WHY_CEILING)
+		return verdict->to == PFUSE_UNLIMITED ? "at the ceiling: released"
+						      : "at the ceiling";
+	return reasons[verdict->reason];
+}
+
+static const char *say_rate(uint64_t value, double unit, int digits, char out[24])
+{
+	if (value == PFUSE_UNLIMITED)
+		return "unlimited";
+	snprintf(out, 24, "%.*f", digits, (double)value / unit);
+	return out;
+}
+
+static void say_rates(FILE *out, const struct pfuse_verdict *verdict, const char *what, double unit,
+		      int digits, const char *name)
+{
+	bool bare = verdict->to == PFUSE_UNLIMITED; /* then the unit goes with the other number */
+	char a[24], b[24], c[24], d[24];
+
+	fprintf(out, "%s  %s%s -> %s%s  %s (usage %s%s, before %s%s, score %.2f%s", what,
+		say_rate(verdict->from, unit, digits, a), bare ? name : "",
+		say_rate(verdict->to, unit, digits, b), bare ? "" : name, reason_of(verdict),
+		say_rate(verdict->usage, unit, digits, c), name,
+		say_rate(verdict->usage_prev, unit, digits, d), name, verdict->score,
+		verdict->clamped ? ", clamped" : "");
+}
+
+static void say_cpu(FILE *out, const struct pfuse_verdict *verdict)
+{
+	say_rates(out, verdict, "cpu", 1e9, 2, " CPUs");
+	if (verdict->periods)
+		fprintf(out, ", throttled %u of %u periods", verdict->throttled, verdict->periods);
+	fputc(')', out);
+}
+
+static void say_io(FILE *out, const struct pfuse_verdict *verdict)
+{
+	say_rates(out, verdict, verdict->control == PFUSE_CTL_IO_READ ? "io-read" : "io-write",
+		  1048576, 1, " MiB/s");
+	fputc(')', out);
+}
+
+static void say_net(FILE *out, const struct pfuse_verdict *verdict)
+{
+	char a[24], b[24];
+
+	fprintf(out,
+		"net  priority %" PRIu64 " -> %" PRIu64
+		"  %s (usage %s/s, before %s/s, score %.2f)",
+		(uint64_t)verdict->from, (uint64_t)verdict->to, reasons[verdict->reason],
+		say_bytes(verdict->usage, a), say_bytes(verdict->usage_prev, b), verdict->score);
 }
 
 static void say_stop(FILE *out, const struct say_decision *decision)
@@ -107,6 +174,28 @@ static void say_stop(FILE *out, const struct say_decision *decision)
 			say_duration(verdict->since_ns, since));
 }
 
+static void say_change(FILE *out, const struct say_decision *decision)
+{
+	switch (decision->verdict->control) {
+	case PFUSE_CTL_RAM:
+		say_ram(out, decision->verdict);
+		break;
+	case PFUSE_CTL_CPU:
+		say_cpu(out, decision->verdict);
+		break;
+	case PFUSE_CTL_IO_READ:
+	case PFUSE_CTL_IO_WRITE:
+		say_io(out, decision->verdict);
+		break;
+	case PFUSE_CTL_NET:
+		say_net(out, decision->verdict);
+		break;
+	default:
+		say_stop(out, decision);
+		break;
+	}
+}
+
 static void say_outcome(FILE *out, const struct say_decision *decision)
 {
 	char took[24];
@@ -121,6 +210,10 @@ static void say_outcome(FILE *out, const struct say_decision *decision)
 	case ORCHESTRATOR_FOREIGN:
 		fputs(", left alone: somebody else changed it, and from now on it is theirs", out);
 		break;
+	case ORCHESTRATOR_REFUSED:
+		fprintf(out, ", left alone: %s; said once",
+			decision->why[0] ? decision->why : strerror(-decision->err));
+		break;
 	default:
 		fprintf(out, ", failed (%s), going on", strerror(-decision->err));
 		break;
@@ -132,10 +225,7 @@ void say_decision(FILE *out, const struct say_decision *decision)
 	if (!out)
 		return;
 	say_head(out, decision->name);
-	if (decision->verdict->control == PFUSE_CTL_RAM)
-		say_ram(out, decision->verdict);
-	else
-		say_stop(out, decision);
+	say_change(out, decision);
 	say_outcome(out, decision);
 	fputc('\n', out);
 	fflush(out);

@@ -20,6 +20,7 @@ struct say_decision {
 	const struct pfuse_verdict *verdict;
 	enum orchestrator_outcome outcome;
 	int err;
+	const char *why; /* the edge's sentence, or empty */
 	uint64_t took_ns;
 	const struct signalflag *flag; /* evidence of the last talk; NULL: none */
 };

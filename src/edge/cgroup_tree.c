@@ -20,11 +20,12 @@ static const struct {
 	[CGROUP_IO] = { "io", "blkio" },
 	[CGROUP_FREEZER] = { "freezer", "freezer" },
 	[CGROUP_PIDS] = { "pids", "pids" },
+	[CGROUP_NET_PRIO] = { "net_prio", "net_prio" },
 };
 
 /* v1 controllers that we do not use, but by which a hierarchy is found in /proc/PID/cgroup. */
 static const char *const other_v1[] = {
-	"devices", "net_cls", "perf_event", "net_prio", "hugetlb", "rdma", "misc", "debug",
+	"devices", "net_cls", "perf_event", "hugetlb", "rdma", "misc", "debug",
 };
 
 /* One line of mountinfo, cut into its fields; all point into the line. */

@@ -27,6 +27,7 @@ enum cgroup_controller {
 	CGROUP_IO,	/* v1: blkio */
 	CGROUP_FREEZER, /* v2: part of every group but the root */
 	CGROUP_PIDS,
+	CGROUP_NET_PRIO, /* v1 only */
 	CGROUP_CONTROLLERS,
 };
 

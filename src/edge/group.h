@@ -19,7 +19,7 @@
 
 /*
  * Makes pfuse/NAME in the hierarchies that serve `controllers` (CGROUP_BIT()s; memory is always
- * meant) and in v2. A leftover without processes is used again; with processes: -EEXIST.
+ * meant) and in v2. For throttles: CPU and CPUACCT, CPUSET, IO, NET_PRIO. A leftover without processes is used again; with processes: -EEXIST.
  * -ENOTSUP: v2's root does not hand a controller down; err says what to write where.
  */
 int group_create(const struct cgroup_tree *tree, struct ledger *ledger, const char *name,

@@ -35,6 +35,8 @@ uint64_t ledger_value(const char *file, const char *text)
 
 	while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == ' '))
 		length--;
+	if (ledger_line_value(file, text, &value) == 0)
+		return value;
 	if (strcmp(file, "memory.oom_control") == 0 &&
 	    num_find_key(text, "oom_kill_disable", &value) == 0)
 		return value;

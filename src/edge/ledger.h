@@ -36,11 +36,12 @@
 struct ledger;
 
 enum ledger_kind {
-	LEDGER_FILE = 1, /* a control file: `old` is its text before */
-	LEDGER_FROZEN,	 /* cgroup.freeze of the group is 1 because of us */
-	LEDGER_SIGSTOP,	 /* we stopped the process */
-	LEDGER_MOVED,	 /* we moved the process here; `old` is the path it came from */
-	LEDGER_DIR,	 /* we are about to make the directory, or made it */
+	LEDGER_FILE =
+		1, /* a control file: `old` is its text before, or one line, see ledger_line() */
+	LEDGER_FROZEN,	/* cgroup.freeze of the group is 1 because of us */
+	LEDGER_SIGSTOP, /* we stopped the process */
+	LEDGER_MOVED,	/* we moved the process here; `old` is the path it came from */
+	LEDGER_DIR,	/* we are about to make the directory, or made it */
 };
 
 struct ledger_entry {
@@ -83,9 +84,19 @@ int ledger_commit(struct ledger *ledger);
 /*
  * The value of a control file in canonical form, so that what the kernel prints compares with what
  * was written: numbers rounded down to pages where the kernel does, "max" and -1 and 2^62 and more
- * as PFUSE_UNLIMITED, memory.oom_control as its oom_kill_disable, other texts as a hash.
+ * as PFUSE_UNLIMITED, memory.oom_control as its oom_kill_disable, other texts as a hash. Of a file
+ * with a line per device: the value in one line, as ledger_line() gives it.
  */
 uint64_t ledger_value(const char *file, const char *text);
+
+/*
+ * Files with a line per device (io.max, blkio.throttle.*_bps_device, net_prio.ifpriomap): a record is
+ * about one key of one device, and its `old` is the text that is written to put that back:
+ * "8:0 rbps=max", "8:0 1048576", "eth0 0". ledger_line() gives the same of what the file holds now,
+ * also for a device that it does not list; of any other file, the first line. -EFBIG: does not fit.
+ */
+bool ledger_is_line(const char *file);
+int ledger_line(const char *file, const char *old, const char *text, char *buf, size_t size);
 
 /*
  * The control holds `present` and will be given `next`. -ESTALE: `present` is neither the old value

@@ -23,7 +23,7 @@
 #include "edge/ledger.h"
 
 #define LEDGER_MAGIC "pfuseLG\n"
-#define LEDGER_VERSION 1
+#define LEDGER_VERSION 2 /* 2: records may be about one line of a file */
 #define LEDGER_ALIGN 16
 #define LEDGER_RECORD_MAX 16384	  /* bytes: three paths of 4 KiB and a name */
 #define LEDGER_HANDLES (1u << 22) /* records at one time: 10,000 groups need about 60,000 */
@@ -109,6 +109,9 @@ int ledger_peek(const struct ledger *ledger, uint64_t offset, struct ledger_reco
 /* 0: no such record. */
 uint64_t ledger_offset(const struct ledger *ledger, uint32_t handle);
 int ledger_set_offset(struct ledger *ledger, uint32_t handle, uint64_t offset);
+
+/* ledger_value() of a line. -ENOENT: the file has no lines; -EBADMSG: not one of ledger_line()'s. */
+int ledger_line_value(const char *file, const char *line, uint64_t *ret_value);
 
 int ledger_write_commit(struct ledger *ledger, uint64_t length, uint32_t records);
 int ledger_set_state(struct ledger *ledger, uint64_t offset, enum ledger_state state);

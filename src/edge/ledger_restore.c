@@ -196,9 +196,33 @@ static bool would_kill(int fd, const struct ledger_record *record, uint64_t old)
 	return usage_of(fd) > old;
 }
 
+/*
+ * An empty cpuset means its parent's, and v2 takes that back only while there are no processes: then the
+ * parent's own list is written, which allows the same.
+ */
+static enum outcome write_parents(struct restore *restore, const struct ledger_record *record,
+				  int fd)
+{
+	char path[64], list[4096];
+	int r;
+
+	snprintf(path, sizeof(path), "../%s.effective", ledger_file(record));
+	r = fd_read_at(fd, path, list, sizeof(list), NULL);
+	if (r == 0)
+		r = fd_write_at(fd, ledger_file(record), list);
+	if (r < 0)
+		return failed(restore, record, r);
+	list[strcspn(list, "\n")] = '\0';
+	return say(restore, record, RESTORED,
+		   "the kernel does not take \"as the parent\" back while there are processes; set "
+		   "to the parent's %s",
+		   list);
+}
+
 static enum outcome write_old(struct restore *restore, const struct ledger_record *record, int fd,
 			      uint64_t old)
 {
+	const char *text = ledger_old_text(record);
 	int r;
 
 	if (would_kill(fd, record, old)) {
@@ -210,9 +234,12 @@ static enum outcome write_old(struct restore *restore, const struct ledger_recor
 			"is, write it when the group is smaller",
 			ledger_old_text(record));
 	}
-	r = fd_write_at(fd, ledger_file(record), ledger_old_text(record));
+	/* A write(2) of nothing, which an empty cpuset would be, is not seen by the kernel. */
+	r = fd_write_at(fd, ledger_file(record), *text ? text : "\n");
 	if ((r == -EBUSY || r == -EINVAL) && !restore->last_try)
 		return LATER;
+	if (r == -ENOSPC && !*text)
+		return write_parents(restore, record, fd);
 	if (r == -EBUSY)
 		return say(
 			restore, record, FAILED,
@@ -220,6 +247,19 @@ static enum outcome write_old(struct restore *restore, const struct ledger_recor
 			"the group is smaller",
 			ledger_old_text(record));
 	return r < 0 ? failed(restore, record, r) : RESTORED;
+}
+
+/* The part of the file that the record is about. */
+static int read_present(int fd, const struct ledger_record *record, char *buf, size_t size)
+{
+	const char *file = ledger_file(record);
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	if (!ledger_is_line(file))
+		return fd_read_at(fd, file, buf, size, NULL);
+	r = fd_load_at(fd, file, &text);
+	return r < 0 ? r : ledger_line(file, ledger_old_text(record), text, buf, size);
 }
 
 static enum outcome undo_file(struct restore *restore, const struct ledger_record *record)
@@ -231,7 +271,7 @@ static enum outcome undo_file(struct restore *restore, const struct ledger_recor
 	int r = open_group(restore, record, &fd);
 
 	if (r == 0)
-		r = fd_read_at(fd, file, text, sizeof(text), NULL);
+		r = read_present(fd, record, text, sizeof(text));
 	if (r < 0)
 		return failed(restore, record, r);
 	present = ledger_value(file, text);

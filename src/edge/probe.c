@@ -14,9 +14,14 @@
 struct probe {
 	int links[PROBE_HOOKS_MAX];
 	int nlinks;
-	int iterators[PROBE_ITERATORS]; /* indices in links; -1: none */
+	int iterators[PROBE_ITERATORS];	   /* indices in links; -1: none */
+	int net_programs[PROBE_NET_LINKS]; /* likewise */
 	int managed_fd;
-	int events_fd; /* what `ring` reads; it does not own it */
+	int reached_fd;
+	int wishes_fd;
+	uint32_t daemon_pid;
+	uint32_t heard; /* bits of kinds, see probe_load.h */
+	int events_fd;	/* what `ring` reads; it does not own it */
 	struct ring_buffer *ring;
 	struct pfuse_stats *stats;
 	struct pfuse_group *groups;
@@ -81,7 +86,11 @@ static int take_over(struct probe *probe, const struct probe_loaded *loaded)
 	probe->sees_talks = loaded->sees_talks;
 	memcpy(probe->iterators, loaded->iterators, sizeof(probe->iterators));
 	probe->memory_bytes = loaded->memory_bytes;
+	memcpy(probe->net_programs, loaded->net_programs, sizeof(probe->net_programs));
 	probe->managed_fd = fds[FD_MANAGED];
+	probe->reached_fd = fds[FD_REACHED];
+	probe->heard = loaded->heard;
+	probe->wishes_fd = fds[FD_WISHES];
 	probe->stats = map_values(fds[FD_STATS], stats_bytes(probe), rw);
 	probe->groups = map_values(fds[FD_GROUPS], groups_bytes(probe), rw);
 	probe->cpus = map_values(fds[FD_CPUS], cpus_bytes(probe), PROT_READ);
@@ -115,8 +124,11 @@ int probe_open(const struct probe_config *config, struct probe **ret, struct err
 	if (!probe)
 		return err_set(err, -ENOMEM, "out of memory");
 	*probe = (struct probe){ .managed_fd = -1,
+				 .reached_fd = -1,
 				 .events_fd = -1,
+				 .wishes_fd = -1,
 				 .slots = config->slots + 1,
+				 .daemon_pid = (uint32_t)config->daemon_pid,
 				 .ncpus = (uint32_t)ncpus };
 	code = take_over(probe, &loaded);
 	if (code) {
@@ -146,8 +158,12 @@ void probe_close(struct probe *probe)
 	unmap(probe->bss, page_round(sizeof(*probe->bss)));
 	if (probe->managed_fd >= 0)
 		close(probe->managed_fd);
+	if (probe->reached_fd >= 0)
+		close(probe->reached_fd);
 	if (probe->events_fd >= 0)
 		close(probe->events_fd);
+	if (probe->wishes_fd >= 0)
+		close(probe->wishes_fd);
 	free(probe);
 }
 
@@ -170,6 +186,7 @@ int probe_manage(struct probe *probe, uint32_t slot, uint64_t id, uint32_t high_
 
 	group->high_water_permille = high_water_permille;
 	group->shadow_limit_bytes = 0;
+	group->net_level = 0;
 	__atomic_store_n(&group->arm, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&group->id, id, __ATOMIC_RELEASE);
 	if (bpf_map_update_elem(probe->managed_fd, &id, &slot, BPF_ANY) < 0)
@@ -206,6 +223,33 @@ int probe_iterate(struct probe *probe, enum probe_iterator which, uint32_t slot,
 	return 0;
 }
 
+struct pfuse_reach_walk *probe_reach_walk(struct probe *probe)
+{
+	return (struct pfuse_reach_walk *)&probe->bss->reach_walk;
+}
+
+uint32_t probe_daemon_pid(const struct probe *probe)
+{
+	return probe->daemon_pid;
+}
+
+bool probe_hears(const struct probe *probe, enum pfuse_reach_kind kind)
+{
+	return probe->heard & (1u << kind);
+}
+
+int probe_hear(struct probe *probe, const struct pfuse_reach_key *key, uint32_t slot)
+{
+	if (!probe_hears(probe, key->kind))
+		return -ENOENT;
+	return bpf_map_update_elem(probe->reached_fd, key, &slot, BPF_NOEXIST) < 0 ? -errno : 0;
+}
+
+void probe_unhear(struct probe *probe, const struct pfuse_reach_key *key)
+{
+	bpf_map_delete_elem(probe->reached_fd, key);
+}
+
 int probe_seed(struct probe *probe)
 {
 	char nothing[64];
@@ -234,6 +278,56 @@ void probe_disarm(struct probe *probe, uint32_t slot, uint32_t bits)
 void probe_shadow_limit(struct probe *probe, uint32_t slot, uint64_t bytes)
 {
 	__atomic_store_n(&probe->groups[slot].shadow_limit_bytes, bytes, __ATOMIC_RELAXED);
+}
+
+void probe_net_level(struct probe *probe, uint32_t slot, int level)
+{
+	__atomic_store_n(&probe->groups[slot].net_level, (uint32_t)(level + 1), __ATOMIC_SEQ_CST);
+}
+
+int probe_net_attach(struct probe *probe, int v2_fd, int ret_links[PROBE_NET_LINKS])
+{
+	static const enum bpf_attach_type types[PROBE_NET_LINKS] = { BPF_CGROUP_INET_SOCK_CREATE,
+								     BPF_CGROUP_SETSOCKOPT,
+								     BPF_CGROUP_SOCK_OPS };
+
+	for (int i = 0; i < PROBE_NET_LINKS; i++) {
+		int program = probe->net_programs[i];
+		int link = program < 0
+				   ? -EOPNOTSUPP
+				   : bpf_link_create(probe->links[program], v2_fd, types[i], NULL);
+
+		if (link < 0) {
+			while (i > 0)
+				close(ret_links[--i]);
+			return link;
+		}
+		ret_links[i] = link;
+	}
+	return 0;
+}
+
+int probe_net_remember(struct probe *probe, int socket_fd, uint32_t slot, uint32_t priority)
+{
+	const struct pfuse_wish wish = { .priority = priority, .slot = slot };
+	int err = bpf_map_update_elem(probe->wishes_fd, &socket_fd, &wish, BPF_NOEXIST);
+
+	return err == -EEXIST ? 0 : err;
+}
+
+int probe_net_recall(struct probe *probe, int socket_fd, uint32_t *ret_priority)
+{
+	struct pfuse_wish wish;
+	int err = bpf_map_lookup_elem(probe->wishes_fd, &socket_fd, &wish);
+
+	if (!err)
+		*ret_priority = wish.priority;
+	return err;
+}
+
+int probe_net_forget(struct probe *probe, int socket_fd)
+{
+	return bpf_map_delete_elem(probe->wishes_fd, &socket_fd);
 }
 
 void probe_read(const struct probe *probe, uint32_t slot, struct pfuse_stats *ret)

@@ -17,13 +17,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "pfuse/event.h"
 #include "pfuse/knobs.h"
+#include "pfuse/reach.h"
 #include "pfuse/stats.h"
 
-#define PROBE_HOOKS_MAX 16
+#define PROBE_HOOKS_MAX 32
 
 struct probe;
 
@@ -45,6 +47,7 @@ struct probe_config {
 	uint32_t slots; /* groups to hold, slot 0 not counted */
 	enum pfuse_anchor anchor;
 	uint32_t hierarchy_id; /* of the anchor, see pfuse/knobs.h */
+	pid_t daemon_pid;      /* whose signals and files are ours: getpid(); 0: nobody's */
 };
 
 /* Fills `hooks` for the running kernel, loads nothing else. Returns the number of hooks or -errno. */
@@ -63,6 +66,9 @@ int probe_unmanage(struct probe *probe, uint32_t slot);
 /* Iterators: programs that walk all tasks (or their files) when they are read, and only then. */
 enum probe_iterator {
 	PROBE_ITER_PORTS, /* claims the ports that managed groups use; gives no bytes */
+	PROBE_ITER_PARK,  /* the group's threads: an array of struct pfuse_thread */
+	PROBE_ITER_FILES, /* pipes and eventfds: struct pfuse_reach_record, see edge/reach.h */
+	PROBE_ITER_MAPS,  /* shared mappings: the same */
 	PROBE_ITERATORS,
 };
 
@@ -71,6 +77,18 @@ enum probe_iterator {
  * ask; one walk at a time. -ENOENT: this kernel has no such iterator.
  */
 int probe_iterate(struct probe *probe, enum probe_iterator which, uint32_t slot, int *ret_fd);
+
+/* What the walks of PROBE_ITER_FILES and _MAPS are about: shared with the programs, the probe's own. */
+struct pfuse_reach_walk *probe_reach_walk(struct probe *probe);
+
+/* Of probe_config. */
+uint32_t probe_daemon_pid(const struct probe *probe);
+
+/* Does a write to such an object, once probe_hear() was told of it, raise a TALK event? */
+bool probe_hears(const struct probe *probe, enum pfuse_reach_kind kind);
+/* -ENOENT: this kind is not heard; -EEXIST: heard for a group already; -E2BIG: too many. */
+int probe_hear(struct probe *probe, const struct pfuse_reach_key *key, uint32_t slot);
+void probe_unhear(struct probe *probe, const struct pfuse_reach_key *key);
 
 /* Learns the ports that managed groups use already: after probe_manage(), once for many groups. */
 int probe_seed(struct probe *probe);
@@ -81,6 +99,21 @@ void probe_disarm(struct probe *probe, uint32_t slot, uint32_t bits);
 
 /* Dry run: judge usage by this limit, since the kernel's own is not ours. */
 void probe_shadow_limit(struct probe *probe, uint32_t slot, uint64_t bytes);
+
+/*
+ * Sockets, see edge/netprio.h. probe_net_level() first (-1: sockets are not held), then attach at the
+ * group's v2 directory: new sockets and setsockopt(2) of its tasks. The links are the caller's; closing
+ * them detaches. -EOPNOTSUPP: the kernel refused the programs.
+ */
+#define PROBE_NET_LINKS 3
+
+void probe_net_level(struct probe *probe, uint32_t slot, int level);
+int probe_net_attach(struct probe *probe, int v2_fd, int ret_links[PROBE_NET_LINKS]);
+/* The priority that the socket is to have again; kept in the kernel, with the socket. */
+int probe_net_remember(struct probe *probe, int socket_fd, uint32_t slot,
+		       uint32_t priority); /* the first is kept */
+int probe_net_recall(struct probe *probe, int socket_fd, uint32_t *ret_priority); /* -ENOENT */
+int probe_net_forget(struct probe *probe, int socket_fd);
 
 /* Sum over CPUs. */
 void probe_read(const struct probe *probe, uint32_t slot, struct pfuse_stats *ret);

@@ -31,16 +31,40 @@ static const struct probe_hook hook_table[] = {
 	  "on_sent, on_received", "a connection is seen with its first data" },
 	{ "seed_ports", "iter/task_file", "ports that a group used before we came", "on_received",
 	  "an outsider is seen when the group answers it, not before" },
+	{ "walk_parked", "iter/task", "what each thread of a frozen group waits for", NULL,
+	  "no group is frozen with `freeze: guarded`" },
+	{ "reach_files", "iter/task_file", "pipes, terminals, eventfds shared with outsiders", NULL,
+	  "they are not known, so silence is not proven: no group is stopped" },
+	{ "reach_maps", "iter/task_vma", "memory shared with outsiders", NULL,
+	  "it is not known, so silence is not proven: no group is stopped" },
+	{ "on_anon_write", "fentry/anon_pipe_write", "writes to pipes shared with outsiders",
+	  "on_pipe_write", "they are seen when the group is about to be stopped, not before" },
+	{ "on_pipe_write", "fentry/pipe_write", "the same, on kernels before 6.16", "reach_files",
+	  "see on_anon_write", .stands_in_for = "on_anon_write" },
+	{ "on_event_write", "fentry/eventfd_write", "writes to eventfds shared with outsiders",
+	  NULL, "a group that shares an eventfd with an outsider is not stopped" },
 	{ "on_populated", "tp_btf/cgroup_notify_populated", "groups that empty and fill",
 	  "samples once per interval", "emptiness is seen at the next sample" },
 	{ "on_rmdir", "tp_btf/cgroup_rmdir", "groups that are removed",
 	  "errors of reads and writes", "removal is seen at the next sample" },
 	{ "on_exec", "tp_btf/sched_process_exec", "programs started", NULL, "no exec counts" },
 	{ "on_exit", "tp_btf/sched_process_exit", "processes ended", NULL, "no exit counts" },
+	{ "on_signal", "tp_btf/signal_generate", "signals for a stopped group, and from whom",
+	  "the deadline", "a stopped group gets its signals when it continues" },
+	{ "on_moved", "tp_btf/cgroup_attach_task", "processes that are moved into a group",
+	  "on_switch", "they are seen when they run" },
+	{ "on_fork", "tp_btf/sched_process_fork", "processes that are born into a group",
+	  "on_switch", "they are seen when they run" },
 	{ "on_oom_victim", "tp_btf/mark_victim", "victims of the OOM killer", "on_oom_victim_pid",
 	  "kills are counted from the group's own file only" },
 	{ "on_oom_victim_pid", "tp_btf/mark_victim(pid)", "the same, on kernels before 6.8", NULL,
 	  "see on_oom_victim", .stands_in_for = "on_oom_victim" },
+	{ "on_sock_create", "cgroup/sock_create", "priority of a group's new sockets",
+	  "net_prio, where v1 mounts it", "the priority of sockets is not controlled" },
+	{ "on_tcp", "sockops", "priority of connections that a group accepts",
+	  "net_prio, where v1 mounts it", "the priority of sockets is not controlled" },
+	{ "on_setsockopt", "cgroup/setsockopt", "keeps that priority against the application",
+	  "net_prio, where v1 mounts it", "the priority of sockets is not controlled" },
 };
 
 #define HOOKS (sizeof(hook_table) / sizeof(hook_table[0]))
@@ -52,16 +76,27 @@ static int quiet(enum libbpf_print_level level, const char *format, va_list args
 	return 0;
 }
 
-/* How a hook is written in the table, what its BTF name begins with, and how it attaches. */
+/*
+ * How a hook is written in the table, what its BTF name begins with, and how it attaches. cgroup hooks
+ * attach to no function: their BTF name is that of the kernel's caller.
+ */
 static const struct hook_kind {
 	const char *attach;
 	const char *btf_name;
 	uint32_t btf_kind;
 	enum bpf_attach_type type;
+	enum bpf_prog_type program;
 } hook_kinds[] = {
-	{ "tp_btf/", "btf_trace_", BTF_KIND_TYPEDEF, BPF_TRACE_RAW_TP },
-	{ "fexit/", "", BTF_KIND_FUNC, BPF_TRACE_FEXIT },
-	{ "iter/", "bpf_iter_", BTF_KIND_FUNC, BPF_TRACE_ITER },
+	{ "tp_btf/", "btf_trace_", BTF_KIND_TYPEDEF, BPF_TRACE_RAW_TP, BPF_PROG_TYPE_TRACING },
+	{ "fentry/", "", BTF_KIND_FUNC, BPF_TRACE_FENTRY, BPF_PROG_TYPE_TRACING },
+	{ "fexit/", "", BTF_KIND_FUNC, BPF_TRACE_FEXIT, BPF_PROG_TYPE_TRACING },
+	{ "iter/", "bpf_iter_", BTF_KIND_FUNC, BPF_TRACE_ITER, BPF_PROG_TYPE_TRACING },
+	{ "cgroup/sock_create", "__cgroup_bpf_run_filter_sk", BTF_KIND_FUNC,
+	  BPF_CGROUP_INET_SOCK_CREATE, BPF_PROG_TYPE_CGROUP_SOCK },
+	{ "cgroup/setsockopt", "__cgroup_bpf_run_filter_setsockopt", BTF_KIND_FUNC,
+	  BPF_CGROUP_SETSOCKOPT, BPF_PROG_TYPE_CGROUP_SOCKOPT },
+	{ "sockops", "__cgroup_bpf_run_filter_sock_ops", BTF_KIND_FUNC, BPF_CGROUP_SOCK_OPS,
+	  BPF_PROG_TYPE_SOCK_OPS },
 };
 
 static const struct hook_kind *hook_kind(const char *attach)
@@ -133,7 +168,8 @@ static bool variant_fits(const struct btf *btf, uint32_t id, const char *program
 	return btf_is_ptr(arg) == !strcmp(program, "on_oom_victim");
 }
 
-static int try_hook(const struct probe_hook *hook, uint32_t id)
+/* A program of two instructions for the hook, loaded: its fd, or -errno. */
+static int load_nothing(const struct probe_hook *hook, uint32_t id)
 {
 	static const struct bpf_insn nothing[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
@@ -141,11 +177,19 @@ static int try_hook(const struct probe_hook *hook, uint32_t id)
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts);
 
-	opts.attach_btf_id = id;
-	opts.expected_attach_type = hook_kind(hook->attach)->type;
-	int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "try_hook", "GPL", nothing, 2, &opts);
+	const struct hook_kind *kind = hook_kind(hook->attach);
 
-	if (fd < 0 || opts.expected_attach_type == BPF_TRACE_ITER) {
+	opts.attach_btf_id = kind->program == BPF_PROG_TYPE_TRACING ? id : 0;
+	opts.expected_attach_type = kind->type;
+	return bpf_prog_load(kind->program, "try_hook", "GPL", nothing, 2, &opts);
+}
+
+static int try_hook(const struct probe_hook *hook, uint32_t id)
+{
+	const struct hook_kind *kind = hook_kind(hook->attach);
+	int fd = load_nothing(hook, id);
+
+	if (fd < 0 || kind->program != BPF_PROG_TYPE_TRACING || kind->type == BPF_TRACE_ITER) {
 		if (fd >= 0)
 			close(fd);
 		return fd < 0 ? fd : 0;
@@ -158,6 +202,23 @@ static int try_hook(const struct probe_hook *hook, uint32_t id)
 	if (link >= 0)
 		close(link);
 	return err;
+}
+
+/*
+ * Without attaching, so without waiting for a grace period: some kernels refuse programs at functions
+ * altogether, and that need not be found out by a start that fails.
+ */
+static int try_function(const struct probe_hook *hook, uint32_t id)
+{
+	const struct hook_kind *kind = hook_kind(hook->attach);
+
+	if (kind->type != BPF_TRACE_FENTRY && kind->type != BPF_TRACE_FEXIT)
+		return 0;
+	int fd = load_nothing(hook, id);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? fd : 0;
 }
 
 const struct probe_hook *probe_find_hook(const struct probe_hook *hooks, const char *program)
@@ -179,7 +240,10 @@ static void choose_hooks(struct probe_hook *hooks)
 	}
 }
 
-/* `try`: load and attach something at each, too; else what the kernel's BTF knows counts as available. */
+/*
+ * `try`: load and attach something at each; else what the kernel's BTF knows counts as available, except
+ * functions where it takes none.
+ */
 static int find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], bool try)
 {
 	libbpf_print_fn_t print = libbpf_set_print(quiet);
@@ -196,7 +260,8 @@ static int find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], bool try)
 		else if (!ids[i] || !variant_fits(btf, ids[i], hooks[i].program))
 			hooks[i].err = -ENOENT;
 		else
-			hooks[i].err = try ? try_hook(&hooks[i], ids[i]) : 0;
+			hooks[i].err =
+				try ? try_hook(&hooks[i], ids[i]) : try_function(&hooks[i], ids[i]);
 		hooks[i].available = !hooks[i].err;
 	}
 	choose_hooks(hooks);

@@ -16,7 +16,8 @@
 #define MEMO_ENTRIES 256 /* per CPU, 4 KiB: cgroups that a CPU runs within a short time */
 #define PORTS_PER_SLOT 16
 #define PORTS_MIN 1024
-#define RING_BYTES 65536 /* 1,000 events; grows with the slots */
+#define REACHED_PER_SLOT 8 /* shared pipes and eventfds: standard input, output, error and some */
+#define RING_BYTES 65536   /* 1,000 events; grows with the slots */
 
 /* The last warning of libbpf, for the one sentence that we print. */
 static char last_warning[160];
@@ -61,6 +62,7 @@ static void set_knobs(struct pfuse *skel, const struct probe_config *config, uin
 		.hierarchy_id = config->hierarchy_id,
 		.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE),
 		.memo_entries = MEMO_ENTRIES,
+		.daemon_pid = (uint32_t)config->daemon_pid,
 	};
 }
 
@@ -112,7 +114,9 @@ static void collect_maps(struct pfuse *skel, struct probe_loaded *loaded)
 	loaded->fds[FD_CPUS] = bpf_map__fd(skel->maps.cpus);
 	loaded->fds[FD_BSS] = bpf_map__fd(skel->maps.bss);
 	loaded->fds[FD_MANAGED] = bpf_map__fd(skel->maps.managed);
+	loaded->fds[FD_REACHED] = bpf_map__fd(skel->maps.reached);
 	loaded->fds[FD_EVENTS] = bpf_map__fd(skel->maps.events);
+	loaded->fds[FD_WISHES] = bpf_map__fd(skel->maps.wishes);
 	loaded->nfds = FD_LINKS;
 }
 
@@ -120,11 +124,32 @@ static void note_iterator(struct probe_loaded *loaded, const char *program)
 {
 	static const char *const programs[PROBE_ITERATORS] = {
 		[PROBE_ITER_PORTS] = "seed_ports",
+		[PROBE_ITER_PARK] = "walk_parked",
+		[PROBE_ITER_FILES] = "reach_files",
+		[PROBE_ITER_MAPS] = "reach_maps",
 	};
 
 	for (int i = 0; i < PROBE_ITERATORS; i++)
 		if (!strcmp(programs[i], program))
 			loaded->iterators[i] = loaded->nfds - FD_LINKS;
+}
+
+/* Attached per group, later: their own descriptor is handed over. */
+static bool note_net_program(struct probe_loaded *loaded, const struct bpf_program *program)
+{
+	enum bpf_attach_type type = bpf_program__expected_attach_type(program);
+
+	int which = type == BPF_CGROUP_INET_SOCK_CREATE ? 0
+		    : type == BPF_CGROUP_SETSOCKOPT	? 1
+		    : type == BPF_CGROUP_SOCK_OPS	? 2
+							: -1;
+
+	if (which < 0)
+		return false;
+	loaded->net_programs[which] = loaded->nfds - FD_LINKS;
+	loaded->memory_bytes += map_memory(bpf_program__fd(program));
+	loaded->fds[loaded->nfds++] = bpf_program__fd(program);
+	return true;
 }
 
 static int attach_programs(struct pfuse *skel, struct probe_loaded *loaded)
@@ -133,7 +158,7 @@ static int attach_programs(struct pfuse *skel, struct probe_loaded *loaded)
 
 	bpf_object__for_each_program(program, skel->obj)
 	{
-		if (!bpf_program__autoload(program))
+		if (!bpf_program__autoload(program) || note_net_program(loaded, program))
 			continue;
 		struct bpf_link *link = bpf_program__attach(program);
 
@@ -154,6 +179,15 @@ static bool talks_are_seen(const struct probe_hook *hooks)
 		probe_find_hook(hooks, "on_received_fexit")->used);
 }
 
+static uint32_t heard_kinds(const struct probe_hook *hooks)
+{
+	bool pipes = probe_find_hook(hooks, "on_anon_write")->used ||
+		     probe_find_hook(hooks, "on_pipe_write")->used;
+
+	return (pipes ? 1u << PFUSE_REACH_PIPE : 0) |
+	       (probe_find_hook(hooks, "on_event_write")->used ? 1u << PFUSE_REACH_EVENTFD : 0);
+}
+
 /* Opens, loads and attaches; on failure, nothing stays loaded. */
 static int load(const struct probe_config *config, uint32_t ncpus, const struct probe_hook *hooks,
 		struct probe_loaded *loaded)
@@ -164,6 +198,10 @@ static int load(const struct probe_config *config, uint32_t ncpus, const struct 
 		return err_set(&loaded->text, -ENOMEM, "cannot open the BPF object: out of memory");
 	set_knobs(skel, config, ncpus);
 	set_sizes(skel, config->slots + 1, ncpus);
+	loaded->heard = heard_kinds(hooks);
+	if (loaded->heard)
+		bpf_map__set_max_entries(skel->maps.reached,
+					 (config->slots + 1) * REACHED_PER_SLOT);
 	int err = select_programs(skel, hooks, &loaded->text);
 
 	if (err)
@@ -267,6 +305,8 @@ int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_l
 
 		for (int i = 0; i < PROBE_ITERATORS; i++)
 			loaded.iterators[i] = -1;
+		for (int i = 0; i < PROBE_NET_LINKS; i++)
+			loaded.net_programs[i] = -1;
 		loaded.err = load_all(config, ncpus, &loaded);
 		if (loaded.err)
 			loaded.nfds = 0;

@@ -9,14 +9,26 @@
 #include "edge/probe.h"
 
 /* Where what is in probe_loaded.fds; the links come last. */
-enum { FD_STATS, FD_GROUPS, FD_CPUS, FD_BSS, FD_MANAGED, FD_EVENTS, FD_LINKS };
+enum {
+	FD_STATS,
+	FD_GROUPS,
+	FD_CPUS,
+	FD_BSS,
+	FD_MANAGED,
+	FD_REACHED,
+	FD_EVENTS,
+	FD_WISHES,
+	FD_LINKS,
+};
 
 struct probe_loaded {
 	int fds[FD_LINKS + PROBE_HOOKS_MAX];
 	int nfds;
-	int err;			/* negative errno; 0: all is attached */
-	int iterators[PROBE_ITERATORS]; /* indices among the links; -1: none */
+	int err;			   /* negative errno; 0: all is attached */
+	int iterators[PROBE_ITERATORS];	   /* indices among the links; -1: none */
+	int net_programs[PROBE_NET_LINKS]; /* not attached; indices as above */
 	bool sees_talks;
+	uint32_t heard; /* bits 1 << enum pfuse_reach_kind: objects whose writes are told */
 	uint64_t memory_bytes;
 	struct err text;
 };
@@ -24,7 +36,8 @@ struct probe_loaded {
 /* 0, or -errno if there is no answer of the child; its own failure is in ret->err. */
 int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_loaded *ret);
 
-/* As probe_hooks(), by the kernel's BTF alone: fast, and too hopeful where a hook is refused. */
+/* As probe_hooks(), by the kernel's BTF and a try to load at functions: fast, and too hopeful
+ * where a hook is refused otherwise. */
 int probe_known_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX]);
 
 /* The row of a program; NULL: there is none. */

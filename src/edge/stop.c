@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "edge/stop.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,7 +14,7 @@
 
 #define WAIT_US 40	  /* before the first look at `frozen`: one task freezes in about 45 us */
 #define WAIT_MOST_US 2000 /* we may be SCHED_FIFO on the only CPU: whom we wait for must run */
-#define MAX_ROUNDS 64 /* a process cannot fork once signalled: more rounds are a fork bomb */
+#define MAX_ROUNDS 64	  /* a process cannot fork once signalled: more rounds are a fork bomb */
 
 /* Who is never stopped */
 
@@ -171,6 +172,19 @@ static int freeze(const struct cgroup_tree *tree, const struct cgroup *group, st
 	return 0;
 }
 
+/* `r`: what thawing said. */
+static int thawed(int r, struct ledger *ledger, struct stop *stop)
+{
+	if (r == -ENOENT || r == -ENODEV) {
+		ledger_forget(ledger, stop->frozen);
+		stop->frozen = 0;
+		r = 0;
+	}
+	if (r == 0)
+		stop->how = STOP_AUTO;
+	return r;
+}
+
 static int unfreeze(const struct cgroup_tree *tree, const struct cgroup *group,
 		    struct ledger *ledger, struct stop *stop)
 {
@@ -182,14 +196,37 @@ static int unfreeze(const struct cgroup_tree *tree, const struct cgroup *group,
 		r = -errno;
 	if (r == 0)
 		r = st.st_ino == stop->frozen_id ? thaw(fd, ledger, stop) : -ENOENT;
-	if (r == -ENOENT || r == -ENODEV) {
-		ledger_forget(ledger, stop->frozen);
-		stop->frozen = 0;
-		r = 0;
-	}
-	if (r == 0)
-		stop->how = STOP_AUTO;
-	return r;
+	return thawed(r, ledger, stop);
+}
+
+int stop_open_thaw(const struct cgroup_tree *tree, const struct cgroup *group,
+		   const struct stop *stop, int *ret_fd)
+{
+	_cleanup_close_ int dir = -1;
+	struct stat st;
+	int fd, r;
+
+	if (stop->how != STOP_FREEZE)
+		return -EINVAL;
+	r = cgroup_open_v2(tree, group, &dir);
+	if (r < 0)
+		return r;
+	if (fstat(dir, &st) < 0)
+		return -errno;
+	if (st.st_ino != stop->frozen_id)
+		return -ENOENT;
+	fd = openat(dir, "cgroup.freeze", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+int stop_thaw(int thaw_fd, struct ledger *ledger, struct stop *stop)
+{
+	int r = write(thaw_fd, "0", 1) < 0 ? -errno : 0;
+
+	return thawed(r < 0 ? r : ledger_done(ledger, stop->frozen), ledger, stop);
 }
 
 /* SIGSTOP */
@@ -363,12 +400,26 @@ static int signal_all(const struct cgroup_tree *tree, const struct cgroup *group
 	return 0;
 }
 
+/* v1's freezer (docker pause): what it holds would never report `frozen 1`, nor end by signal. */
+static bool is_frozen_v1(const struct cgroup_tree *tree, const struct cgroup *group)
+{
+	int hierarchy = tree->serves[CGROUP_FREEZER];
+	_cleanup_close_ int fd = -1;
+	char state[16] = "";
+
+	if (hierarchy < 0 || tree->hierarchies[hierarchy].v2 ||
+	    cgroup_open_in(tree, group, hierarchy, &fd) < 0 ||
+	    fd_read_at(fd, "freezer.state", state, sizeof(state), NULL) < 0)
+		return false;
+	return strncmp(state, "FREEZING", 8) == 0 || strncmp(state, "FROZEN", 6) == 0;
+}
+
 int stop_group(const struct cgroup_tree *tree, const struct cgroup *group, struct ledger *ledger,
 	       enum stop_mode mode, uint64_t deadline_ns, struct stop *stop)
 {
 	int r = -ENOENT;
 
-	if (stop->how != STOP_AUTO)
+	if (stop->how != STOP_AUTO || is_frozen_v1(tree, group))
 		return -EALREADY;
 	if (mode != STOP_SIGNAL)
 		r = freeze(tree, group, ledger, deadline_ns, stop);

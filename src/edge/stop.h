@@ -67,6 +67,15 @@ int stop_group(const struct cgroup_tree *tree, const struct cgroup *group, struc
 int stop_continue(const struct cgroup_tree *tree, const struct cgroup *group, struct ledger *ledger,
 		  struct stop *stop);
 
+/*
+ * For whoever must continue a frozen group at once: stop_open_thaw(), while there is time, gives a file
+ * of the caller's; stop_thaw() is one write(2) to it and the ledger after, in place of stop_continue().
+ * -EINVAL: stop_group() did not freeze it. A group that is gone is no error of stop_thaw().
+ */
+int stop_open_thaw(const struct cgroup_tree *tree, const struct cgroup *group,
+		   const struct stop *stop, int *ret_fd);
+int stop_thaw(int thaw_fd, struct ledger *ledger, struct stop *stop);
+
 void stop_free(struct stop *stop);
 
 #endif

@@ -40,22 +40,45 @@ static inline struct summary_value summary_unknown(const char *reason)
 }
 
 enum summary_decision {
-	SUMMARY_GROWN = 0, /* limit raised */
-	SUMMARY_SHRUNK,	   /* limit lowered */
+	SUMMARY_GROWN = 0, /* RAM limit raised; the other resources have their own counts */
+	SUMMARY_SHRUNK,	   /* RAM limit lowered */
 	SUMMARY_STOPPED,
 	SUMMARY_CONTINUED,
 	SUMMARY_AVOIDED, /* dry run: decided, not carried out; counted under its kind as well */
 	SUMMARY_FOREIGN, /* somebody else changed the control: let go */
 	SUMMARY_FAILED,	 /* the kernel refused */
+	SUMMARY_BUSY,	 /* stops that came at a bad moment, and were undone */
+	SUMMARY_REFUSED, /* stops that would not have been safe */
 	SUMMARY_DECISIONS,
 };
 
 enum summary_wake {
 	SUMMARY_WAKE_TALK = 0,
+	SUMMARY_WAKE_DATA,
+	SUMMARY_WAKE_SIGNAL, /* a signal, or a process that entered */
 	SUMMARY_WAKE_DEADLINE,
 	SUMMARY_WAKE_REQUEST,
 	SUMMARY_WAKE_EXIT,
 	SUMMARY_WAKES,
+};
+
+enum summary_resource_kind {
+	SUMMARY_RAM = 0, /* MiB */
+	SUMMARY_CPU,	 /* CPUs: seconds of CPU time per second */
+	SUMMARY_IO_READ, /* MiB/s, also the two below */
+	SUMMARY_IO_WRITE,
+	SUMMARY_NET, /* its limit is virtual: what acts is the priority */
+	SUMMARY_RESOURCES,
+};
+
+/* What the control block held at the end, and how often its control was moved. */
+struct summary_resource {
+	struct summary_value usage;
+	struct summary_value limit;
+	struct summary_value score;
+	struct summary_value size;
+	struct summary_value grown;
+	struct summary_value shrunk;
 };
 
 struct summary_latency {
@@ -84,6 +107,12 @@ struct summary_group {
 	struct summary_value wakes[SUMMARY_WAKES];
 	struct summary_latency wake;  /* from the reason to wake until the write that wakes */
 	struct summary_latency limit; /* from the event in the kernel until the limit is written */
+	struct summary_resource resources[SUMMARY_RESOURCES];
+	struct summary_value cpu_periods; /* in which the group ran under a CPU limit */
+	struct summary_value cpu_throttled;
+	struct summary_value io_read_bytes; /* of the busiest disk of each interval */
+	struct summary_value io_write_bytes;
+	struct summary_value net_priority; /* of the sockets, as we set it; 0: not set */
 	struct summary_value cpu_seconds;
 	struct summary_value wait_seconds; /* on the run queue */
 	struct summary_value switches_voluntary;

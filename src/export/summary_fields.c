@@ -9,6 +9,7 @@
 
 #define D(field) offsetof(struct summary_daemon, field)
 #define G(field) offsetof(struct summary_group, field)
+#define R(kind, field) G(resources[SUMMARY_##kind].field)
 
 const struct summary_field summary_daemon_fields[] = {
 	{ NULL, "seconds", D(seconds), false },
@@ -45,6 +46,41 @@ const struct summary_field summary_group_fields[] = {
 	{ NULL, "tx_bytes", G(tx_bytes), true },
 	{ NULL, "rx_bytes", G(rx_bytes), true },
 	{ NULL, "talks", G(talks), true },
+	{ "ram", "usage_mib", R(RAM, usage), false },
+	{ "ram", "limit_mib", R(RAM, limit), false },
+	{ "ram", "size_mib", R(RAM, size), false },
+	{ "ram", "score", R(RAM, score), false },
+	{ "ram", "grown", R(RAM, grown), true },
+	{ "ram", "shrunk", R(RAM, shrunk), true },
+	{ "cpu", "usage_cpus", R(CPU, usage), false },
+	{ "cpu", "limit_cpus", R(CPU, limit), false },
+	{ "cpu", "size_cpus", R(CPU, size), false },
+	{ "cpu", "score", R(CPU, score), false },
+	{ "cpu", "grown", R(CPU, grown), true },
+	{ "cpu", "shrunk", R(CPU, shrunk), true },
+	{ "cpu", "periods", G(cpu_periods), true },
+	{ "cpu", "throttled", G(cpu_throttled), true },
+	{ "io_read", "usage_mib_per_s", R(IO_READ, usage), false },
+	{ "io_read", "limit_mib_per_s", R(IO_READ, limit), false },
+	{ "io_read", "size_mib_per_s", R(IO_READ, size), false },
+	{ "io_read", "score", R(IO_READ, score), false },
+	{ "io_read", "grown", R(IO_READ, grown), true },
+	{ "io_read", "shrunk", R(IO_READ, shrunk), true },
+	{ "io_read", "bytes", G(io_read_bytes), true },
+	{ "io_write", "usage_mib_per_s", R(IO_WRITE, usage), false },
+	{ "io_write", "limit_mib_per_s", R(IO_WRITE, limit), false },
+	{ "io_write", "size_mib_per_s", R(IO_WRITE, size), false },
+	{ "io_write", "score", R(IO_WRITE, score), false },
+	{ "io_write", "grown", R(IO_WRITE, grown), true },
+	{ "io_write", "shrunk", R(IO_WRITE, shrunk), true },
+	{ "io_write", "bytes", G(io_write_bytes), true },
+	{ "net", "usage_mib_per_s", R(NET, usage), false },
+	{ "net", "limit_mib_per_s", R(NET, limit), false },
+	{ "net", "size_mib_per_s", R(NET, size), false },
+	{ "net", "score", R(NET, score), false },
+	{ "net", "grown", R(NET, grown), true },
+	{ "net", "shrunk", R(NET, shrunk), true },
+	{ "net", "priority", G(net_priority), true },
 	{ "decisions", "grown", G(decisions[SUMMARY_GROWN]), true },
 	{ "decisions", "shrunk", G(decisions[SUMMARY_SHRUNK]), true },
 	{ "decisions", "stopped", G(decisions[SUMMARY_STOPPED]), true },
@@ -52,6 +88,10 @@ const struct summary_field summary_group_fields[] = {
 	{ "decisions", "avoided", G(decisions[SUMMARY_AVOIDED]), true },
 	{ "decisions", "foreign", G(decisions[SUMMARY_FOREIGN]), true },
 	{ "decisions", "failed", G(decisions[SUMMARY_FAILED]), true },
+	{ "decisions", "busy", G(decisions[SUMMARY_BUSY]), true },
+	{ "decisions", "refused", G(decisions[SUMMARY_REFUSED]), true },
+	{ "wakes", "data", G(wakes[SUMMARY_WAKE_DATA]), true },
+	{ "wakes", "signal", G(wakes[SUMMARY_WAKE_SIGNAL]), true },
 	{ "wakes", "talk", G(wakes[SUMMARY_WAKE_TALK]), true },
 	{ "wakes", "deadline", G(wakes[SUMMARY_WAKE_DEADLINE]), true },
 	{ "wakes", "request", G(wakes[SUMMARY_WAKE_REQUEST]), true },
@@ -65,7 +105,8 @@ const struct summary_field summary_group_fields[] = {
 	{ 0 },
 };
 
-_Static_assert(SUMMARY_DECISIONS == 7 && SUMMARY_WAKES == 4, "each kind has a line above");
+_Static_assert(SUMMARY_DECISIONS == 9 && SUMMARY_WAKES == 6 && SUMMARY_RESOURCES == 5,
+	       "each kind has a line above");
 
 char *summary_escape(const char *text)
 {

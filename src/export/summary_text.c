@@ -2,20 +2,29 @@
 /* The table for people: one row per group, then what the daemon itself cost. */
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "export/summary.h"
 
 #define NAME_COLUMNS 28
+#define MIB 1048576.0
 
 struct column {
-	const char *head;
+	const char *head; /* NULL ends the list */
 	size_t offset;
 	int width;
-	int digits; /* after the point */
+	int digits;	/* after the point */
+	double scale;	/* 0: 1 */
+	size_t further; /* offset of a figure to add; 0: none */
 };
 
 #define G(field) offsetof(struct summary_group, field)
+#define R(kind, field) G(resources[SUMMARY_##kind].field)
+#define MOVES(kind)                                                                                \
+	{                                                                                          \
+		"moves", R(kind, grown), 5, 0, .further = R(kind, shrunk)                          \
+	}
 
 static const struct column columns[] = {
 	{ "s", G(seconds), 7, 1 },
@@ -30,16 +39,43 @@ static const struct column columns[] = {
 	{ "stops", G(decisions[SUMMARY_STOPPED]), 6, 0 },
 	{ "stopped", G(stopped_seconds), 8, 1 },
 	{ "failed", G(decisions[SUMMARY_FAILED]), 7, 0 },
+	{ 0 },
 };
 
-#define NCOLUMNS (sizeof(columns) / sizeof(columns[0]))
+/* A second table, with a row for each group for which it says anything. */
+static const struct column more_columns[] = {
+	{ "cpu", G(cpu_seconds), 7, 1 },
+	{ "limit", R(CPU, limit), 6, 2 },
+	MOVES(CPU),
+	{ "throttled", G(cpu_throttled), 9, 0 },
+	{ "periods", G(cpu_periods), 7, 0 },
+	{ "read", G(io_read_bytes), 7, 0, .scale = 1 / MIB },
+	{ "limit", R(IO_READ, limit), 7, 1 },
+	MOVES(IO_READ),
+	{ "written", G(io_write_bytes), 7, 0, .scale = 1 / MIB },
+	{ "limit", R(IO_WRITE, limit), 7, 1 },
+	MOVES(IO_WRITE),
+	{ "prio", G(net_priority), 4, 0 },
+	MOVES(NET),
+	{ 0 },
+};
 
-static void print_value(const struct summary_value *value, const struct column *column, FILE *out)
+static const struct summary_value *value_at(const struct summary_group *group, size_t offset)
 {
-	if (!value->known || !isfinite(value->value))
+	return (const void *)((const char *)group + offset);
+}
+
+static void print_value(const struct summary_group *group, const struct column *column, FILE *out)
+{
+	const struct summary_value *value = value_at(group, column->offset);
+	double number = value->value * (column->scale != 0 ? column->scale : 1);
+
+	if (column->further)
+		number += value_at(group, column->further)->value;
+	if (!value->known || !isfinite(number))
 		fprintf(out, " %*s", column->width, "-");
 	else
-		fprintf(out, " %*.*f", column->width, column->digits, value->value);
+		fprintf(out, " %*.*f", column->width, column->digits, number);
 }
 
 /* Escaped, and cut in the middle: the end of a path tells most. */
@@ -55,21 +91,51 @@ static void print_name(const char *name, FILE *out)
 		fprintf(out, "%.*s..%s", head, q, q + length - tail);
 }
 
-static void print_group(const struct summary_group *group, FILE *out)
+static void print_group(const struct summary_group *group, const struct column *column, FILE *out)
 {
 	print_name(group->name, out);
-	for (size_t i = 0; i < NCOLUMNS; i++)
-		print_value((const void *)((const char *)group + columns[i].offset), &columns[i],
-			    out);
+	for (; column->head; column++)
+		print_value(group, column, out);
 	fputc('\n', out);
 }
 
-static void print_head(FILE *out)
+static void print_head(const struct column *column, FILE *out)
 {
 	fprintf(out, "%-*s", NAME_COLUMNS, "group");
-	for (size_t i = 0; i < NCOLUMNS; i++)
-		fprintf(out, " %*s", columns[i].width, columns[i].head);
+	for (; column->head; column++)
+		fprintf(out, " %*s", column->width, column->head);
 	fputc('\n', out);
+}
+
+/* CPU, I/O or NET was moved, or a limit stands. NET's is virtual, and always stands. */
+static bool has_more(const struct summary_group *group)
+{
+	for (int i = SUMMARY_CPU; i < SUMMARY_RESOURCES; i++) {
+		const struct summary_resource *r = &group->resources[i];
+
+		if (r->grown.value + r->shrunk.value > 0 || (i != SUMMARY_NET && r->limit.known))
+			return true;
+	}
+	return false;
+}
+
+static void print_more(const struct summary *summary, FILE *out)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < summary->ngroups; i++) {
+		if (!has_more(&summary->groups[i]))
+			continue;
+		if (!any)
+			print_head(more_columns, out);
+		any = true;
+		print_group(&summary->groups[i], more_columns, out);
+	}
+	if (any)
+		fputs("cpu: seconds, its limit: CPUs; throttled: of these periods; read, written: "
+		      "MiB, "
+		      "their limits: MiB/s; -: none, or not known\n",
+		      out);
 }
 
 static void print_fact(const char *before, const struct summary_value *value, double scale,
@@ -117,12 +183,13 @@ static void print_daemon(const struct summary_daemon *daemon, FILE *out)
 int summary_print(const struct summary *summary, FILE *out)
 {
 	if (summary->ngroups) {
-		print_head(out);
+		print_head(columns, out);
 		for (size_t i = 0; i < summary->ngroups; i++)
-			print_group(&summary->groups[i], out);
+			print_group(&summary->groups[i], columns, out);
 		fputs("usage, +zram, limit: MiB*s; peak: MiB; s, stall, stopped: seconds; "
 		      "-: not known\n",
 		      out);
+		print_more(summary, out);
 	}
 	print_daemon(&summary->daemon, out);
 	return ferror(out) || fflush(out) != 0 ? -EIO : 0;

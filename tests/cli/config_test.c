@@ -25,10 +25,12 @@ static const char good[] =
 	"groups:\n"
 	"  - match: \"docker:web*\"\n"
 	"    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 85%, cool_down: 0s }\n"
-	"    cpu: { mode: off }\n"
-	"    io: { mode: observe }\n"
+	"    cpu: { mode: act, floor: 0.1, ceiling: 1.5 }\n"
+	"    io: { mode: act, floor: 2M, ceiling: 500M }\n"
 	"    net:\n"
 	"      mode: off\n"
+	"      low: 1\n"
+	"      high: 7\n"
 	"    freeze: off\n"
 	"    idle: 100ms\n"
 	"    deadline: 1s\n"
@@ -36,6 +38,10 @@ static const char good[] =
 	"  - match: system.slice/*\n"
 	"    ram: { mode: observe }\n"
 	"    freeze: isolated\n"
+	"  - match: docker:*\n"
+	"    freeze: guarded\n"
+	"    probe: 2s\n"
+	"    page_out: on\n"
 	"  - match: \"*\"\n";
 
 static char directory[64], path[128];
@@ -80,7 +86,7 @@ Test(config, good_file)
 	cr_assert_eq(c.policy, CONFIG_FUSEBOX);
 	cr_assert_eq(c.interval_ns, 250 * MS);
 	cr_assert_eq(c.stop, CONFIG_STOP_SIGNAL);
-	cr_assert_eq(c.ngroups, 3);
+	cr_assert_eq(c.ngroups, 4);
 	p = &c.groups[0].policy;
 	cr_assert_str_eq(c.groups[0].match, "docker:web*");
 	cr_assert_eq(p->ram_floor_bytes, 64 * MIB);
@@ -88,17 +94,29 @@ Test(config, good_file)
 	cr_assert_eq(p->high_water_permille, 850);
 	cr_assert_eq(p->cool_down_ns, 0);
 	cr_assert_eq(p->mode[FCB_RAM], FCB_ACT);
-	cr_assert_eq(p->mode[FCB_CPU], FCB_OFF);
-	cr_assert_eq(p->mode[FCB_IO], FCB_OBSERVE);
+	cr_assert_eq(p->mode[FCB_CPU], FCB_ACT);
+	cr_assert_eq(p->cpu_floor_permille, 100);
+	cr_assert_eq(p->cpu_ceiling_permille, 1500);
+	cr_assert_eq(p->mode[FCB_IO_READ], FCB_ACT);
+	cr_assert_eq(p->mode[FCB_IO_WRITE], FCB_ACT);
+	cr_assert_eq(p->io_floor_kib, 2048);
+	cr_assert_eq(p->io_ceiling_kib, 500 * 1024);
 	cr_assert_eq(p->mode[FCB_NET], FCB_OFF);
+	cr_assert_eq(p->net_low, 1);
+	cr_assert_eq(p->net_high, 7);
 	cr_assert_eq(p->freeze, FCB_FREEZE_OFF);
 	cr_assert_eq(p->idle_ns, 100 * MS);
 	cr_assert_eq(p->deadline_ns, 1 * S);
 	cr_assert_eq(p->window_ns, 2 * S);
 	p = &c.groups[1].policy;
 	cr_assert_eq(p->mode[FCB_RAM], FCB_OBSERVE);
+	cr_assert_eq(p->mode[FCB_CPU], FCB_OBSERVE, "what is not said is the default");
+	cr_assert_eq(p->io_ceiling_kib, 0);
 	cr_assert_eq(p->ram_floor_bytes, c.defaults.policy.ram_floor_bytes);
 	cr_assert_eq(p->freeze, FCB_FREEZE_ISOLATED);
+	cr_assert(!c.groups[1].page_out && c.groups[2].page_out);
+	cr_assert_eq(c.groups[2].policy.freeze, FCB_FREEZE_GUARDED);
+	cr_assert_eq(c.groups[2].policy.probe_ns, 2 * S);
 	config_free(&c);
 	cr_assert(!c.groups && !c.ngroups);
 	config_free(&c);
@@ -152,11 +170,11 @@ static const struct bad {
 	  ":2: unknown key \"intervall\"; allowed: policy, interval, stop, groups" },
 	{ "groups:\n  - match: a\n\n    rams: {}\n",
 	  ":4: unknown key \"rams\"; allowed: match, ram, cpu, io, net, freeze, idle, deadline, "
-	  "window" },
+	  "window, probe, page_out" },
 	{ "groups:\n  - match: a\n  - match: b\n    ram:\n      mode: act\n      flor: 1M\n",
 	  ":6: unknown key \"flor\"; allowed: mode, floor, ceiling, high_water, cool_down" },
 	{ "groups:\n  - match: a\n    net: { floor: 1M }\n",
-	  ":3: unknown key \"floor\"; allowed: mode" },
+	  ":3: unknown key \"floor\"; allowed: mode, low, high" },
 	{ "stop: auto\n\nstop: auto\n", ":3: \"stop\" is given twice; once is allowed" },
 	{ "groups:\n  - match: a\n  - freeze: off\n", ":3: groups: \"match\" is missing" },
 	{ "? [a, b]\n: c\n", ":1: a key: expected a single word" },
@@ -183,21 +201,25 @@ static const struct bad {
 	{ "policy: 0\n", ":1: policy: \"0\" is unknown; allowed: fusebox" },
 	{ "policy: Fusebox\n", ":1: policy: \"Fusebox\" is unknown; allowed: fusebox" },
 	{ "stop: kill\n", ":1: stop: \"kill\" is unknown; allowed: auto, freeze, signal" },
-	{ "groups:\n  - match: a\n    cpu: { mode: act }\n",
-	  ":3: mode: \"act\" is not in this release; allowed: observe, off" },
+	{ "groups:\n  - match: a\n    cpu: { mode: on }\n",
+	  ":3: mode: \"on\" is unknown; allowed: observe, off, act" },
 	{ "groups:\n  - match: a\n    ram: { mode: on }\n",
 	  ":3: mode: \"on\" is unknown; allowed: observe, off, act" },
-	{ "groups:\n  - match: a\n    freeze: guarded\n",
-	  ":3: freeze: \"guarded\" is not in this release; allowed: off, isolated" },
+	{ "groups:\n  - match: a\n    freeze: frozen\n",
+	  ":3: freeze: \"frozen\" is unknown; allowed: off, isolated, guarded" },
+	{ "groups:\n  - match: a\n    page_out: maybe\n",
+	  ":3: page_out: \"maybe\" is unknown; allowed: off, on" },
+	{ "groups:\n  - match: a\n    probe: 2h\n",
+	  ":3: probe: \"2h\" is not allowed; allowed: a duration from 0s to 1h" },
 	/* quantities */
-	{ "interval: 99ms\n",
-	  ":1: interval: \"99ms\" is not allowed; allowed: a duration from 100ms to 60s" },
+	{ "interval: 999us\n",
+	  ":1: interval: \"999us\" is not allowed; allowed: a duration from 1ms to 60s" },
 	{ "interval: 61s\n",
-	  ":1: interval: \"61s\" is not allowed; allowed: a duration from 100ms to 60s" },
+	  ":1: interval: \"61s\" is not allowed; allowed: a duration from 1ms to 60s" },
 	{ "interval: 1\n",
-	  ":1: interval: \"1\" is not allowed; allowed: a duration from 100ms to 60s" },
+	  ":1: interval: \"1\" is not allowed; allowed: a duration from 1ms to 60s" },
 	{ "interval: -1s\n",
-	  ":1: interval: \"-1s\" is not allowed; allowed: a duration from 100ms to 60s" },
+	  ":1: interval: \"-1s\" is not allowed; allowed: a duration from 1ms to 60s" },
 	{ "groups:\n  - match: a\n    ram:\n      floor: 64MB\n",
 	  ":4: ram.floor: \"64MB\" is not allowed; allowed: a size above 0, with K, M, G or T, "
 	  "like "
@@ -215,6 +237,35 @@ static const struct bad {
 	{ "groups:\n  - match: a\n    ram:\n      ceiling: 1M\n",
 	  ":4: ram: the floor (16777216 bytes, the default) is above the ceiling (1048576 bytes); "
 	  "allowed: floor <= ceiling" },
+	{ "groups:\n  - match: a\n    cpu: { floor: 0.005 }\n",
+	  ":3: cpu.floor: \"0.005\" is not allowed; allowed: a number of CPUs from 0.01, like "
+	  "0.5" },
+	{ "groups:\n  - match: a\n    cpu: { ceiling: 0 }\n",
+	  ":3: cpu.ceiling: \"0\" is not allowed; allowed: a number of CPUs from 0.01, like 0.5" },
+	{ "groups:\n  - match: a\n    cpu: { ceiling: 50% }\n",
+	  ":3: cpu.ceiling: \"50%\" is not allowed; allowed: a number of CPUs from 0.01, like "
+	  "0.5" },
+	{ "groups:\n  - match: a\n    cpu:\n      ceiling: 1\n      floor: 2\n",
+	  ":5: cpu: the floor (2.00 CPUs) is above the ceiling (1.00 CPUs); allowed: floor <= "
+	  "ceiling" },
+	{ "groups:\n  - match: a\n    cpu: { ceiling: 0.04 }\n",
+	  ":3: cpu: the floor (0.05 CPUs, the default) is above the ceiling (0.04 CPUs); allowed: "
+	  "floor <= ceiling" },
+	{ "groups:\n  - match: a\n    io: { floor: 1K }\n",
+	  ":3: io.floor: \"1K\" is not allowed; allowed: a size per second from 64K to 1T, like "
+	  "10M" },
+	{ "groups:\n  - match: a\n    io: { ceiling: max }\n",
+	  ":3: io.ceiling: \"max\" is not allowed; allowed: a size per second from 64K to 1T, like "
+	  "10M" },
+	{ "groups:\n  - match: a\n    io: { floor: 2M, ceiling: 1M }\n",
+	  ":3: io: the floor (2048 KiB) is above the ceiling (1024 KiB); allowed: floor <= "
+	  "ceiling" },
+	{ "groups:\n  - match: a\n    net: { high: 8 }\n",
+	  ":3: net.high: \"8\" is not allowed; allowed: a socket priority from 0 to 7" },
+	{ "groups:\n  - match: a\n    net: { low: -1 }\n",
+	  ":3: net.low: \"-1\" is not allowed; allowed: a socket priority from 0 to 7" },
+	{ "groups:\n  - match: a\n    net: { low: 7 }\n",
+	  ":3: net: low (7) is above high (6, the default); allowed: low <= high" },
 	{ "groups:\n  - match: a\n    ram: { high_water: 49% }\n",
 	  ":3: ram.high_water: \"49%\" is not allowed; allowed: 50% to 99%" },
 	{ "groups:\n  - match: a\n    ram: { high_water: 100% }\n",
@@ -223,14 +274,14 @@ static const struct bad {
 	  ":3: ram.high_water: \"90\" is not allowed; allowed: 50% to 99%" },
 	{ "groups:\n  - match: a\n    ram: { cool_down: 2h }\n",
 	  ":3: ram.cool_down: \"2h\" is not allowed; allowed: a duration from 0s to 1h" },
-	{ "groups:\n  - match: a\n  - match: b\n    idle: 99ms\n",
-	  ":4: idle: \"99ms\" is not allowed; allowed: a duration from 100ms to 24h" },
+	{ "groups:\n  - match: a\n  - match: b\n    idle: 999us\n",
+	  ":4: idle: \"999us\" is not allowed; allowed: a duration from 1ms to 24h" },
 	{ "groups:\n  - match: a\n    deadline: 999ms\n",
 	  ":3: deadline: \"999ms\" is not allowed; allowed: a duration from 1s to 24h" },
 	{ "groups:\n  - match: a\n    window: 2h\n",
 	  ":3: window: \"2h\" is not allowed; allowed: a duration from 100ms to 1h" },
-	{ "groups:\n  - match: ''\n",
-	  ":2: match: \"\" is not allowed; allowed: a GROUP or a glob, like \"system.slice/web*\"" },
+	{ "groups:\n  - match: ''\n", ":2: match: \"\" is not allowed; allowed: a GROUP or a glob, "
+				      "like \"system.slice/web*\"" },
 	{ "groups:\n  - match: \"a\\0b\"\n", ":2: match: expected text without a 0 byte" },
 	/* the text itself */
 	{ "policy: fusebox\n---\npolicy: fusebox\n",
@@ -265,6 +316,44 @@ static void expect_refusal(const char *file, int code, const char *part)
 	cr_assert_eq(config_load(file, &c, &err), code, "%s: %s", file, err.text);
 	cr_assert(strstr(err.text, part), "%s", err.text);
 	cr_assert_null(strchr(err.text, '\n'));
+}
+
+/* An unknown key lists what is allowed: each list must be what the manual says. */
+Test(config, the_manual_knows_every_key)
+{
+	static const struct {
+		const char *section;
+		const char *text;
+	} files[] = {
+		{ NULL, "x: 1\n" },
+		{ "groups", "groups:\n  - x: 1\n" },
+		{ "ram", "groups:\n  - match: a\n    ram: { x: 1 }\n" },
+		{ "cpu", "groups:\n  - match: a\n    cpu: { x: 1 }\n" },
+		{ "io", "groups:\n  - match: a\n    io: { x: 1 }\n" },
+		{ "net", "groups:\n  - match: a\n    net: { x: 1 }\n" },
+	};
+	size_t listed = 0, all = 0;
+
+	for (const struct config_key *key = config_keys; key->name; key++)
+		all++;
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		char want[256] = "allowed: ";
+		struct err err = { "" };
+		struct config c;
+		size_t before = listed;
+
+		for (const struct config_key *key = config_keys; key->name; key++) {
+			if ((key->section != NULL) != (files[i].section != NULL) ||
+			    (key->section && strcmp(key->section, files[i].section) != 0))
+				continue;
+			cr_assert(key->values[0] && key->help[0]);
+			strcat(want, listed++ == before ? "" : ", ");
+			strcat(want, key->name);
+		}
+		cr_assert_eq(load(files[i].text, &c, &err), -EINVAL);
+		cr_assert_str_eq(strstr(err.text, "allowed: "), want);
+	}
+	cr_assert_eq(listed, all, "no key is in a section that there is not");
 }
 
 Test(config, files_that_cannot_be_read)
@@ -315,16 +404,22 @@ static uint64_t next(uint64_t *state) /* xorshift64 */
 /* What a loaded configuration may never be, whatever was in the file. */
 static void check_invariants(const struct config *c)
 {
-	cr_assert(c->interval_ns >= 100 * MS && c->interval_ns <= 60 * S);
+	cr_assert(c->interval_ns >= MS && c->interval_ns <= 60 * S);
 	for (size_t i = 0; i < c->ngroups; i++) {
 		const struct fcb_policy *p = &c->groups[i].policy;
 
 		cr_assert(c->groups[i].match && c->groups[i].match[0]);
 		cr_assert(!p->ram_ceiling_bytes || p->ram_floor_bytes <= p->ram_ceiling_bytes);
 		cr_assert(p->high_water_permille >= 500 && p->high_water_permille <= 990);
-		cr_assert(p->deadline_ns >= S && p->idle_ns >= 100 * MS);
-		cr_assert(p->mode[FCB_RAM] <= FCB_ACT && p->mode[FCB_CPU] <= FCB_OBSERVE);
-		cr_assert_leq(p->freeze, FCB_FREEZE_ISOLATED);
+		cr_assert(p->deadline_ns >= S && p->idle_ns >= MS);
+		cr_assert(!p->cpu_ceiling_permille ||
+			  p->cpu_floor_permille <= p->cpu_ceiling_permille);
+		cr_assert(p->cpu_floor_permille >= 10 && p->io_floor_kib >= 64);
+		cr_assert(!p->io_ceiling_kib || p->io_floor_kib <= p->io_ceiling_kib);
+		cr_assert(p->net_low <= p->net_high && p->net_high <= 7);
+		for (int kind = 0; kind < FCB_RESOURCES; kind++)
+			cr_assert_leq(p->mode[kind], FCB_ACT);
+		cr_assert_leq(p->freeze, FCB_FREEZE_GUARDED);
 	}
 }
 

@@ -267,14 +267,45 @@ Test(summary, hostile_names_leave_table_and_json_intact)
 	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"), lines++) {
 		if (lines < 4)
 			cr_assert_eq(strlen(line), width, "%s", line);
+		cr_assert_leq(strlen(line), 132, "%s", line);
 		for (char *c = line; *c; c++)
 			cr_assert(*c >= 0x20 && *c < 0x7f);
 	}
-	cr_assert_eq(lines, 1 + 3 + 1 + 1 + 1, "head, groups, units, daemon, drops");
+	cr_assert_eq(lines, 2 * (1 + 3 + 1) + 1 + 1, "twice head, groups, units; daemon, drops");
 	root = parse_summary(&s);
 	cr_assert_eq(json_string_length(json_object_get(
 			     json_array_get(json_object_get(root, "groups"), 0), "name")),
 		     4095);
+}
+
+/* A group that is only observed has no row there: a limit, or a move, is what it is about. */
+Test(summary, second_table_only_where_it_says_something)
+{
+	struct summary_group groups[3] = { { .name = "seen" },
+					   { .name = "held" },
+					   { .name = "net" } };
+	struct summary s = { .groups = groups, .ngroups = 3 };
+	_cleanup_free_ char *text = NULL, *without = NULL;
+	const char *second;
+
+	groups[0].resources[SUMMARY_NET].limit = summary_known(1);
+	without = print(&(struct summary){ .groups = groups, .ngroups = 1 });
+	cr_assert_null(strstr(without, "throttled"));
+	groups[1].resources[SUMMARY_CPU].limit = summary_known(0.5);
+	groups[1].cpu_periods = summary_known(100);
+	groups[1].cpu_throttled = summary_known(12);
+	groups[1].io_read_bytes = summary_known(3 * 1048576.0);
+	groups[2].resources[SUMMARY_NET].grown = summary_known(2);
+	groups[2].resources[SUMMARY_NET].shrunk = summary_known(3);
+	text = print(&s);
+	second = strstr(text, "throttled");
+	cr_assert_not_null(second);
+	cr_assert_null(strstr(second, "seen"));
+	cr_assert(strstr(second,
+			 "\nheld                               -   0.50     -        12     "
+			 "100       3       -     -       -       -     -    -     -\n"),
+		  "%s", second);
+	cr_assert(strstr(second, "  -     5\n"), "both directions of the priority: %s", second);
 }
 
 Test(summary, table_of_a_run_without_groups)

@@ -3,15 +3,18 @@
  * Two processes that talk with each other and with nobody else.
  *
  *	chat unix|tcp PERIOD_MS
+ *	chat share FILE		one process only: maps FILE shared and writable, and sleeps
  *
  * Every PERIOD_MS one of them sends a byte and the other answers, over a UNIX or a loopback TCP
  * connection, until killed. Both die together.
  */
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -44,6 +47,19 @@ static void answer(int fd)
 			break;
 }
 
+static int share(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, 4096) < 0 ||
+	    mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED) {
+		perror(path);
+		return 1;
+	}
+	for (;;)
+		pause();
+}
+
 int main(int argc, char **argv)
 {
 	long ms = argc > 2 ? strtol(argv[2], NULL, 10) : 200;
@@ -51,6 +67,8 @@ int main(int argc, char **argv)
 	char byte = 'x';
 	int pair[2], r;
 
+	if (argc > 2 && !strcmp(argv[1], "share"))
+		return share(argv[2]);
 	if (argc > 1 && !strcmp(argv[1], "tcp"))
 		r = tcp_pair(pair);
 	else

@@ -28,7 +28,7 @@ without "$lost" "$pfuse" doctor >"$tmp/out" 2>"$tmp/err" || true
 expect_line "$tmp/out" 'sock_send_length'
 blind=''
 ! grep -q 'lacks *tp_btf/sock_send_length' "$tmp/out" ||
-	blind='this kernel does not show talks over UDP and UNIX sockets; no group is stopped, going on'
+	blind='this kernel does not show talks over UDP and UNIX sockets; no group is stopped unguarded, going on'
 without "$lost" "${run[@]}" >"$tmp/out" 2>"$tmp/err" || fail "run: exit status $?"
 expect "errors" "${blind:+pfuse-bpf: $blind}" "$(cat "$tmp/err")"
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/crc32.h"
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/num.h"
 
 Test(num, parses_what_the_kernel_prints_and_nothing_else)
@@ -81,4 +83,29 @@ Test(err, quotes_untrusted_names)
 		cr_expect_lt(strlen(err_quote(name, out)), ERR_QUOTED);
 		name[n] = 'x';
 	}
+}
+
+Test(fd, loads_files_of_any_length_up_to_its_bound)
+{
+	static const size_t sizes[] = { 0, 1, 4095, 4096, 4097, 65536, 1048575, 1048576, 2000000 };
+	char dir[] = "/tmp/pfuse-test-XXXXXX", path[64];
+
+	cr_assert_not_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/file", dir);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		int r, expected = sizes[i] < 1048576 ? 0 : -EFBIG;
+		FILE *file = fopen(path, "w");
+		char *text = NULL;
+
+		for (size_t n = 0; n < sizes[i]; n++)
+			putc('x', file);
+		fclose(file);
+		r = fd_load_at(AT_FDCWD, path, &text);
+		cr_expect_eq(r, expected, "%zu bytes", sizes[i]);
+		cr_expect(r < 0 ? !text : strlen(text) == sizes[i], "%zu bytes", sizes[i]);
+		free(text);
+	}
+	remove(path);
+	cr_expect_eq(fd_load_at(AT_FDCWD, path, &(char *){ NULL }), -ENOENT);
+	rmdir(dir);
 }

@@ -16,9 +16,9 @@ Test(tree, finds_the_anchor_of_each_layout)
 		bool hybrid;
 		unsigned int count;
 	} table[] = {
-		{ V1, PFUSE_ANCHOR_V1_MEMORY, false, 4 },
+		{ V1, PFUSE_ANCHOR_V1_MEMORY, false, 6 },
 		{ V2, PFUSE_ANCHOR_V2, false, 1 },
-		{ HYBRID, PFUSE_ANCHOR_V1_MEMORY, true, 5 },
+		{ HYBRID, PFUSE_ANCHOR_V1_MEMORY, true, 7 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
@@ -40,8 +40,8 @@ Test(tree, knows_who_serves_what_on_a_hybrid_host)
 	made_up_new(&m, HYBRID);
 	cr_expect_eq(m.tree.serves[CGROUP_CPU], m.tree.serves[CGROUP_CPUACCT]);
 	cr_expect_neq(m.tree.serves[CGROUP_CPU], m.tree.v2);
-	cr_expect_eq(m.tree.serves[CGROUP_IO], -1);
-	cr_expect_eq(cgroup_tree_needed(&m.tree, CGROUP_BIT(CGROUP_IO)),
+	cr_expect_eq(m.tree.serves[CGROUP_PIDS], -1);
+	cr_expect_eq(cgroup_tree_needed(&m.tree, CGROUP_BIT(CGROUP_PIDS)),
 		     1u << m.tree.anchor | 1u << m.tree.v2);
 	cr_expect_eq(cgroup_tree_needed(&m.tree, CGROUP_BIT(CGROUP_CPUSET)),
 		     1u << m.tree.anchor | 1u << m.tree.v2 | 1u << m.tree.serves[CGROUP_CPUSET]);

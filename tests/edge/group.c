@@ -16,6 +16,9 @@
 #include "edge/procs.h"
 #include "made_up.h"
 
+#define FOR_THROTTLES                                                                              \
+	(CGROUP_BIT(CGROUP_CPU) | CGROUP_BIT(CGROUP_CPUACCT) | CGROUP_BIT(CGROUP_IO) |             \
+	 CGROUP_BIT(CGROUP_NET_PRIO))
 #define MEMORY_AND_CPU (CGROUP_BIT(CGROUP_MEMORY) | CGROUP_BIT(CGROUP_CPU))
 
 Test(group, is_made_in_every_needed_hierarchy_and_removed)
@@ -26,19 +29,21 @@ Test(group, is_made_in_every_needed_hierarchy_and_removed)
 
 	made_up_new(&m, HYBRID);
 	made_up_ledger(&m);
-	cr_assert_eq(group_create(&m.tree, m.ledger, "run-1", MEMORY_AND_CPU, &group, &err), 0,
-		     "%s", err.text);
+	cr_assert_eq(group_create(&m.tree, m.ledger, "run-1", FOR_THROTTLES, &group, &err), 0, "%s",
+		     err.text);
 	cr_expect_str_eq(group.path, "pfuse/run-1");
 	cr_expect(made_up_has(&m, "v1/memory/pfuse/run-1"));
 	cr_expect(made_up_has(&m, "v1/cpu,cpuacct/pfuse/run-1"));
+	cr_expect(made_up_has(&m, "v1/blkio/pfuse/run-1"));
+	cr_expect(made_up_has(&m, "v1/net_prio/pfuse/run-1"));
 	cr_expect(made_up_has(&m, "v2/pfuse/run-1"));
 	cr_expect_not(made_up_has(&m, "v1/freezer/pfuse"));
-	cr_expect_eq(ledger_live(m.ledger), 3);
+	cr_expect_eq(ledger_live(m.ledger), 5);
 	cgroup_close(&group);
 
 	made_up_kill_ledger(&m);
 	made_up_ledger(&m);
-	cr_expect_eq(made_up_restore(&m).restored, 3);
+	cr_expect_eq(made_up_restore(&m).restored, 5);
 	cr_expect_not(made_up_has(&m, "v1/memory/pfuse"));
 	cr_expect_not(made_up_has(&m, "v2/pfuse"));
 	made_up_free(&m);

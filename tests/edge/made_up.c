@@ -43,7 +43,8 @@ int made_up_open_tree(struct made_up *m, struct cgroup_tree *ret_tree, struct er
 	return cgroup_tree_open(&options, ret_tree, err);
 }
 
-static const char *const v1_mounts[] = { "memory", "cpu,cpuacct", "cpuset", "freezer" };
+static const char *const v1_mounts[] = { "memory",  "cpu,cpuacct", "cpuset",
+					 "freezer", "blkio",	   "net_prio" };
 
 static void add_v1(struct made_up *m, FILE *mountinfo)
 {

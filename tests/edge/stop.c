@@ -110,6 +110,27 @@ Test(stop, freezes_and_uses_its_record_again)
 	tear_down(&f);
 }
 
+Test(stop, thaws_by_one_write)
+{
+	struct fixture f;
+	int fd = -1;
+
+	set_up(&f, V2);
+	cr_expect_eq(stop_open_thaw(&f.m.tree, &f.group, &f.stop, &fd), -EINVAL, "it runs");
+	cr_assert_eq(stop(&f, STOP_FREEZE), 0);
+	cr_assert_eq(stop_open_thaw(&f.m.tree, &f.group, &f.stop, &fd), 0);
+	cr_assert_eq(stop_thaw(fd, f.m.ledger, &f.stop), 0);
+	close(fd);
+	cr_expect_str_eq(made_up_read(&f.m, "v2/g/cgroup.freeze"), "0");
+	cr_expect_eq(f.stop.how, STOP_AUTO);
+	cr_expect_eq(ledger_live(f.m.ledger), 0);
+	cr_expect_eq(stop_open_thaw(&f.m.tree, &f.group, &f.stop, &fd), -EINVAL);
+	cr_assert_eq(stop(&f, STOP_FREEZE), 0);
+	f.stop.frozen_id++;
+	cr_expect_eq(stop_open_thaw(&f.m.tree, &f.group, &f.stop, &fd), -ENOENT, "another group");
+	tear_down(&f);
+}
+
 Test(stop, leaves_a_freeze_of_somebody_else)
 {
 	struct fixture f;
@@ -120,6 +141,25 @@ Test(stop, leaves_a_freeze_of_somebody_else)
 	cr_assert_eq(go_on(&f), 0);
 	cr_expect_eq(made_up_restore(&f.m).restored, 0);
 	cr_expect_str_eq(made_up_read(&f.m, "v2/g/cgroup.freeze"), "1");
+	tear_down(&f);
+}
+
+Test(stop, leaves_a_group_that_the_v1_freezer_holds)
+{
+	static const char *const states[] = { "FROZEN\n", "FREEZING\n" };
+	struct fixture f;
+
+	set_up(&f, HYBRID);
+	made_up_dir(&f.m, "v1/freezer/g");
+	for (int i = 0; i < 2; i++) {
+		made_up_write(&f.m, "v1/freezer/g/freezer.state", states[i]);
+		cr_expect_eq(stop(&f, STOP_AUTO), -EALREADY);
+		cr_expect_eq(stop(&f, STOP_SIGNAL), -EALREADY);
+	}
+	cr_expect_str_eq(made_up_read(&f.m, "v2/g/cgroup.freeze"), "0");
+	made_up_write(&f.m, "v1/freezer/g/freezer.state", "THAWED\n");
+	cr_assert_eq(stop(&f, STOP_AUTO), 0);
+	cr_assert_eq(go_on(&f), 0);
 	tear_down(&f);
 }
 

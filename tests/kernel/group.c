@@ -121,14 +121,23 @@ static void sweep(const char *dir, const char *prefix)
 		closedir(entries);
 }
 
-/* After a crash of a test: whatever bears our name. */
+/* After a crash of a test: whatever bears our name, in all hierarchies. */
 void groups_sweep(void)
 {
-	const char *why, *pid = getenv("PFUSE_TEST_PID");
-	char prefix[64];
+	FILE *mounts = fopen("/proc/self/mountinfo", "re");
+	char line[4096], at[256], type[32], prefix[64];
 
-	snprintf(prefix, sizeof(prefix), "pfuse-test-%s-", pid);
-	sweep(hierarchy(&why)->mount, prefix);
+	snprintf(prefix, sizeof(prefix), "pfuse-test-%s-", getenv("PFUSE_TEST_PID"));
+	while (mounts && fgets(line, sizeof(line), mounts)) {
+		const char *tail = strstr(line, " - cgroup");
+
+		if (tail && sscanf(line, "%*s %*s %*s %*s %255s", at) == 1 &&
+		    sscanf(tail, " - %31s", type) == 1 &&
+		    (!strcmp(type, "cgroup") || !strcmp(type, "cgroup2")))
+			sweep(at, prefix);
+	}
+	if (mounts)
+		fclose(mounts);
 }
 
 static const char *by_version(const char *v1, const char *v2)

@@ -75,6 +75,21 @@ static void find_mount(struct hierarchy *found)
 		fclose(mounts);
 }
 
+const char *hierarchy_v2_mount(void)
+{
+	static char mount[256];
+	FILE *mounts = mount[0] ? NULL : fopen("/proc/self/mountinfo", "re");
+	char line[4096];
+
+	while (mounts && !mount[0] && fgets(line, sizeof(line), mounts))
+		if (strstr(line, " - cgroup2 ") &&
+		    sscanf(line, "%*s %*s %*s %*s %255s", mount) != 1)
+			mount[0] = 0;
+	if (mounts)
+		fclose(mounts);
+	return mount[0] ? mount : NULL;
+}
+
 bool hierarchy_enable_memory(const char *dir)
 {
 	char path[PATH_MAX];

@@ -18,7 +18,9 @@ struct hierarchy {
 
 /* NULL when this machine has none; `ret_why` then says so. */
 const struct hierarchy *hierarchy(const char **ret_why);
-bool hierarchy_enable_memory(const char *dir); /* for the children of `dir`, on v2 */
+/* Where the v2 tree is mounted, also when the memory controller is elsewhere; NULL: nowhere. */
+const char *hierarchy_v2_mount(void);
+bool hierarchy_enable_memory(const char *dir);		 /* for the children of `dir`, on v2 */
 int hierarchy_write(const char *path, const char *text); /* 0 or -errno */
 
 #endif

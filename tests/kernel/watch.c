@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "rig.h"
 
@@ -38,6 +39,7 @@ void watch_open(uint32_t slots)
 		.slots = slots,
 		.anchor = at->v2 ? PFUSE_ANCHOR_V2 : PFUSE_ANCHOR_V1_MEMORY,
 		.hierarchy_id = at->id,
+		.daemon_pid = getpid(), /* the test stands for the daemon */
 	};
 	struct err err = { "" };
 

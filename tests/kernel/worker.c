@@ -110,14 +110,15 @@ void worker_end(struct worker *worker)
 	for (size_t i = 0; i < nstarted; i++)
 		if (started[i] == worker)
 			started[i] = NULL;
+	while (nstarted && !started[nstarted - 1])
+		nstarted--;
 	free(worker);
 }
 
 void workers_end_all(void)
 {
-	while (nstarted)
-		if (started[--nstarted])
-			worker_end(started[nstarted]);
+	while (nstarted) /* which worker_end() lowers */
+		worker_end(started[nstarted - 1]);
 }
 
 long job_nothing(long arg)

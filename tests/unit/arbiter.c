@@ -87,7 +87,7 @@ Test(arbiter, ram_bounds)
 		struct arbiter_wish w =
 			table[i].grow ? grow_to(table[i].wish) : shrink_to(table[i].wish);
 		struct pfuse_verdict v = { 0 };
-		enum arbiter_result r = arbiter_ram(&f, &w, 1, 101 * S, &v);
+		enum arbiter_result r = arbiter_limit(&f, PFUSE_CTL_RAM, &w, 1, 101 * S, &v);
 
 		cr_expect((r == ARBITER_VERDICT) == (table[i].to != 0), "%s", table[i].why);
 		cr_expect(v.to == table[i].to, "%s: to %" PRIu64, table[i].why, (uint64_t)v.to);
@@ -101,21 +101,21 @@ Test(arbiter, ram_bounds)
 Test(arbiter, cool_down_and_back_off_hold_shrinks_only)
 {
 	static const struct {
-		uint64_t grown, retry;
+		uint64_t retry;
 		uint32_t failures;
 		uint64_t now;
 		enum arbiter_result shrink;
 		const char *why;
 	} table[] = {
-		{ 0, 0, 0, 101 * S, ARBITER_VERDICT, "nothing holds it" },
-		{ 100 * S, 0, 0, 100 * S, ARBITER_WAIT, "grown just now" },
-		{ 100 * S, 0, 0, 103 * S - 1, ARBITER_WAIT, "1 ns before the end" },
-		{ 100 * S, 0, 0, 103 * S, ARBITER_VERDICT, "cooled down" },
-		{ 0, 102 * S, 1, 102 * S - 1, ARBITER_WAIT, "1 ns before the retry" },
-		{ 0, 102 * S, 1, 102 * S, ARBITER_VERDICT, "retry" },
-		{ 0, 200 * S, 7, 199 * S, ARBITER_SETTLED, "hopeless: do not keep it awake" },
-		{ 0, 200 * S, 7, 200 * S, ARBITER_VERDICT, "but try when it is awake anyway" },
-		{ UINT64_MAX, 0, 0, UINT64_MAX - 1, ARBITER_WAIT, "no wrap" },
+		{ 0, 0, 101 * S, ARBITER_VERDICT, "nothing holds it" },
+		{ 103 * S, 0, 100 * S, ARBITER_WAIT, "grown just now" },
+		{ 103 * S, 0, 103 * S - 1, ARBITER_WAIT, "1 ns before the end" },
+		{ 103 * S, 0, 103 * S, ARBITER_VERDICT, "cooled down" },
+		{ 102 * S, 1, 102 * S - 1, ARBITER_WAIT, "1 ns before the retry" },
+		{ 102 * S, 1, 102 * S, ARBITER_VERDICT, "retry" },
+		{ 200 * S, 7, 199 * S, ARBITER_SETTLED, "hopeless: do not keep it awake" },
+		{ 200 * S, 7, 200 * S, ARBITER_VERDICT, "but try when it is awake anyway" },
+		{ UINT64_MAX, 0, UINT64_MAX - 1, ARBITER_WAIT, "no wrap" },
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -123,13 +123,14 @@ Test(arbiter, cool_down_and_back_off_hold_shrinks_only)
 		struct arbiter_wish down = shrink_to(50 * MIB), up = grow_to(150 * MIB);
 		struct pfuse_verdict v;
 
-		f.grown_ns = table[i].grown;
 		f.control[PFUSE_CTL_RAM].retry_ns = table[i].retry;
 		f.control[PFUSE_CTL_RAM].failures = table[i].failures;
-		cr_expect(arbiter_ram(&f, &down, 1, table[i].now, &v) == table[i].shrink, "%s",
-			  table[i].why);
-		cr_expect(arbiter_ram(&f, &up, 1, table[i].now, &v) == ARBITER_VERDICT, "%s",
-			  table[i].why);
+		cr_expect(arbiter_limit(&f, PFUSE_CTL_RAM, &down, 1, table[i].now, &v) ==
+				  table[i].shrink,
+			  "%s", table[i].why);
+		cr_expect(arbiter_limit(&f, PFUSE_CTL_RAM, &up, 1, table[i].now, &v) ==
+				  ARBITER_VERDICT,
+			  "%s", table[i].why);
 	}
 }
 
@@ -142,17 +143,18 @@ Test(arbiter, wishes_are_merged)
 					grow_to(110 * MIB) };
 	struct pfuse_verdict v;
 
-	cr_assert(arbiter_ram(&f, shrinks, 3, 101 * S, &v) == ARBITER_VERDICT);
+	cr_assert(arbiter_limit(&f, PFUSE_CTL_RAM, shrinks, 3, 101 * S, &v) == ARBITER_VERDICT);
 	cr_expect(v.to == 60 * MIB, "the mildest shrink");
-	cr_assert(arbiter_ram(&f, mixed, 4, 101 * S, &v) == ARBITER_VERDICT);
+	cr_assert(arbiter_limit(&f, PFUSE_CTL_RAM, mixed, 4, 101 * S, &v) == ARBITER_VERDICT);
 	cr_expect(v.to == 150 * MIB, "the largest growth, before any shrink");
 	cr_expect(!v.clamped);
 	mixed[2].clamped = true;
-	arbiter_ram(&f, mixed, 4, 101 * S, &v);
+	arbiter_limit(&f, PFUSE_CTL_RAM, mixed, 4, 101 * S, &v);
 	cr_expect(v.clamped, "the rule has cut it already");
-	cr_expect(arbiter_ram(&f, NULL, 0, 101 * S, &v) == ARBITER_SETTLED);
+	cr_expect(arbiter_limit(&f, PFUSE_CTL_RAM, NULL, 0, 101 * S, &v) == ARBITER_SETTLED);
 	f.control[PFUSE_CTL_RAM].let_go = true;
-	cr_expect(arbiter_ram(&f, mixed, 4, 101 * S, &v) == ARBITER_SETTLED, "let go");
+	cr_expect(arbiter_limit(&f, PFUSE_CTL_RAM, mixed, 4, 101 * S, &v) == ARBITER_SETTLED,
+		  "let go");
 }
 
 Test(arbiter, ram_holds_its_promises_for_any_input)
@@ -174,7 +176,7 @@ Test(arbiter, ram_holds_its_promises_for_any_input)
 		p.high_water_permille = (uint32_t)random_below(&rnd, 1002);
 		f.page_bytes = pages[random_below(&rnd, 3)];
 		fcb_set_policy(&f, &p, ram);
-		if (arbiter_ram(&f, &w, 1, 101 * S, &v) != ARBITER_VERDICT)
+		if (arbiter_limit(&f, PFUSE_CTL_RAM, &w, 1, 101 * S, &v) != ARBITER_VERDICT)
 			continue;
 		verdicts++;
 		if (v.to % f.page_bytes || v.to < f.policy.ram_floor_bytes ||

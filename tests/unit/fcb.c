@@ -2,6 +2,7 @@
 #include "core/fcb.h"
 
 #include <criterion/criterion.h>
+#include <inttypes.h>
 #include <math.h>
 
 #define MIB ((uint64_t)1 << 20)
@@ -27,7 +28,10 @@ Test(fcb, defaults)
 
 	fcb_policy_defaults(&p, 8 * GIB);
 	cr_expect(p.mode[FCB_RAM] == FCB_ACT && p.mode[FCB_CPU] == FCB_OBSERVE);
-	cr_expect(p.mode[FCB_IO] == FCB_OBSERVE && p.mode[FCB_NET] == FCB_OBSERVE);
+	cr_expect(p.mode[FCB_IO_READ] == FCB_OBSERVE && p.mode[FCB_IO_WRITE] == FCB_OBSERVE);
+	cr_expect(p.mode[FCB_NET] == FCB_OBSERVE && p.net_low == 0 && p.net_high == 6);
+	cr_expect(p.cpu_floor_permille == 50 && p.cpu_ceiling_permille == 0);
+	cr_expect(p.io_floor_kib == 1024 && p.io_ceiling_kib == 0);
 	cr_expect(p.ram_floor_bytes == 16 * MIB && p.ram_ceiling_bytes == 8 * GIB);
 	cr_expect(p.high_water_permille == 900 && p.idle_cpu_permille == 5);
 	cr_expect(p.freeze == FCB_FREEZE_ISOLATED);
@@ -70,21 +74,51 @@ Test(fcb, policies_are_clamped_to_the_machine)
 
 Test(fcb, rates_are_per_second)
 {
-	struct pfuse_sample s = { .run_ns = 5 * S, .net_bytes = 100, .io_bytes = 1000 };
+	struct pfuse_sample s = { .run_ns = 5 * S, .net_bytes = 100, .io_read_bytes = 1000 };
 	struct fcb f = fresh(&s);
 
 	s.run_ns += 3 * S;
 	s.net_bytes += 500;
-	s.io_bytes += 4096;
+	s.io_read_bytes += 4096;
+	s.io_write_bytes += 8192;
 	fcb_sample(&f, &s, 102 * S);
 	cr_expect(f.res[FCB_CPU].usage == 1500000000, "3 s in 2 s: one and a half CPUs");
-	cr_expect(f.res[FCB_NET].usage == 250 && f.res[FCB_IO].usage == 2048);
-	cr_expect(f.res[FCB_CPU].usage_prev == 0 && fabs(f.res[FCB_CPU].score - 2.0) < 1e-9,
-		  "from 0: trend 2");
+	cr_expect(f.res[FCB_NET].usage == 250);
+	cr_expect(f.res[FCB_IO_READ].usage == 2048 && f.res[FCB_IO_WRITE].usage == 4096);
+	cr_expect(f.res[FCB_CPU].usage_prev == 0);
 	s.run_ns += S / 2;
 	fcb_sample(&f, &s, 102 * S + S / 2);
 	cr_expect(f.res[FCB_CPU].usage == S && f.res[FCB_CPU].usage_prev == 3 * S / 2);
-	cr_expect(fabs(f.res[FCB_CPU].score + 1.0) < 1e-9, "no limit: the trend alone");
+}
+
+Test(fcb, net_is_a_running_mean)
+{
+	static const struct {
+		uint64_t bytes, mean;
+		const char *why;
+	} table[] = {
+		{ 0, 0, "nothing yet" },
+		{ 800, 800, "the first traffic is its own mean" },
+		{ 1600, 900, "an eighth of the way" },
+		{ 100, 800, "and back" },
+		{ 0, 0, "silence at once" },
+		{ 7, 7, "small" },
+		{ 1, 7, "below 8 nothing is left to divide: it stays until silence" },
+		{ 0, 0, "like here" },
+	};
+	struct pfuse_sample s = { 0 };
+	struct fcb f = fresh(&s);
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		s.net_bytes += table[i].bytes;
+		fcb_sample(&f, &s, (101 + i) * S);
+		cr_expect(f.res[FCB_NET].usage == table[i].mean, "%s: %" PRIu64, table[i].why,
+			  f.res[FCB_NET].usage);
+	}
+	s.net_bytes = UINT64_MAX;
+	fcb_sample(&f, &s, 109 * S);
+	fcb_sample(&f, &s, 109 * S + 1);
+	cr_expect(f.peak[FCB_NET - FCB_IO_READ] == 1ull << 60, "a peak stays believable");
 }
 
 Test(fcb, odd_counters_and_times)

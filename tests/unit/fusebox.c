@@ -12,9 +12,9 @@
 #define MIB ((uint64_t)1 << 20)
 #define GIB ((uint64_t)1 << 30)
 
-static const struct fusebox_bounds wide = { .floor_bytes = 0,
-					    .ceiling_bytes = UINT64_MAX,
-					    .high_water_permille = 900 };
+static const struct fusebox_bounds wide = {
+	.floor = 0, .ceiling = UINT64_MAX, .step_min = 4 * MIB, .high_water_permille = 900
+};
 
 /* Worked by hand from the paper's two lines; the fractions are exact in binary where it says ==. */
 Test(fusebox, score_and_size_as_in_the_paper)
@@ -82,11 +82,10 @@ Test(fusebox, step_moves_the_limit_by_size)
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		struct fusebox_bounds b = { table[i].floor, table[i].ceiling, 900 };
+		struct fusebox_bounds b = { table[i].floor, table[i].ceiling, 4 * MIB, 900 };
 		struct fusebox r = fusebox_step(table[i].x, table[i].x_prev, table[i].y, &b);
 
-		cr_expect(r.limit_bytes == table[i].limit, "%s: limit %" PRIu64, table[i].why,
-			  r.limit_bytes);
+		cr_expect(r.limit == table[i].limit, "%s: limit %" PRIu64, table[i].why, r.limit);
 		cr_expect(r.direction == table[i].direction, "%s: direction %d", table[i].why,
 			  r.direction);
 		cr_expect(r.clamped == table[i].clamped, "%s: clamped", table[i].why);
@@ -155,11 +154,10 @@ Test(fusebox, an_event_grows_whatever_the_score)
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		struct fusebox_bounds b = { 0, table[i].ceiling, 900 };
+		struct fusebox_bounds b = { 0, table[i].ceiling, 4 * MIB, 900 };
 		struct fusebox r = fusebox_grow(table[i].x, table[i].x_prev, table[i].y, &b);
 
-		cr_expect(r.limit_bytes == table[i].limit, "%s: limit %" PRIu64, table[i].why,
-			  r.limit_bytes);
+		cr_expect(r.limit == table[i].limit, "%s: limit %" PRIu64, table[i].why, r.limit);
 		cr_expect(r.direction == FUSEBOX_GROW);
 	}
 }
@@ -170,21 +168,20 @@ Test(fusebox, always_finite_and_within_bounds)
 
 	for (int i = 0; i < 1000000; i++) {
 		uint64_t a = random_size(&rnd), b = random_size(&rnd);
-		struct fusebox_bounds bounds = { a < b ? a : b, a < b ? b : a,
+		struct fusebox_bounds bounds = { a < b ? a : b, a < b ? b : a, 4 * MIB,
 						 (uint32_t)random_below(&rnd, 1002) };
 		uint64_t x = random_size(&rnd), x_prev = random_size(&rnd), y = random_size(&rnd);
 		struct fusebox s = fusebox_step(x, x_prev, y, &bounds);
 		struct fusebox g = fusebox_grow(x, x_prev, y, &bounds);
-		uint64_t from = y < bounds.ceiling_bytes ? y : bounds.ceiling_bytes;
+		uint64_t from = y < bounds.ceiling ? y : bounds.ceiling;
 
-		if (!isfinite(s.score) || s.limit_bytes < bounds.floor_bytes ||
-		    s.limit_bytes > bounds.ceiling_bytes || g.limit_bytes < bounds.floor_bytes ||
-		    g.limit_bytes > bounds.ceiling_bytes || g.limit_bytes < from)
+		if (!isfinite(s.score) || s.limit < bounds.floor || s.limit > bounds.ceiling ||
+		    g.limit < bounds.floor || g.limit > bounds.ceiling || g.limit < from)
 			cr_assert_fail("#%d x %" PRIu64 " x_prev %" PRIu64 " y %" PRIu64, i, x,
 				       x_prev, y);
 		/* Left of an event: below the mark, unless the ceiling forbids it. */
-		if (g.limit_bytes < bounds.ceiling_bytes &&
-		    g.limit_bytes < fusebox_mark(x, bounds.high_water_permille))
+		if (g.limit < bounds.ceiling &&
+		    g.limit < fusebox_mark(x, bounds.high_water_permille))
 			cr_assert_fail("#%d: the mark is not armed again", i);
 	}
 }

@@ -13,6 +13,16 @@
 
 typedef bool (*parser)(const char *text, size_t len, uint64_t *ret_value);
 
+static bool cpus(const char *text, size_t len, uint64_t *ret_value)
+{
+	uint32_t value;
+
+	if (!parse_cpus(text, len, &value))
+		return false;
+	*ret_value = value;
+	return true;
+}
+
 static bool permille(const char *text, size_t len, uint64_t *ret_value)
 {
 	uint32_t value;
@@ -108,6 +118,19 @@ Test(parse, values)
 		{ parse_duration, "max", false, 0 },
 		{ parse_duration, "1.5ns", false, 0 },
 
+		{ cpus, "2", true, 2000 },
+		{ cpus, "0.05", true, 50 },
+		{ cpus, "1.5", true, 1500 },
+		{ cpus, "0.0005", true, 0 },
+		{ cpus, "0", true, 0 },
+		{ cpus, "1000000", true, 1000000000 },
+		{ cpus, "1000000.001", false, 0 },
+		{ cpus, "18446744073709551615", false, 0 },
+		{ cpus, "-1", false, 0 },
+		{ cpus, "", false, 0 },
+		{ cpus, ".5", false, 0 },
+		{ cpus, "50%", false, 0 },
+		{ cpus, "max", false, 0 },
 		{ permille, "90%", true, 900 },
 		{ permille, "92.5%", true, 925 },
 		{ permille, "100%", true, 1000 },

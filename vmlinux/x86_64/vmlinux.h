@@ -18,11 +18,27 @@ enum { PIDTYPE_TGID = 1 };	/* linux/pid.h */
 
 typedef __u16 u16;
 
+typedef __u32 u32;
+
 typedef __s64 s64;
 
 typedef __u64 u64;
 
+typedef u32 __kernel_dev_t;
+
+typedef __kernel_dev_t dev_t;
+
+typedef short unsigned int umode_t;
+
 typedef __kernel_pid_t pid_t;
+
+typedef __kernel_size_t size_t;
+
+typedef unsigned int fmode_t;
+
+typedef struct {
+	int counter;
+} atomic_t;
 
 typedef struct {
 	s64 counter;
@@ -37,6 +53,10 @@ struct hlist_head {
 struct hlist_node {
 };
 
+struct thread_info {
+	u32 status;
+};
+
 struct sched_entity {
 	u64 sum_exec_runtime;
 };
@@ -45,19 +65,107 @@ struct sched_info {
 	long long unsigned int run_delay;
 };
 
+struct restart_block {
+	union {
+		struct {
+			void *ufds;
+			int nfds;
+			int has_timeout;
+		} poll;
+	};
+};
+
+typedef struct {
+	long unsigned int sig[1];
+} sigset_t;
+
+struct sigpending {
+	sigset_t signal;
+};
+
+struct mm_struct;
+
+struct signal_struct;
+
+struct sighand_struct;
+
 struct css_set;
 
 struct task_struct {
+	struct thread_info thread_info;
+	unsigned int __state;
+	unsigned int flags;
+	unsigned int ptrace;
 	struct sched_entity se;
 	struct sched_info sched_info;
+	struct mm_struct *mm;
+	int exit_state;
+	struct restart_block restart_block;
 	pid_t pid;
 	pid_t tgid;
+	struct task_struct *real_parent;
+	struct task_struct *group_leader;
 	struct hlist_node pid_links[4];
 	char comm[16];
+	void *files;
+	void *io_uring;
+	struct signal_struct *signal;
+	struct sighand_struct *sighand;
+	sigset_t blocked;
+	struct sigpending pending;
 	struct css_set *cgroups;
 };
 
+struct pt_regs {
+	long unsigned int r10;
+	long unsigned int r9;
+	long unsigned int r8;
+	long unsigned int ax;
+	long unsigned int dx;
+	long unsigned int si;
+	long unsigned int di;
+	long unsigned int orig_ax;
+	long unsigned int ip;
+};
+
+struct mm_struct {
+	struct {
+		struct task_struct *owner;
+	};
+};
+
+typedef long unsigned int vm_flags_t;
+
+struct file;
+
+struct vm_area_struct {
+	union {
+		const vm_flags_t vm_flags;
+	};
+	struct file *vm_file;
+};
+
 typedef atomic64_t atomic_long_t;
+
+typedef void *__sighandler_t;
+
+struct kernel_siginfo {
+	struct {
+		int si_code;
+	};
+};
+
+struct sigaction {
+	__sighandler_t sa_handler;
+};
+
+struct k_sigaction {
+	struct sigaction sa;
+};
+
+struct address_space {
+	atomic_t i_mmap_writable;
+};
 
 struct upid {
 	int nr;
@@ -66,6 +174,14 @@ struct upid {
 struct pid {
 	struct hlist_head tasks[4];
 	struct upid numbers[0];
+};
+
+struct signal_struct {
+	struct sigpending shared_pending;
+};
+
+struct sighand_struct {
+	struct k_sigaction action[64];
 };
 
 struct cgroup_subsys_state;
@@ -85,6 +201,56 @@ struct page_counter {
 
 struct mem_cgroup {
 	struct page_counter memory;
+};
+
+struct dentry;
+
+struct path {
+	struct dentry *dentry;
+};
+
+struct inode;
+
+struct file {
+	fmode_t f_mode;
+	struct address_space *f_mapping;
+	void *private_data;
+	struct inode *f_inode;
+	union {
+		const struct path f_path;
+	};
+};
+
+struct kiocb {
+	struct file *ki_filp;
+};
+
+struct qstr {
+	void *name;
+};
+
+struct dentry {
+	union {
+		const struct qstr d_name;
+	};
+};
+
+struct super_block;
+
+struct pipe_inode_info;
+
+struct inode {
+	umode_t i_mode;
+	struct super_block *i_sb;
+	long unsigned int i_ino;
+	dev_t i_rdev;
+	union {
+		struct pipe_inode_info *i_pipe;
+	};
+};
+
+struct super_block {
+	long unsigned int s_magic;
 };
 
 struct cgroup_subsys_state {
@@ -122,6 +288,12 @@ struct in6_addr {
 	union {
 		__be32 u6_addr32[4];
 	} in6_u;
+};
+
+struct tty_struct {
+	int index;
+	struct tty_struct *link;
+	void *disc_data;
 };
 
 typedef struct {
@@ -173,13 +345,80 @@ enum cgroup_subsys_id {
 	CGROUP_SUBSYS_COUNT = 12,
 };
 
+typedef unsigned int pipe_index_t;
+
+struct pipe_buffer;
+
+struct pipe_inode_info {
+	union {
+		struct {
+			pipe_index_t head;
+			pipe_index_t tail;
+		};
+	};
+	unsigned int ring_size;
+	struct pipe_buffer *bufs;
+};
+
+struct pipe_buffer {
+	unsigned int offset;
+	unsigned int len;
+};
+
+struct bpf_iter_meta {
+	union {
+		void *seq;
+	};
+};
+
+struct bpf_iter__task {
+	union {
+		struct bpf_iter_meta *meta;
+	};
+	union {
+		struct task_struct *task;
+	};
+};
+
 struct bpf_iter__task_file {
+	union {
+		struct bpf_iter_meta *meta;
+	};
 	union {
 		struct task_struct *task;
 	};
 	union {
-		void *file;
+		struct file *file;
 	};
+};
+
+struct bpf_iter__task_vma {
+	union {
+		struct bpf_iter_meta *meta;
+	};
+	union {
+		struct task_struct *task;
+	};
+	union {
+		struct vm_area_struct *vma;
+	};
+};
+
+struct eventfd_ctx {
+	__u64 count;
+	int id;
+};
+
+struct tty_file_private {
+	struct tty_struct *tty;
+};
+
+struct n_tty_data {
+	size_t read_head;
+	size_t commit_head;
+	size_t canon_head;
+	unsigned char icanon: 1;
+	size_t read_tail;
 };
 
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A talk between a group and an outsider: counted always, told once per arming. */
+#ifndef TALK_BPF_H
+#define TALK_BPF_H
+
+#include "pfuse.bpf.h"
+
+struct talk {
+	__u32 channel;
+	__u32 pid; /* of the process whose call this is */
+	__u32 peer_pid;
+	__u16 peer_port;
+	__u16 incoming;
+};
+
+static __always_inline void tell_talk(__u32 slot, const struct talk *talk)
+{
+	struct pfuse_stats *count = stats_at(slot);
+	struct pfuse_group *group = group_at(slot);
+
+	if (!count || !group)
+		return;
+	count->talks++; /* may lose one to a softirq on this CPU: it stays a difference above 0 */
+	struct pfuse_event *event = event_once(group, slot, PFUSE_EV_TALK, PFUSE_ARM_TALK);
+
+	if (!event)
+		return;
+	event->talk.channel = talk->channel;
+	event->talk.pid = talk->pid;
+	event->talk.peer_pid = talk->peer_pid;
+	event->talk.peer_port = talk->peer_port;
+	event->talk.incoming = talk->incoming;
+	bpf_ringbuf_submit(event, 0);
+}
+
+#endif
