@@ -60,7 +60,7 @@ int guards_open(const struct cgroup_tree *tree, struct probe *probe, uint32_t sl
 	guards->slots = slots + 1;
 	for (uint32_t i = 0; i <= slots; i++)
 		guards->at[i].thaw_fd = -1;
-	r = proxy_open(&guards->proxy);
+	r = proxy_open(probe_tells_signals(probe), &guards->proxy);
 	if (r < 0) {
 		free(guards);
 		return err_set(err, r, "cannot make an epoll: %s", strerror(-r));

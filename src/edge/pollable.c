@@ -5,12 +5,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
 
+#define SIGNALFD "anon_inode:[signalfd]"
 #define DEPTH_MAX 4 /* epolls inside epolls: the kernel allows no more (EP_MAX_NESTS) */
 
 /* Without asking the file system: it may be a FUSE one, served by a process that is frozen. */
@@ -25,6 +27,13 @@ struct place {
 	pid_t pid;
 	int fd;
 	unsigned int depth;
+	struct found *found; /* NULL: a signalfd is refused */
+};
+
+/* Of the members of the epoll that is asked about. */
+struct found {
+	bool signals;
+	bool edges; /* EPOLLET: what was told is not ready again, but a poll would say so */
 };
 
 static int check_file(const struct place *place, int fd, const struct statx *st, struct err *why);
@@ -90,18 +99,20 @@ static int find_devices(struct devices *ret)
 static int check_member(const struct place *place, const struct devices *devices, const char *line,
 			struct err *why)
 {
+	unsigned int device, events;
 	unsigned long inode;
-	unsigned int device;
 	struct statx st;
 	char path[48];
 	int member;
 
-	if (sscanf(line, "tfd: %d events: %*x data: %*x pos:%*d ino:%lx sdev:%x", &member, &inode,
-		   &device) != 3)
+	if (sscanf(line, "tfd: %d events: %x data: %*x pos:%*d ino:%lx sdev:%x", &member, &events,
+		   &inode, &device) != 4)
 		return strncmp(line, "tfd:", 4) == 0
 			       ? refuse(place, "an epoll whose members this kernel does not tell",
 					why)
 			       : 0;
+	if (place->found && place->depth == 1)
+		place->found->edges |= (events & EPOLLET) != 0;
 	if (device == devices->sockets || device == devices->pipes)
 		return 0;
 	snprintf(path, sizeof(path), "%d/fd/%d", (int)place->pid, member);
@@ -111,43 +122,66 @@ static int check_member(const struct place *place, const struct devices *devices
 	return check_file(place, member, &st, why);
 }
 
+static FILE *open_members(const struct place *place, int epoll)
+{
+	char path[48];
+	int fd;
+
+	snprintf(path, sizeof(path), "%d/fdinfo/%d", (int)place->pid, epoll);
+	fd = openat(place->proc_fd, path, O_RDONLY | O_CLOEXEC);
+	FILE *info = fd < 0 ? NULL : fdopen(fd, "r");
+
+	if (!info)
+		close_keep_errno(fd);
+	return info;
+}
+
 static int check_members(const struct place *place, int epoll, struct err *why)
 {
 	struct place inner = *place;
 	struct devices devices = { 0 };
 	_cleanup_fclose_ FILE *info = NULL;
-	char path[48], line[256];
-	int fd, r = find_devices(&devices);
+	char line[256];
+	int r = find_devices(&devices);
 
 	if (r < 0)
 		return err_set(why, r, "cannot tell the devices of sockets and pipes: %s",
 			       strerror(-r));
 	if (++inner.depth > DEPTH_MAX)
 		return refuse(place, "epolls inside each other", why);
-	snprintf(path, sizeof(path), "%d/fdinfo/%d", (int)place->pid, epoll);
-	fd = openat(place->proc_fd, path, O_RDONLY | O_CLOEXEC);
-	info = fd < 0 ? NULL : fdopen(fd, "r");
-	if (!info) {
-		close_keep_errno(fd);
+	info = open_members(place, epoll);
+	if (!info)
 		return vanished(place, why);
-	}
 	while (r == 0 && fgets(line, sizeof(line), info))
 		r = check_member(&inner, &devices, line, why);
 	return r;
+}
+
+static int name_file(const struct place *place, int fd, char *name, size_t size)
+{
+	char path[48];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%d/fd/%d", (int)place->pid, fd);
+	n = readlinkat(place->proc_fd, path, name, size - 1);
+	if (n < 0)
+		return -errno;
+	name[n] = '\0';
+	return 0;
 }
 
 static int check_anonymous(const struct place *place, int fd, struct err *why)
 {
 	static const char *const harmless[] = { "anon_inode:[eventfd]", "anon_inode:[timerfd]",
 						"anon_inode:[pidfd]", "anon_inode:inotify" };
-	char path[48], name[256];
-	ssize_t n;
+	char name[256];
 
-	snprintf(path, sizeof(path), "%d/fd/%d", (int)place->pid, fd);
-	n = readlinkat(place->proc_fd, path, name, sizeof(name) - 1);
-	if (n < 0)
+	if (name_file(place, fd, name, sizeof(name)) < 0)
 		return vanished(place, why);
-	name[n] = '\0';
+	if (place->found && place->depth == 1 && strcmp(name, SIGNALFD) == 0) {
+		place->found->signals = true;
+		return 0;
+	}
 	if (strcmp(name, "anon_inode:[eventpoll]") == 0)
 		return check_members(place, fd, why);
 	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
@@ -164,13 +198,44 @@ static int check_file(const struct place *place, int fd, const struct statx *st,
 	return check_anonymous(place, fd, why);
 }
 
-int pollable_check(int proc_fd, pid_t pid, int fd, int file, struct err *why)
+int pollable_check(int proc_fd, pid_t pid, int fd, int file, bool signals_wake, struct err *why)
 {
-	const struct place place = { proc_fd, pid, fd, 0 };
+	struct found found = { 0 };
+	const struct place place = { proc_fd, pid, fd, 0, signals_wake ? &found : NULL };
 	struct statx st;
+	int r;
 
 	if (look(file, "", AT_EMPTY_PATH, &st) < 0)
 		return err_set(why, -errno, "cannot tell what file %d of process %d is: %s", fd,
 			       (int)pid, strerror(errno));
-	return check_file(&place, fd, &st, why);
+	r = check_file(&place, fd, &st, why);
+	if (r == 0 && found.signals && found.edges)
+		return refuse(&place, "an edge-triggered epoll with a signalfd", why);
+	return r == 0 ? found.signals : r;
+}
+
+int pollable_members(int proc_fd, pid_t pid, int epoll, pollable_member *call, void *context,
+		     struct err *why)
+{
+	const struct place place = { .proc_fd = proc_fd, .pid = pid, .fd = epoll };
+	_cleanup_fclose_ FILE *info = open_members(&place, epoll);
+	char line[256], name[256];
+	int r = 0;
+
+	if (!info)
+		return vanished(&place, why);
+	while (r == 0 && fgets(line, sizeof(line), info)) {
+		unsigned long inode;
+		unsigned int events;
+		int member;
+
+		if (sscanf(line, "tfd: %d events: %x data: %*x pos:%*d ino:%lx", &member, &events,
+			   &inode) != 3)
+			continue;
+		if (name_file(&place, member, name, sizeof(name)) < 0)
+			return vanished(&place, why);
+		if (strcmp(name, SIGNALFD) != 0)
+			r = call(member, inode, events, context);
+	}
+	return r;
 }

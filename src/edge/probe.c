@@ -31,6 +31,7 @@ struct probe {
 	uint32_t ncpus;
 	uint64_t memory_bytes;
 	bool sees_talks;
+	bool tells_signals;
 	probe_handler *handle;
 	void *context;
 };
@@ -84,6 +85,7 @@ static int take_over(struct probe *probe, const struct probe_loaded *loaded)
 	probe->nlinks = loaded->nfds - FD_LINKS;
 	memcpy(probe->links, fds + FD_LINKS, sizeof(int) * (size_t)probe->nlinks);
 	probe->sees_talks = loaded->sees_talks;
+	probe->tells_signals = loaded->tells_signals;
 	memcpy(probe->iterators, loaded->iterators, sizeof(probe->iterators));
 	probe->memory_bytes = loaded->memory_bytes;
 	memcpy(probe->net_programs, loaded->net_programs, sizeof(probe->net_programs));
@@ -165,6 +167,11 @@ void probe_close(struct probe *probe)
 	if (probe->wishes_fd >= 0)
 		close(probe->wishes_fd);
 	free(probe);
+}
+
+bool probe_tells_signals(const struct probe *probe)
+{
+	return probe->tells_signals;
 }
 
 bool probe_sees_talks(const struct probe *probe)

@@ -219,6 +219,7 @@ static int load(const struct probe_config *config, uint32_t ncpus, const struct 
 		goto fail;
 	}
 	loaded->sees_talks = talks_are_seen(hooks);
+	loaded->tells_signals = probe_find_hook(hooks, "on_signal")->used;
 	return 0;
 
 fail:

@@ -28,6 +28,7 @@ struct probe_loaded {
 	int iterators[PROBE_ITERATORS];	   /* indices among the links; -1: none */
 	int net_programs[PROBE_NET_LINKS]; /* not attached; indices as above */
 	bool sees_talks;
+	bool tells_signals;
 	uint32_t heard; /* bits 1 << enum pfuse_reach_kind: objects whose writes are told */
 	uint64_t memory_bytes;
 	struct err text;

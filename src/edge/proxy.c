@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 
@@ -13,7 +14,7 @@
 #define SOON_NS 200000 /* several times what a program takes to answer */
 #define EVENTS_EACH 64 /* taken by one epoll_wait(2); the rest is ready again */
 
-int proxy_open(struct proxy *ret_proxy)
+int proxy_open(bool signals_wake, struct proxy *ret_proxy)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = NOBODY };
 	_cleanup_close_ int epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -21,7 +22,7 @@ int proxy_open(struct proxy *ret_proxy)
 
 	if (epoll < 0 || timer < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, timer, &event) < 0)
 		return -errno;
-	*ret_proxy = (struct proxy){ TAKE_FD(epoll), TAKE_FD(timer) };
+	*ret_proxy = (struct proxy){ TAKE_FD(epoll), TAKE_FD(timer), signals_wake };
 	return 0;
 }
 
@@ -38,7 +39,7 @@ void proxy_wake_soon(const struct proxy *proxy)
 	timerfd_settime(proxy->timer_fd, 0, &soon, NULL);
 }
 
-/* Takes the descriptor over, also on failure. */
+/* Takes the descriptor over, also on failure. There is room in `set`. */
 static int watch(const struct proxy *proxy, uint32_t slot, int fd, uint32_t events,
 		 struct proxy_set *set)
 {
@@ -61,27 +62,86 @@ static int watch_process(const struct proxy *proxy, uint32_t slot, pid_t pid, st
 	return fd;
 }
 
-static int watch_file(const struct proxy *proxy, int proc_fd, uint32_t slot, int pidfd,
-		      const struct park_wait *wait, struct proxy_set *set, struct err *why)
+static int duplicate(int pidfd, pid_t pid, int of, struct err *why)
 {
-	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_getfd, pidfd, wait->fd, 0);
-	int r;
+	int fd = (int)syscall(SYS_pidfd_getfd, pidfd, of, 0);
 
-	if (fd < 0 && (errno == EBADF || errno == ESRCH))
+	if (fd >= 0)
+		return fd;
+	if (errno == EBADF || errno == ESRCH)
 		return err_set(why, -EAGAIN, "process %d waits for file %d, which it has closed",
-			       (int)wait->pid, wait->fd);
-	if (fd < 0)
-		return err_set(why, -errno, "cannot duplicate file %d of process %d: %s", wait->fd,
-			       (int)wait->pid, strerror(errno));
-	r = pollable_check(proc_fd, wait->pid, wait->fd, fd, why);
-	if (r < 0)
-		return r;
-	r = watch(proxy, slot, TAKE_FD(fd), wait->events, set);
+			       (int)pid, of);
+	return err_set(why, -errno, "cannot duplicate file %d of process %d: %s", of, (int)pid,
+		       strerror(errno));
+}
+
+/* Takes `fd`, a duplicate of `wait->fd`, over. */
+static int watch_duplicate(const struct proxy *proxy, uint32_t slot, int fd,
+			   const struct park_wait *wait, struct proxy_set *set, struct err *why)
+{
+	int r = watch(proxy, slot, fd, wait->events, set);
+
 	if (r < 0)
 		return err_set(why, r == -EINVAL || r == -ELOOP ? -EPERM : r,
 			       "cannot watch file %d of process %d: %s", wait->fd, (int)wait->pid,
 			       strerror(-r));
 	return 0;
+}
+
+/* An epoll whose members are watched in its place. */
+struct in_place {
+	const struct proxy *proxy;
+	uint32_t slot;
+	int pidfd;
+	pid_t pid;
+	uint32_t members;
+	struct proxy_set *set;
+	struct err *why;
+};
+
+static int watch_member(int member, uint64_t inode, uint32_t events, void *context)
+{
+	struct in_place *at = context;
+	const struct park_wait wait = { .pid = at->pid,
+					.fd = member,
+					.events = events &
+						  (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP) };
+	struct proxy_set *set = at->set;
+	_cleanup_close_ int fd = duplicate(at->pidfd, at->pid, member, at->why);
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0 || st.st_ino != inode)
+		return err_set(at->why, -EAGAIN, "process %d has another file %d than its epoll",
+			       (int)at->pid, member);
+	if (++at->members > PARK_FILES_MAX)
+		return err_set(at->why, -EPERM, "process %d waits for more than %d files",
+			       (int)at->pid, PARK_FILES_MAX);
+	struct pollfd *files = reallocarray(set->files, (size_t)set->room + 1, sizeof(*set->files));
+
+	if (!files)
+		return err_set(at->why, -ENOMEM, "out of memory");
+	set->files = files;
+	set->room++;
+	return watch_duplicate(at->proxy, at->slot, TAKE_FD(fd), &wait, set, at->why);
+}
+
+static int watch_file(const struct proxy *proxy, int proc_fd, uint32_t slot, int pidfd,
+		      const struct park_wait *wait, struct proxy_set *set, struct err *why)
+{
+	_cleanup_close_ int fd = duplicate(pidfd, wait->pid, wait->fd, why);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = pollable_check(proc_fd, wait->pid, wait->fd, fd, proxy->signals_wake, why);
+	if (r == 1) {
+		struct in_place at = { proxy, slot, pidfd, wait->pid, 0, set, why };
+
+		return pollable_members(proc_fd, wait->pid, wait->fd, watch_member, &at, why);
+	}
+	return r < 0 ? r : watch_duplicate(proxy, slot, TAKE_FD(fd), wait, set, why);
 }
 
 /* `waits` are sorted by process: what one process waits for comes together. */
@@ -121,8 +181,8 @@ int proxy_arm(const struct proxy *proxy, int proc_fd, uint32_t slot, const struc
 	struct proxy_set set = { 0 };
 	int r;
 
-	set.files =
-		reallocarray(NULL, (size_t)park->count + park->pids.count + 1, sizeof(*set.files));
+	set.room = park->count + park->pids.count + 1;
+	set.files = reallocarray(NULL, set.room, sizeof(*set.files));
 	if (!set.files)
 		return err_set(why, -ENOMEM, "out of memory");
 	r = watch_all(proxy, proc_fd, slot, park, &set, why);

@@ -5,7 +5,7 @@
  * what comes before the watch stands is ready when it is looked at. Each is told once (EPOLLONESHOT).
  *
  * An epoll of the process stands for all its members: its ready list is what is looked at, also for
- * edge-triggered members. Files whose poll changes what their owner will see are refused (signalfd, which
+ * edge-triggered members. One with a signalfd is left alone, and its other members are watched. Files whose poll changes what their owner will see are refused (signalfd, which
  * looks at the caller's signals; files in proc, sysfs and cgroups, whose news are told once).
  * The end of a process that is watched is an event too (its pidfd): duplicates would keep its connections
  * open.
@@ -26,13 +26,15 @@
 
 struct proxy {
 	int epoll_fd;
-	int timer_fd; /* in it, for proxy_wake_soon() */
+	int timer_fd;	   /* in it, for proxy_wake_soon() */
+	bool signals_wake; /* by other means: a signalfd need not be watched */
 };
 
 /* The duplicates of one group; zeroed: none. */
 struct proxy_set {
 	struct pollfd *files;
 	uint32_t count;
+	uint32_t room;
 };
 
 /* Makes `epoll_fd` readable in a moment, for nobody: proxy_wakes() then calls nothing. */
@@ -40,7 +42,7 @@ void proxy_wake_soon(const struct proxy *proxy);
 
 typedef void proxy_handler(uint32_t slot, void *context);
 
-int proxy_open(struct proxy *ret_proxy);
+int proxy_open(bool signals_wake, struct proxy *ret_proxy);
 void proxy_close(struct proxy *proxy);
 
 /*

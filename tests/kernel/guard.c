@@ -660,7 +660,59 @@ static long job_signalfd(long arg)
 	return job_epoll_of(signalfd(-1, &set, 0));
 }
 
-Test(guard, refuses_an_epoll_with_a_signalfd)
+/* Waits for data or SIGUSR1: the number of the signal, or 0 for data. */
+static long job_data_or_signal(long arg)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	struct signalfd_siginfo info;
+	sigset_t set;
+	int fd, epoll = epoll_of(EPOLLIN);
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, 0);
+	event.data.fd = fd;
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0 ||
+	    AGAIN(epoll_wait(epoll, &event, 1, -1)) != 1)
+		return -1;
+	if (event.data.fd != fd)
+		return 0;
+	return read(fd, &info, sizeof(info)) == sizeof(info) ? (long)info.ssi_signo : -1;
+}
+
+/* The members are watched, and the epoll's list of what is ready stays as the process left it. */
+Test(guard, an_epoll_with_a_signalfd_loses_nothing)
+{
+	struct guarded *guarded = guarded_make("both");
+	struct err why = { "" };
+
+	if (!probe_tells_signals(probe))
+		RIG_SKIP("signals are not told here: such an epoll is refused");
+	make_pipe();
+	struct worker *data = guarded_worker(guarded);
+
+	worker_send(data, job_data_or_signal, 0);
+	cr_assert_eq(guarded_freeze_soon(guarded, &why), 0, "%s", why.text);
+	cr_expect(!guarded_wakes(QUIET_MS));
+	feed_byte();
+	cr_assert(guarded_wakes(PATIENCE_MS));
+	cr_expect_eq(worker_receive(data), 0);
+	worker_end(data);
+
+	make_pipe();
+	struct worker *signal = guarded_worker(guarded);
+
+	worker_send(signal, job_data_or_signal, 0);
+	cr_assert_eq(guarded_freeze_soon(guarded, &why), 0, "%s", why.text);
+	kill(signal->pid, SIGUSR1);
+	cr_expect(!guarded_wakes(QUIET_MS), "that is told by an event");
+	cr_expect_eq(guarded_thaw(guarded), 0);
+	cr_expect_eq(worker_receive(signal), SIGUSR1);
+	worker_end(signal);
+}
+
+Test(guard, refuses_an_edge_triggered_epoll_with_a_signalfd)
 {
 	refuse_job("signalfd", job_signalfd, -EPERM, "signalfd");
 }
