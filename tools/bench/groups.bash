@@ -44,18 +44,31 @@ begin() {
 
 # make_groups COUNT [PROGRAM...]: g1 … gCOUNT, with one process in each if there is a PROGRAM.
 make_groups() {
-	local i dir count=$1
+	local i task dir count=$1
 	shift
 	bench_args=()
 	for ((i = 1; i <= count; i++)); do
 		dir=$bench_root/$bench_name/g$i
 		mkdir "$dir"
+		[ -z "${bench_twin-}" ] || mkdir -p "$bench_twin/$bench_name/g$i"
 		bench_args+=("$bench_name/g$i")
 		[ $# -gt 0 ] || continue
-		"$@" </dev/null >/dev/null 2>&1 &
-		bench_pids+=($!)
-		echo $! >"$dir/cgroup.procs"
+		for ((task = 0; task < ${bench_tasks:-1}; task++)); do
+			"$@" </dev/null >/dev/null 2>&1 &
+			bench_pids+=($!)
+			echo $! >"$dir/cgroup.procs"
+			[ -z "${bench_twin-}" ] || echo $! >"$bench_twin/$bench_name/g$i/cgroup.procs"
+		done
 	done
+}
+
+# The v2 tree, where groups can be frozen: $bench_twin, with our directory in it.
+find_twin() {
+	bench_twin=$bench_root
+	[ "$bench_v" = v1 ] || return 0
+	bench_twin=$(awk '$4 == "/" && / - cgroup2 / { print $5; exit }' /proc/self/mountinfo)
+	[ -n "$bench_twin" ] || die 'no cgroup v2 tree is mounted, so there is no cgroup.freeze'
+	mkdir "$bench_twin/$bench_name"
 }
 
 remove_groups() {
@@ -65,7 +78,7 @@ remove_groups() {
 		for pid in "${bench_pids[@]}"; do wait "$pid" 2>/dev/null || true; done
 		bench_pids=()
 	}
-	for dir in "$bench_root/$bench_name"/*/; do
+	for dir in "$bench_root/$bench_name"/*/ ${bench_twin:+"$bench_twin/$bench_name"/*/}; do
 		[ -d "$dir" ] || continue
 		for _ in {1..200}; do
 			rmdir "$dir" 2>/dev/null && break
@@ -79,7 +92,7 @@ finish() {
 	set +e
 	[ -z "$bench_daemon" ] || stop_daemon
 	remove_groups
-	rmdir "$bench_root/$bench_name"
+	rmdir "$bench_root/$bench_name" ${bench_twin:+"$bench_twin/$bench_name"} 2>/dev/null
 	rm -rf "$bench_tmp"
 }
 
