@@ -99,7 +99,7 @@ DECLARED struct {
 	__type(value, __u32);
 } ports SEC(".maps");
 
-/* Objects that a group shares with outsiders, by its last snapshot: who writes there talks. */
+/* Objects that a group shares with outsiders, by its last snapshot: its slot and PFUSE_REACHED_READS. */
 DECLARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

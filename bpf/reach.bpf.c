@@ -253,16 +253,20 @@ int reach_maps(struct bpf_iter__task_vma *ctx)
 
 static __always_inline int written(const struct pfuse_reach_key *key, __u32 channel)
 {
-	__u32 *slot = bpf_map_lookup_elem(&reached, key);
+	__u32 *found = bpf_map_lookup_elem(&reached, key);
 	struct talk talk = {
 		.channel = channel,
 		.pid = bpf_get_current_pid_tgid() >> 32,
 	};
 
-	if (!slot || talk.pid == knobs.daemon_pid)
+	if (!found || talk.pid == knobs.daemon_pid)
 		return 0;
-	talk.incoming = group_of_current() != *slot;
-	tell_talk(*slot, &talk);
+	__u32 slot = *found & ~PFUSE_REACHED_READS;
+
+	/* What an outsider writes where the group cannot read is not said to it. */
+	talk.incoming = group_of_current() != slot;
+	if (!talk.incoming || (*found & PFUSE_REACHED_READS))
+		tell_talk(slot, &talk);
 	return 0;
 }
 

@@ -30,6 +30,8 @@ enum pfuse_reach_access {
 	PFUSE_REACH_WRITE = 1 << 1, /* for a mapping: may become writable, too */
 };
 
+#define PFUSE_REACHED_READS (1u << 31) /* in the map `reached`: the group can read there */
+
 /*
  * What identifies an object. Numbers alone do not: each IPC namespace counts its segments from 0, all in
  * one file system, and numbers are used again; so a hash of the kernel's address goes with it.

@@ -7,10 +7,10 @@ static bool has_news_for_us(const struct pfuse_reach_finding *finding)
 	       (finding->their_access & PFUSE_REACH_WRITE);
 }
 
-/* Those of our own lines that are known to be ours do not count. */
-static bool others_moved(const struct pfuse_reach_finding *finding)
+/* Where each write was told as it happened, that data moved says nothing more. */
+static bool may_have_talked(const struct pfuse_reach_finding *finding)
 {
-	return finding->moved && !(finding->daemon_writes && finding->heard);
+	return finding->moved && !finding->heard;
 }
 
 static enum reachable judge_pipe(const struct pfuse_reach_finding *finding)
@@ -19,7 +19,7 @@ static enum reachable judge_pipe(const struct pfuse_reach_finding *finding)
 		return REACHABLE_TALKS;
 	if (!finding->compared)
 		return REACHABLE_UNKNOWN;
-	return others_moved(finding) ? REACHABLE_TALKS : REACHABLE_SILENT;
+	return may_have_talked(finding) ? REACHABLE_TALKS : REACHABLE_SILENT;
 }
 
 static enum reachable judge_eventfd(const struct pfuse_reach_finding *finding)

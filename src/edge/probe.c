@@ -245,11 +245,13 @@ bool probe_hears(const struct probe *probe, enum pfuse_reach_kind kind)
 	return probe->heard & (1u << kind);
 }
 
-int probe_hear(struct probe *probe, const struct pfuse_reach_key *key, uint32_t slot)
+int probe_hear(struct probe *probe, const struct pfuse_reach_key *key, uint32_t slot, bool reads)
 {
 	if (!probe_hears(probe, key->kind))
 		return -ENOENT;
-	return bpf_map_update_elem(probe->reached_fd, key, &slot, BPF_NOEXIST) < 0 ? -errno : 0;
+	uint32_t value = slot | (reads ? PFUSE_REACHED_READS : 0);
+
+	return bpf_map_update_elem(probe->reached_fd, key, &value, BPF_NOEXIST) < 0 ? -errno : 0;
 }
 
 void probe_unhear(struct probe *probe, const struct pfuse_reach_key *key)

@@ -37,13 +37,23 @@ struct probe_hook {
 	const char *fallback;	   /* what is used instead; NULL: nothing */
 	const char *lack;	   /* what it means for the user where neither works */
 	const char *stands_in_for; /* not used where this hook is available */
+	uint32_t part;		   /* enum probe_part; 0: always needed */
 	bool required;		   /* nothing works without it */
 	bool available;		   /* the kernel accepts a program there */
 	bool used;		   /* attached: available, and no better one is */
 	int err;		   /* why not, negative errno; 0 when available */
 };
 
+/* What only some need: each costs a tenth of the start. */
+enum probe_part {
+	PROBE_REACH = 1 << 0, /* PROBE_ITER_FILES and _MAPS, probe_hear() */
+	PROBE_PARK = 1 << 1,  /* PROBE_ITER_PARK */
+	PROBE_NET = 1 << 2,   /* priorities of sockets */
+	PROBE_ALL = (1 << 3) - 1,
+};
+
 struct probe_config {
+	uint32_t parts; /* enum probe_part */
 	uint32_t slots; /* groups to hold, slot 0 not counted */
 	enum pfuse_anchor anchor;
 	uint32_t hierarchy_id; /* of the anchor, see pfuse/knobs.h */
@@ -89,7 +99,7 @@ uint32_t probe_daemon_pid(const struct probe *probe);
 /* Does a write to such an object, once probe_hear() was told of it, raise a TALK event? */
 bool probe_hears(const struct probe *probe, enum pfuse_reach_kind kind);
 /* -ENOENT: this kind is not heard; -EEXIST: heard for a group already; -E2BIG: too many. */
-int probe_hear(struct probe *probe, const struct pfuse_reach_key *key, uint32_t slot);
+int probe_hear(struct probe *probe, const struct pfuse_reach_key *key, uint32_t slot, bool reads);
 void probe_unhear(struct probe *probe, const struct pfuse_reach_key *key);
 
 /* Learns the ports that managed groups use already: after probe_manage(), once for many groups. */

@@ -32,17 +32,20 @@ static const struct probe_hook hook_table[] = {
 	{ "seed_ports", "iter/task_file", "ports that a group used before we came", "on_received",
 	  "an outsider is seen when the group answers it, not before" },
 	{ "walk_parked", "iter/task", "what each thread of a frozen group waits for", NULL,
-	  "no group is frozen with `freeze: guarded`" },
+	  "no group is frozen with `freeze: guarded`", .part = PROBE_PARK },
 	{ "reach_files", "iter/task_file", "pipes, terminals, eventfds shared with outsiders", NULL,
-	  "they are not known, so silence is not proven: no group is stopped" },
+	  "they are not known, so silence is not proven: no group is stopped",
+	  .part = PROBE_REACH },
 	{ "reach_maps", "iter/task_vma", "memory shared with outsiders", NULL,
-	  "it is not known, so silence is not proven: no group is stopped" },
+	  "it is not known, so silence is not proven: no group is stopped", .part = PROBE_REACH },
 	{ "on_anon_write", "fentry/anon_pipe_write", "writes to pipes shared with outsiders",
-	  "on_pipe_write", "they are seen when the group is about to be stopped, not before" },
+	  "on_pipe_write", "they are seen when the group is about to be stopped, not before",
+	  .part = PROBE_REACH },
 	{ "on_pipe_write", "fentry/pipe_write", "the same, on kernels before 6.16", "reach_files",
-	  "see on_anon_write", .stands_in_for = "on_anon_write" },
+	  "see on_anon_write", .stands_in_for = "on_anon_write", .part = PROBE_REACH },
 	{ "on_event_write", "fentry/eventfd_write", "writes to eventfds shared with outsiders",
-	  NULL, "a group that shares an eventfd with an outsider is not stopped" },
+	  NULL, "a group that shares an eventfd with an outsider is not stopped",
+	  .part = PROBE_REACH },
 	{ "on_populated", "tp_btf/cgroup_notify_populated", "groups that empty and fill",
 	  "samples once per interval", "emptiness is seen at the next sample" },
 	{ "on_rmdir", "tp_btf/cgroup_rmdir", "groups that are removed",
@@ -60,11 +63,14 @@ static const struct probe_hook hook_table[] = {
 	{ "on_oom_victim_pid", "tp_btf/mark_victim(pid)", "the same, on kernels before 6.8", NULL,
 	  "see on_oom_victim", .stands_in_for = "on_oom_victim" },
 	{ "on_sock_create", "cgroup/sock_create", "priority of a group's new sockets",
-	  "net_prio, where v1 mounts it", "the priority of sockets is not controlled" },
+	  "net_prio, where v1 mounts it", "the priority of sockets is not controlled",
+	  .part = PROBE_NET },
 	{ "on_tcp", "sockops", "priority of connections that a group accepts",
-	  "net_prio, where v1 mounts it", "the priority of sockets is not controlled" },
+	  "net_prio, where v1 mounts it", "the priority of sockets is not controlled",
+	  .part = PROBE_NET },
 	{ "on_setsockopt", "cgroup/setsockopt", "keeps that priority against the application",
-	  "net_prio, where v1 mounts it", "the priority of sockets is not controlled" },
+	  "net_prio, where v1 mounts it", "the priority of sockets is not controlled",
+	  .part = PROBE_NET },
 };
 
 #define HOOKS (sizeof(hook_table) / sizeof(hook_table[0]))
@@ -240,11 +246,7 @@ static void choose_hooks(struct probe_hook *hooks)
 	}
 }
 
-/*
- * `try`: load and attach something at each; else what the kernel's BTF knows counts as available, except
- * functions where it takes none.
- */
-static int find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], bool try)
+int probe_find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], uint32_t parts, bool try)
 {
 	libbpf_print_fn_t print = libbpf_set_print(quiet);
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -257,6 +259,8 @@ static int find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], bool try)
 	for (size_t i = 0; i < HOOKS; i++) {
 		if (!btf)
 			hooks[i].err = err;
+		else if (hooks[i].part & ~parts)
+			hooks[i].err = -ECANCELED;
 		else if (!ids[i] || !variant_fits(btf, ids[i], hooks[i].program))
 			hooks[i].err = -ENOENT;
 		else
@@ -272,10 +276,5 @@ static int find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], bool try)
 
 int probe_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX])
 {
-	return find_hooks(hooks, true);
-}
-
-int probe_known_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX])
-{
-	return find_hooks(hooks, false);
+	return probe_find_hooks(hooks, PROBE_ALL, true);
 }

@@ -235,7 +235,7 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 {
 	const struct probe_loaded nothing = *loaded;
 	struct probe_hook hooks[PROBE_HOOKS_MAX];
-	int err = probe_known_hooks(hooks);
+	int err = probe_find_hooks(hooks, config->parts, false);
 
 	if (err < 0)
 		return err_set(&loaded->text, err == -EPERM ? -EPERM : -EOPNOTSUPP,
@@ -248,7 +248,7 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 		return 0;
 	*loaded = nothing;
 	last_warning[0] = '\0';
-	err = probe_hooks(hooks);
+	err = probe_find_hooks(hooks, config->parts, true);
 	return err < 0 ? err : load(config, ncpus, hooks, loaded);
 }
 

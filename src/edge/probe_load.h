@@ -37,9 +37,11 @@ struct probe_loaded {
 /* 0, or -errno if there is no answer of the child; its own failure is in ret->err. */
 int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_loaded *ret);
 
-/* As probe_hooks(), by the kernel's BTF and a try to load at functions: fast, and too hopeful
- * where a hook is refused otherwise. */
-int probe_known_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX]);
+/*
+ * The rows of `parts`; the others are not available (-ECANCELED). `try`: as probe_hooks(). Else by the
+ * kernel's BTF alone, functions by a load: fast, and too hopeful where a tracepoint is refused.
+ */
+int probe_find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], uint32_t parts, bool try);
 
 /* The row of a program; NULL: there is none. */
 const struct probe_hook *probe_find_hook(const struct probe_hook *hooks, const char *program);

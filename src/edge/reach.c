@@ -266,7 +266,9 @@ static void hear(struct probe *probe, uint32_t slot, struct reach *now, const st
 		const struct pfuse_reach_finding *before = find_finding(last, &finding->key);
 
 		finding->heard = before && before->watched;
-		finding->watched = finding->heard || !probe_hear(probe, &finding->key, slot);
+		finding->watched =
+			finding->heard ||
+			!probe_hear(probe, &finding->key, slot, finding->access & PFUSE_REACH_READ);
 	}
 }
 

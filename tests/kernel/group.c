@@ -37,7 +37,8 @@ struct group *group_make(const struct group *parent, const char *name)
 
 	cr_assert(pid && hierarchy(&why));
 	snprintf(full, sizeof(full), "pfuse-test-%s-%s", pid, name);
-	return parent ? group_make_at(parent->path, name) : group_make_at(hierarchy(&why)->mount, full);
+	return parent ? group_make_at(parent->path, name)
+		      : group_make_at(hierarchy(&why)->mount, full);
 }
 
 void group_add(const struct group *group, pid_t pid)
@@ -217,5 +218,6 @@ void group_delegate(const struct group *group)
 	const char *why;
 
 	if (hierarchy(&why)->v2)
-		cr_assert(hierarchy_enable_memory(group->path), "%s: cannot enable memory below", group->path);
+		cr_assert(hierarchy_enable_memory(group->path), "%s: cannot enable memory below",
+			  group->path);
 }

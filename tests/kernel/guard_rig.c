@@ -24,6 +24,7 @@ void guarded_init(void)
 	struct ledger_options options = { .path = ledger_path };
 	struct err err = { "" }, note = { "" };
 
+	rig_parts = PROBE_PARK;
 	rig_init();
 	if (!hierarchy_v2_mount())
 		RIG_SKIP("no cgroup v2 tree is mounted");

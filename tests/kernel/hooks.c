@@ -89,6 +89,7 @@ static void open_use_close(uint32_t slots)
 	for (int i = 0; i < count; i++)
 		used += hooks[i].used;
 	cr_expect(count_fds() == fds, "probe_hooks() leaks file descriptors");
+	rig_parts = PROBE_ALL;
 	watch_open(slots);
 	struct ids progs = ids_of_programs(), maps = ids_of_maps(&progs);
 
@@ -130,7 +131,8 @@ Test(hooks, all_slots_can_be_managed_at_once)
 {
 	watch_open(2000);
 	for (uint32_t slot = 1; slot <= 2000; slot++)
-		cr_assert_eq(probe_manage(probe, slot, (1ULL << 60) + slot, 900), 0, "slot %u", slot);
+		cr_assert_eq(probe_manage(probe, slot, (1ULL << 60) + slot, 900), 0, "slot %u",
+			     slot);
 }
 
 Test(hooks, closing_nothing_is_allowed)

@@ -165,7 +165,8 @@ Test(life, programs_started_and_processes_ended_are_counted)
 
 static long job_eat(long bytes)
 {
-	char *at = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *at = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			-1, 0);
 
 	prctl(PR_SET_NAME, "pfuse-eater");
 	for (long i = 0; at != MAP_FAILED && i < bytes; i += 4096)

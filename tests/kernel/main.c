@@ -41,7 +41,8 @@ static void name_groups_after_this_process(void)
 
 int main(int argc, char *argv[])
 {
-	if (argc == 2 && !strcmp(argv[1], "--do-nothing")) /* for tests that need something to exec */
+	if (argc == 2 &&
+	    !strcmp(argv[1], "--do-nothing")) /* for tests that need something to exec */
 		return 0;
 	const char *why = why_not();
 

@@ -34,7 +34,8 @@ static size_t page(void)
 /* In the worker: new anonymous memory, in small pages, each touched; kept until the worker ends. */
 static long job_touch(long bytes)
 {
-	char *at = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *at = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			-1, 0);
 
 	if (at == MAP_FAILED)
 		return -1;

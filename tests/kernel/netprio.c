@@ -36,6 +36,7 @@ static void tear_down(void)
 /* Not in net_prio's hierarchy, if that is mounted: this is about BPF. */
 static void set_up(void)
 {
+	rig_parts = PROBE_NET;
 	rig_init();
 	twins_make(&group, "net", 0);
 	if (group.tree.v2 < 0)

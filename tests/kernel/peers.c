@@ -53,9 +53,11 @@ static const struct talk_case cases[] = {
 	{ "UDP to an outsider, warm", UDP, "127.0.0.1", IN_A, OUTSIDE, OUTGOING, .warm = true },
 	{ "UDP from an outsider, warm", UDP, "127.0.0.1", OUTSIDE, IN_A, INCOMING, .warm = true },
 	{ "UDP unconnected to an outsider", UDP_UNCONNECTED, "127.0.0.1", IN_A, OUTSIDE, OUTGOING },
-	{ "UDP unconnected from an outsider", UDP_UNCONNECTED, "127.0.0.1", OUTSIDE, IN_A, INCOMING },
+	{ "UDP unconnected from an outsider", UDP_UNCONNECTED, "127.0.0.1", OUTSIDE, IN_A,
+	  INCOMING },
 	/* the socket does not know its peer: told although both are inside */
-	{ "UDP unconnected within", UDP_UNCONNECTED, "127.0.0.1", IN_A, IN_A, OUTGOING, .warm = true },
+	{ "UDP unconnected within", UDP_UNCONNECTED, "127.0.0.1", IN_A, IN_A, OUTGOING,
+	  .warm = true },
 	{ "UNIX stream within", UNIX_STREAM, NULL, IN_A, IN_A, SILENT },
 	{ "UNIX stream to an outsider", UNIX_STREAM, NULL, IN_A, OUTSIDE, OUTGOING },
 	{ "UNIX stream from an outsider", UNIX_STREAM, NULL, OUTSIDE, IN_A, INCOMING },
@@ -118,7 +120,8 @@ static void arm_both(void)
 	probe_arm(probe, SLOT_B, PFUSE_ARM_TALK);
 }
 
-static void expect_told(const struct talk_case *row, uint32_t slot, enum told expected, uint32_t talks)
+static void expect_told(const struct talk_case *row, uint32_t slot, enum told expected,
+			uint32_t talks)
 {
 	struct pfuse_event event = { 0 };
 	unsigned int told = watch_events(slot, PFUSE_EV_TALK, &event);
@@ -126,13 +129,14 @@ static void expect_told(const struct talk_case *row, uint32_t slot, enum told ex
 
 	talks = watch_read(slot).talks - talks;
 	cr_expect_eq(told, expected != SILENT, "%s: %c was told %u times", row->name, group, told);
-	cr_expect((expected == SILENT) == (talks == 0), "%s: %c counts %u talks", row->name, group, talks);
+	cr_expect((expected == SILENT) == (talks == 0), "%s: %c counts %u talks", row->name, group,
+		  talks);
 	if (!told || expected == SILENT)
 		return;
 	cr_expect_eq(event.talk.channel, channel_of(row->how), "%s: channel %u", row->name,
 		     event.talk.channel);
-	cr_expect_eq(event.talk.incoming, expected == INCOMING, "%s: %c: incoming is %u", row->name, group,
-		     event.talk.incoming);
+	cr_expect_eq(event.talk.incoming, expected == INCOMING, "%s: %c: incoming is %u", row->name,
+		     group, event.talk.incoming);
 }
 
 static void run_case(const struct talk_case *row)
@@ -269,7 +273,8 @@ static long job_netlink(long arg)
 		struct nlmsghdr header;
 		struct rtgenmsg general;
 	} request = {
-		.header = { .nlmsg_len = sizeof(request), .nlmsg_type = RTM_GETLINK,
+		.header = { .nlmsg_len = sizeof(request),
+			    .nlmsg_type = RTM_GETLINK,
 			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
 	};
 	char answer[8192];
@@ -295,14 +300,16 @@ Test(peers, what_is_not_a_talk)
 {
 	expect_silence(job_pair_with_child, "a socketpair of the group's own");
 	expect_silence(job_netlink, "netlink talks with the kernel");
-	expect_silence(job_nothing, "a pipe is not seen: orders and answers of these tests are pipes");
+	expect_silence(job_nothing,
+		       "a pipe is not seen: orders and answers of these tests are pipes");
 }
 
 /* Empty messages of the packet family: nobody can tell who reads them. */
 static long job_packet(long arg)
 {
 	char frame[64] = { 0 };
-	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex("lo") };
+	struct sockaddr_ll to = { .sll_family = AF_PACKET,
+				  .sll_ifindex = (int)if_nametoindex("lo") };
 	int fd = socket(AF_PACKET, SOCK_DGRAM, 0);
 
 	if (fd < 0)
@@ -358,10 +365,13 @@ static long job_each_call(long arg)
 	bytes += write(ends[0], out, sizeof(out)) == 100 ? read(ends[1], in, sizeof(in)) : 0;
 	bytes += writev(ends[0], &from, 1) == 100 ? readv(ends[1], &to, 1) : 0;
 	bytes += send(ends[0], out, sizeof(out), 0) == 100 ? recv(ends[1], in, sizeof(in), 0) : 0;
-	bytes += sendmsg(ends[0], &send_many.msg_hdr, 0) == 100 ?
-			 recvmsg(ends[1], &receive_many.msg_hdr, 0) : 0;
+	bytes += sendmsg(ends[0], &send_many.msg_hdr, 0) == 100
+			 ? recvmsg(ends[1], &receive_many.msg_hdr, 0)
+			 : 0;
 	bytes += sendmmsg(ends[0], &send_many, 1, 0) == 1 &&
-			 recvmmsg(ends[1], &receive_many, 1, 0, NULL) == 1 ? 100 : 0;
+				 recvmmsg(ends[1], &receive_many, 1, 0, NULL) == 1
+			 ? 100
+			 : 0;
 	recv(ends[1], in, sizeof(in), MSG_DONTWAIT | MSG_PEEK);
 	close(ends[0]);
 	close(ends[1]);

@@ -36,6 +36,7 @@ static void reach_fini(void)
 
 static void reach_init(void)
 {
+	rig_parts = PROBE_REACH;
 	rig_init();
 	group = group_make(NULL, "reach");
 	watch(SLOT, group);

@@ -24,6 +24,8 @@
 #define MIB (1024UL * 1024)
 
 void rig_init(void);
+
+extern uint32_t rig_parts; /* enum probe_part, to be set before rig_init() */
 void rig_fini(void);
 
 /* Ends this test as skipped; the program then exits 77 unless another test of it failed. */

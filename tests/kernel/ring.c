@@ -99,7 +99,8 @@ Test(ring, a_task_too_deep_below_its_group_is_counted_as_dropped)
 	cr_expect_eq(probe_drops(probe, PFUSE_DROP_DEEP_GROUP), 0);
 	uint64_t run_ns = watch_read(1).run_ns;
 
-	cr_expect_gt(run_ns, 2 * 1000000ULL, "%d levels below are within reach", PFUSE_MAX_DEPTH - 1);
+	cr_expect_gt(run_ns, 2 * 1000000ULL, "%d levels below are within reach",
+		     PFUSE_MAX_DEPTH - 1);
 	group_add(group_make(at, "d"), worker->pid);
 	wake(worker);
 	cr_assert(poll_until(is_off, NULL));

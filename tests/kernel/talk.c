@@ -68,8 +68,10 @@ static socklen_t address_of(const struct talk_case *row, struct sockaddr_storage
 	memset(ret, 0, sizeof(*ret));
 	if (!row->address) {
 		un->sun_family = AF_UNIX; /* abstract: no file to clean up */
-		snprintf(un->sun_path + 1, sizeof(un->sun_path) - 1, "pfuse-test-%u", number_of(row));
-		return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(un->sun_path + 1));
+		snprintf(un->sun_path + 1, sizeof(un->sun_path) - 1, "pfuse-test-%u",
+			 number_of(row));
+		return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+				   strlen(un->sun_path + 1));
 	}
 	if (inet_pton(AF_INET, row->address, &v4->sin_addr) == 1) {
 		v4->sin_family = AF_INET;
@@ -192,8 +194,8 @@ static const char *name_of(worker_job *job)
 		worker_job *job;
 		const char *name;
 	} names[] = {
-		{ talk_bind, "bind" },	     { talk_connect, "connect" }, { talk_accept, "accept" },
-		{ talk_send, "send" },	     { talk_receive, "receive" }, { talk_close, "close" },
+		{ talk_bind, "bind" }, { talk_connect, "connect" }, { talk_accept, "accept" },
+		{ talk_send, "send" }, { talk_receive, "receive" }, { talk_close, "close" },
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -36,6 +36,7 @@ void watch_open(uint32_t slots)
 	const char *why;
 	const struct hierarchy *at = hierarchy(&why);
 	struct probe_config config = {
+		.parts = rig_parts,
 		.slots = slots,
 		.anchor = at->v2 ? PFUSE_ANCHOR_V2 : PFUSE_ANCHOR_V1_MEMORY,
 		.hierarchy_id = at->id,
@@ -110,6 +111,8 @@ void watch_forget(void)
 	probe_consume(probe, remember, NULL);
 	ntold = 0;
 }
+
+uint32_t rig_parts;
 
 void rig_init(void)
 {

@@ -29,26 +29,36 @@ struct benchmark {
 };
 
 static const struct benchmark benchmarks[] = {
-	{ "switch", "ns per switch", &load_switch, { "sched_switch" },
+	{ "switch",
+	  "ns per switch",
+	  &load_switch,
+	  { "sched_switch" },
 	  { { "nothing attached", NOTHING },
 	    { "empty program", EMPTY, "empty" },
 	    { "pfuse, unmanaged", OURS_UNMANAGED, "on_switch" },
 	    { "pfuse, managed", OURS_MANAGED, "on_switch" },
 	    { "runqlat", RUNQLAT, "sched_switch" },
 	    { "cpudist", CPUDIST, "sched_switch_bt" } } },
-	{ "fault", "ns per page fault", &load_fault, { "page_fault_user" },
+	{ "fault",
+	  "ns per page fault",
+	  &load_fault,
+	  { "page_fault_user" },
 	  { { "nothing attached", NOTHING },
 	    { "empty program", EMPTY, "empty" },
 	    { "pfuse, unmanaged", OURS_UNMANAGED, "on_user_fault" },
 	    { "pfuse, managed", OURS_MANAGED, "on_user_fault" },
 	    { "pfuse, managed and armed", OURS_ARMED, "on_user_fault" } } },
-	{ "unix", "ns per message, sent and received", &load_unix,
+	{ "unix",
+	  "ns per message, sent and received",
+	  &load_unix,
 	  { "sock_send_length", "sock_recv_length" },
 	  { { "nothing attached", NOTHING },
 	    { "empty programs", EMPTY },
 	    { "pfuse, unmanaged", OURS_UNMANAGED, "on_sent" },
 	    { "pfuse, managed", OURS_MANAGED, "on_sent" } } },
-	{ "tcp", "ns per message, sent and received", &load_tcp,
+	{ "tcp",
+	  "ns per message, sent and received",
+	  &load_tcp,
 	  { "sock_send_length", "sock_recv_length" },
 	  { { "nothing attached", NOTHING },
 	    { "empty programs", EMPTY },
@@ -103,7 +113,8 @@ static double over_min(const struct result *result, int row, int base)
 	       quantile(result->ns[base], result->rounds, 0);
 }
 
-static int one(const struct benchmark *benchmark, const struct row *row, double *ret_ns, bool statistics)
+static int one(const struct benchmark *benchmark, const struct row *row, double *ret_ns,
+	       bool statistics)
 {
 	struct setup setup = { .what = row->what, .hooks = benchmark->hooks };
 	int err = setup_begin(&setup);
@@ -126,7 +137,8 @@ static void measure_round(const struct benchmark *benchmark, struct result *resu
 			result->absent[row] = true;
 		if (result->absent[row])
 			continue;
-		int err = one(benchmark, &benchmark->rows[row], &result->ns[row][round], statistics);
+		int err =
+			one(benchmark, &benchmark->rows[row], &result->ns[row][round], statistics);
 
 		if (err) {
 			printf("NOTE: %s: %s is left out: %s\n", benchmark->name,
@@ -151,8 +163,8 @@ static void measure(const struct benchmark *benchmark, struct result *result, bo
 
 static void print(const struct benchmark *benchmark, const struct result *result, const char *unit)
 {
-	printf("\n%-34s %8s %8s %8s %8s %8s %10s %8s\n", unit, "median", "quart 1", "quart 3", "min",
-	       "max", "over empty", "by min");
+	printf("\n%-34s %8s %8s %8s %8s %8s %10s %8s\n", unit, "median", "quart 1", "quart 3",
+	       "min", "max", "over empty", "by min");
 	for (int row = 0; row < ROWS_MAX && benchmark->rows[row].name; row++) {
 		const double *ns = result->ns[row];
 
@@ -160,7 +172,8 @@ static void print(const struct benchmark *benchmark, const struct result *result
 			continue;
 		printf("%-34s", benchmark->rows[row].name);
 		for (size_t i = 0; i < 5; i++)
-			printf(" %8.1f", quantile(ns, result->rounds, (double[]){ .5, .25, .75, 0, 1 }[i]));
+			printf(" %8.1f",
+			       quantile(ns, result->rounds, (double[]){ .5, .25, .75, 0, 1 }[i]));
 		if (row > 1 && !result->absent[1])
 			printf(" %+10.1f %+8.1f", over(result, row, 1), over_min(result, row, 1));
 		printf("\n");
@@ -173,7 +186,8 @@ static void print_ratio(const struct benchmark *benchmark, const struct result *
 		return;
 	double rival = over_min(result, 4, 1);
 
-	printf("added to an empty program, as a share of runqlat's (by min): unmanaged %.2f, managed %.2f\n",
+	printf("added to an empty program, as a share of runqlat's (by min): unmanaged %.2f, "
+	       "managed %.2f\n",
 	       over_min(result, 2, 1) / rival, over_min(result, 3, 1) / rival);
 }
 
@@ -218,9 +232,12 @@ static int usage(int status)
 {
 	fprintf(status ? stderr : stdout,
 		"usage: bench [-r ROUNDS] [NAME...]\n"
-		"Prints what the BPF programs cost where they run. NAME: switch, fault, unix, tcp; all\n"
-		"without. Each round takes every setup once; default 11 rounds, at most %d. Needs root.\n"
-		"\"over empty\" is the median of the differences to the empty program of the same round,\n"
+		"Prints what the BPF programs cost where they run. NAME: switch, fault, unix, tcp; "
+		"all\n"
+		"without. Each round takes every setup once; default 11 rounds, at most %d. Needs "
+		"root.\n"
+		"\"over empty\" is the median of the differences to the empty program of the same "
+		"round,\n"
 		"\"by min\" the difference of the least disturbed rounds.\n",
 		ROUNDS_MAX);
 	return status;

@@ -80,7 +80,8 @@ static int prepare_switch(void)
 	pthread_t thread;
 
 	/* pinned as its maker: each round trip is two switches; it ends with the process */
-	return pipe(there) < 0 || pipe(back) < 0 || pthread_create(&thread, NULL, echo, NULL) ? -1 : 0;
+	return pipe(there) < 0 || pipe(back) < 0 || pthread_create(&thread, NULL, echo, NULL) ? -1
+											      : 0;
 }
 
 static char *pages;
@@ -133,7 +134,8 @@ static int prepare_unix(void)
 
 static int prepare_tcp(void)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t length = sizeof(address);
 	int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
 

@@ -219,7 +219,7 @@ static int make_group(void)
 static int open_guards(struct err *err)
 {
 	struct ledger_options options = { .path = ledger_path };
-	struct probe_config config = { .slots = 1 };
+	struct probe_config config = { .parts = PROBE_PARK, .slots = 1 };
 	struct err note;
 	int r = cgroup_tree_open(NULL, &tree, err);
 
