@@ -20,7 +20,8 @@
 #include "daemon/stopping.h"
 
 #define TIMER_ACCURACY_NS                                                                          \
-	1000000	       /* 1 ms: the kernel may merge our wake-ups with others that near */
+	1000000 /* 1 ms: the kernel may merge our wake-ups with others that near */
+#define DUE_AGAIN_NS 1000000
 #define KEEPERS_MAX 32 /* somebody who kills it that often means it: say so and go on */
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -61,10 +62,18 @@ static void awaken(struct daemon *daemon, struct member *member)
 		loop->next_tick_ns = loop->now_ns + config_now(daemon)->interval_ns;
 }
 
-/* After the core was asked anything about a slot: when does it want to be asked again? */
+/*
+ * After the core was asked anything about a slot: when does it want to be asked again? What is due still
+ * (a sample that could not be taken) is asked again a little later: this loop must never spin.
+ */
 static void note_due(struct daemon *daemon, uint32_t slot)
 {
-	daemon->loop.due_ns = earlier(daemon->loop.due_ns, orchestrator_due(&daemon->core, slot));
+	struct loop *loop = &daemon->loop;
+	uint64_t due_ns = orchestrator_due(&daemon->core, slot);
+
+	if (due_ns <= loop->now_ns)
+		due_ns = loop->now_ns + DUE_AGAIN_NS;
+	loop->due_ns = earlier(loop->due_ns, due_ns);
 }
 
 static void forget_member(struct daemon *daemon, uint32_t slot)
