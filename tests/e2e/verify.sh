@@ -51,7 +51,8 @@ is_healthy() { # WHAT
 	expect_that "requests of $1" [ "$(count requests)" -gt 1 ]
 }
 
-for how in epoll epoll-et poll select block; do
+read -ra ways <<<"$(fast "epoll epoll-et poll select block" "epoll-et")"
+for how in "${ways[@]}"; do
 	say "healthy servers that wait by $how"
 	for kind in tcp unix udp pipe eventfd; do
 		serve $kind --wait $how

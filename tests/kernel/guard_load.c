@@ -18,9 +18,15 @@
 
 #define CLIENTS 4
 #define CYCLES 2000
+#define CYCLES_EMULATED 100 /* each takes a second or so where the machine is emulated */
 #define LOST_MS 10000
 
 TestSuite(guard_load, .init = guarded_init, .fini = guarded_fini, .timeout = 120);
+
+static unsigned long cycles(void)
+{
+	return getenv("PFUSE_GUEST") ? CYCLES_EMULATED : CYCLES;
+}
 
 /* What a client tells; in memory that it shares with the test. */
 struct client {
@@ -158,7 +164,7 @@ Test(guard_load, loses_nothing_when_idle_between_requests)
 	make_clients(100);
 	worker_send(guarded_worker(guarded), job_serve, 0);
 	start_clients();
-	while (tally.frozen < CYCLES) {
+	while (tally.frozen < cycles()) {
 		cycle(guarded, &tally);
 		clock_sleep_us(50);
 	}
@@ -177,7 +183,7 @@ Test(guard_load, sees_that_a_server_is_busy)
 	make_clients(0);
 	worker_send(guarded_worker(guarded), job_serve, 0);
 	start_clients();
-	for (int i = 0; i < CYCLES; i++)
+	for (unsigned long i = 0; i < cycles(); i++)
 		cycle(guarded, &tally);
 	end_clients();
 	fprintf(stderr, "busy: %lu answers over %lu freezes, %lu times busy\n", answered(),
