@@ -55,7 +55,7 @@ read -ra ways <<<"$(fast "epoll epoll-et poll select block" "epoll-et")"
 for how in "${ways[@]}"; do
 	say "healthy servers that wait by $how"
 	for kind in tcp unix udp pipe eventfd; do
-		serve $kind --wait $how
+		serve $kind --wait "$how"
 		client $kind --pause-us 0-200
 		is_healthy "$kind by $how"
 		case $kind in
