@@ -128,17 +128,17 @@ roots() { printf '%s\n' "$memory" ${twin:+"$twin"} "${others[@]}"; }
 # hierarchies of their own, and counts CPU time in another one.
 enabled=(memory)
 need_controllers() {
-	local name v1 mount
+	local name on_v1 v1 mount
 	for name; do
 		if ! is_v1; then
 			grep -qw "$name" "$v2/cgroup.controllers" || skip "no $name controller"
 			enabled+=("$name")
 			continue
 		fi
-		case $name in cpu) v1='cpu cpuacct' ;; io) v1=blkio ;; *) v1=$name ;; esac
-		for name in $v1; do
-			mount=$(mount_of "$name")
-			[ -n "$mount" ] || skip "no $name controller is mounted"
+		case $name in cpu) on_v1='cpu cpuacct' ;; io) on_v1=blkio ;; *) on_v1=$name ;; esac
+		for v1 in $on_v1; do
+			mount=$(mount_of "$v1")
+			[ -n "$mount" ] || skip "no $v1 controller is mounted"
 			[[ " $memory ${others[*]} " = *" $mount "* ]] || others+=("$mount")
 		done
 	done

@@ -19,6 +19,7 @@ make_disk() {
 	modprobe -q loop || true
 	head -c $((64 * MiB)) /dev/zero >"$tmp/image"
 	disk=$(losetup -f --show "$tmp/image") || skip "no loop device can be made here"
+	# shellcheck disable=SC2034
 	exec {disk_fd}<"$disk"
 	losetup -d "$disk"
 	read -r device <"/sys/block/${disk#/dev/}/dev"
@@ -64,7 +65,7 @@ disk_value() { # FILE KEY: the number after KEY in the line of our disk; empty: 
 	local line
 	ret=''
 	while read -r line; do
-		[[ $line = "$device "* ]] && [[ $line = *"$2"* ]] || continue
+		[[ $line = "$device "*"$2"* || $line = "$device$2"* ]] || continue
 		line=${line#*"$2"}
 		ret=${line%% *}
 	done <"$io_dir/$1"
@@ -113,7 +114,7 @@ figure() { json "$tmp/s.json" groups "$@"; } # INDEX KEY...
 
 low=(100 $((2 * MiB)) $((2 * MiB))) # permille of a CPU, bytes per second read, written
 high=(400 $((12 * MiB)) $((6 * MiB)))
-ms=("$(fast 5000 12000)" "$(fast 3000 8000)" "$(fast 2500 4000)") # low, the jump, and when it is met
+ms=("$(fast 5000 8000)" "$(fast 3000 5000)" "$(fast 2500 3500)") # low, the jump, and when it is met
 interval=$(fast 200 500)
 
 # own.yaml: each group acts on the resource of its name; all.yaml: all on all
@@ -182,13 +183,13 @@ for what in read write; do io_bytes $what && before[$what]=$ret; done
 start_fio all
 spawn cpu "$bin/burn" "${low[0]}" "${ms[0]}" "${high[0]}" "${ms[1]}" "${high[0]}" "${ms[2]}" >"$tmp/burn"
 burner=$spawned
-talk "$(fast 6 12)" 20000
+talk "$(fast 6 9)" 20000
 talking=$spawned faster=''
 until is_dead "$fio" && is_dead "$burner"; do
 	# Once the first client has raised the level, more traffic raises it again.
 	if [ -z "$faster" ] && [ "$(wc -l <"$tmp/levels")" -gt 1 ]; then
 		faster=1
-		talk "$(fast 4 8)" 1000
+		talk "$(fast 4 5)" 1000
 	fi
 	line=${EPOCHREALTIME/[.,]/}
 	line=${line%???}
@@ -274,13 +275,13 @@ as_before "the end of the run"
 # --- a dry run -------------------------------------------------------------------------------------
 
 say "--dry-run with all of them acting writes nothing"
-ms[0]=$(fast 2500 6000)
+ms[0]=$(fast 2500 4000)
 settings | md5sum >"$tmp/sums"
 start_daemon --dry-run -c "$tmp/all.yaml" --summary "$tmp/s.json" "${groups[@]}"
 start_fio low
 spawn cpu "$bin/burn" "${low[0]}" "${ms[0]}" >"$tmp/burn"
 burner=$spawned
-talk "$(fast 2 5)" 5000
+talk "$(fast 2 4)" 5000
 until is_dead "$fio" && is_dead "$burner"; do
 	settings | md5sum >>"$tmp/sums"
 	expect "the priority of the server's socket" 3 "$("$bin/sockprio" "$server")"
@@ -303,19 +304,16 @@ is_low() {
 	cpu_limit && [ "$ret" -lt 300 ] && io_limit read && [ "$ret" -lt $((32 * MiB)) ] &&
 		io_limit write && [ "$ret" -lt $((32 * MiB)) ] && [ "$(limit_of disk)" -lt $((200 * MiB)) ]
 }
-begin() {
+if thorough "kill -9 of the daemon"; then
 	start_daemon -c "$tmp/all.yaml" "${groups[@]}"
 	must_come "$(fast 20 60)" "lowered limits" is_low
-}
-
-say "kill -9 of the daemon"
-begin
-keeper=$(keeper_of "$daemon")
-kill -KILL "$daemon"
-must_come "$(fast 10 60)" "end of the keeper" not alive "$keeper"
-wait "$daemon" 2>/dev/null || true
-as_before "kill -9 of the daemon"
-[ ! -e "$ledger" ] || fail "the ledger is left"
+	keeper=$(keeper_of "$daemon")
+	kill -KILL "$daemon"
+	must_come "$(fast 10 60)" "end of the keeper" not alive "$keeper"
+	wait "$daemon" 2>/dev/null || true
+	as_before "kill -9 of the daemon"
+	[ ! -e "$ledger" ] || fail "the ledger is left"
+fi
 
 say "what somebody else writes is left alone and named; then kill -9 of the keeper as well, and restore"
 start_daemon -c "$tmp/all.yaml" "${groups[@]}"
