@@ -458,7 +458,7 @@ static int set_throttle(const struct machine *machine, struct member *member,
 		return -ENOENT;
 	err = throttle_set(member->throttle, machine->ledger, kind, verdict->to);
 	if (!err && kind != THROTTLE_CPU && !throttle_io_used(member->throttle))
-		err_set(why, 0, "kept until it uses a disk");
+		err_set(why, 0, "in thought: it has used no disk yet; said once");
 	return err;
 }
 

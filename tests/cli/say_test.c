@@ -140,13 +140,13 @@ Test(say, lines_of_decisions)
 	}
 }
 
-Test(say, what_is_not_yet_in_force)
+Test(say, what_changed_nothing_in_the_kernel)
 {
 	const struct pfuse_verdict verdict = { .control = PFUSE_CTL_IO_READ, .to = MIB };
 	struct say_decision said = { .name = "a",
 				     .verdict = &verdict,
 				     .outcome = ORCHESTRATOR_APPLIED,
-				     .why = "kept until it uses a disk" };
+				     .why = "in thought: it has used no disk yet; said once" };
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
@@ -154,6 +154,6 @@ Test(say, what_is_not_yet_in_force)
 	cr_assert_not_null(out);
 	say_decision(out, &said);
 	fclose(out);
-	cr_expect(strstr(text, "), kept until it uses a disk\n"), "%s", text);
+	cr_expect(strstr(text, "), in thought: it has used no disk yet; said once\n"), "%s", text);
 	free(text);
 }
