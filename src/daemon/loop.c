@@ -124,10 +124,17 @@ static void look_again(struct daemon *daemon, uint32_t slot)
 	take_sample(daemon, slot);
 }
 
+/* A limit of I/O for a group without a disk goes down to the floor step by step, where nobody sees it. */
+static bool goes_on_in_thought(const struct say_decision *said)
+{
+	return said->outcome == ORCHESTRATOR_APPLIED && said->why[0] &&
+	       said->verdict->control != PFUSE_CTL_STOP && said->verdict->from != PFUSE_UNLIMITED;
+}
+
 /* What comes at a bad moment is counted only, and a refusal is said once: both come again and again. */
 static bool is_worth_saying(struct member *member, const struct say_decision *said)
 {
-	if (said->outcome == ORCHESTRATOR_BUSY)
+	if (said->outcome == ORCHESTRATOR_BUSY || goes_on_in_thought(said))
 		return false;
 	if (said->outcome != ORCHESTRATOR_REFUSED) {
 		if (said->verdict->control == PFUSE_CTL_STOP)

@@ -449,13 +449,17 @@ static void count(struct member *member, const struct pfuse_verdict *verdict,
 }
 
 static int set_throttle(const struct machine *machine, struct member *member,
-			const struct pfuse_verdict *verdict)
+			const struct pfuse_verdict *verdict, struct err *why)
 {
 	enum throttle_kind kind = throttle_of((enum pfuse_control)verdict->control);
+	int err;
 
 	if (!member->throttle)
 		return -ENOENT;
-	return throttle_set(member->throttle, machine->ledger, kind, verdict->to);
+	err = throttle_set(member->throttle, machine->ledger, kind, verdict->to);
+	if (!err && kind != THROTTLE_CPU && !throttle_io_used(member->throttle))
+		err_set(why, 0, "in thought: it has used no disk yet; said once");
+	return err;
 }
 
 static int set_net(const struct machine *machine, struct member *member, uint32_t level)
@@ -478,7 +482,7 @@ static int carry_out(const struct machine *machine, struct member *member,
 	case PFUSE_CTL_NET:
 		return set_net(machine, member, (uint32_t)verdict->to);
 	default:
-		return set_throttle(machine, member, verdict);
+		return set_throttle(machine, member, verdict, &ret->why);
 	}
 }
 

@@ -120,8 +120,9 @@ int member_sample(const struct machine *machine, struct member *member, uint32_t
 /* What became of a verdict. */
 struct carried {
 	enum orchestrator_outcome outcome;
-	int err;	/* the edge's; 0: done, or left out */
-	struct err why; /* a sentence, or empty */
+	int err; /* the edge's; 0: done, or left out */
+	struct err
+		why; /* a sentence, or empty; of what was done: why it changed nothing in the kernel */
 	struct pfuse_event
 		talk; /* a talk that nobody told us of, found before a stop; kind 0: none */
 };

@@ -137,7 +137,7 @@ static void say_rates(FILE *out, const struct pfuse_verdict *verdict, const char
 static void say_cpu(FILE *out, const struct pfuse_verdict *verdict)
 {
 	say_rates(out, verdict, "cpu", 1e9, 2, " CPUs");
-	if (verdict->periods)
+	if (verdict->throttled)
 		fprintf(out, ", throttled %u of %u periods", verdict->throttled, verdict->periods);
 	fputc(')', out);
 }
@@ -202,7 +202,10 @@ static void say_outcome(FILE *out, const struct say_decision *decision)
 
 	switch (decision->outcome) {
 	case ORCHESTRATOR_APPLIED:
-		fprintf(out, ", done in %s", say_duration(decision->took_ns, took));
+		if (decision->why[0] && decision->verdict->control != PFUSE_CTL_STOP)
+			fprintf(out, ", %s", decision->why);
+		else
+			fprintf(out, ", done in %s", say_duration(decision->took_ns, took));
 		break;
 	case ORCHESTRATOR_DRY:
 		fputs(", left out: dry run", out);

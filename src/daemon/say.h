@@ -20,7 +20,7 @@ struct say_decision {
 	const struct pfuse_verdict *verdict;
 	enum orchestrator_outcome outcome;
 	int err;
-	const char *why; /* the edge's sentence, or empty */
+	const char *why; /* the edge's sentence, or empty; instead of how long it took */
 	uint64_t took_ns;
 	const struct signalflag *flag; /* evidence of the last talk; NULL: none */
 };

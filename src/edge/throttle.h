@@ -81,6 +81,9 @@ int throttle_prepare(struct throttle *t, struct ledger *ledger, enum throttle_ki
 int throttle_set(struct throttle *t, struct ledger *ledger, enum throttle_kind kind,
 		 uint64_t limit);
 
+/* The group has used a device. Until then a limit of I/O is written nowhere: there is no name for it. */
+bool throttle_io_used(const struct throttle *t);
+
 /* The group began to use a device that has no limit yet: time to set the same limit again. */
 bool throttle_io_lags(const struct throttle *t, enum throttle_kind kind);
 

@@ -423,6 +423,14 @@ int throttle_set_io(struct throttle *t, struct ledger *ledger, int dir, uint64_t
 	return throttle_gone(fd, r);
 }
 
+bool throttle_io_used(const struct throttle *t)
+{
+	for (uint32_t i = 0; i < t->ndevices; i++)
+		if (!is_left_out(&t->devices[i]))
+			return true;
+	return false;
+}
+
 bool throttle_io_lags(const struct throttle *t, enum throttle_kind kind)
 {
 	int dir = kind == THROTTLE_IO_WRITE;

@@ -59,7 +59,7 @@ static const struct {
 	    .periods = 10 },
 	  "cpu  1.89 CPUs -> unlimited  at the ceiling: released (usage 1.88 CPUs, before 1.00 "
 	  "CPUs, "
-	  "score 1.90, clamped, throttled 0 of 10 periods)" },
+	  "score 1.90, clamped)" },
 	{ { .control = PFUSE_CTL_IO_READ,
 	    .from = 64 * MIB,
 	    .to = 32 * MIB,
@@ -96,13 +96,15 @@ static const struct {
 static const struct {
 	enum orchestrator_outcome outcome;
 	int err;
+	const char *why;
 	const char *end;
 } outcomes[] = {
-	{ ORCHESTRATOR_APPLIED, 0, ", done in 1.0 ms\n" },
-	{ ORCHESTRATOR_DRY, 0, ", left out: dry run\n" },
-	{ ORCHESTRATOR_FOREIGN, -ESTALE,
+	{ ORCHESTRATOR_APPLIED, 0, "", ", done in 1.0 ms\n" },
+	{ ORCHESTRATOR_DRY, 0, "", ", left out: dry run\n" },
+	{ ORCHESTRATOR_FOREIGN, -ESTALE, "",
 	  ", left alone: somebody else changed it, and from now on it is theirs\n" },
-	{ ORCHESTRATOR_FAILED, -EINVAL, ", failed (Invalid argument), going on\n" },
+	{ ORCHESTRATOR_FAILED, -EINVAL, "", ", failed (Invalid argument), going on\n" },
+	{ ORCHESTRATOR_REFUSED, -EPERM, "it is shared", ", left alone: it is shared; said once\n" },
 };
 
 static char *say(const struct pfuse_verdict *verdict, size_t which)
@@ -111,6 +113,7 @@ static char *say(const struct pfuse_verdict *verdict, size_t which)
 				     .verdict = verdict,
 				     .outcome = outcomes[which].outcome,
 				     .err = outcomes[which].err,
+				     .why = outcomes[which].why,
 				     .took_ns = MS };
 	char *text = NULL;
 	size_t size;
@@ -135,4 +138,22 @@ Test(say, lines_of_decisions)
 			cr_expect_str_eq(line, want);
 		}
 	}
+}
+
+Test(say, what_changed_nothing_in_the_kernel)
+{
+	const struct pfuse_verdict verdict = { .control = PFUSE_CTL_IO_READ, .to = MIB };
+	struct say_decision said = { .name = "a",
+				     .verdict = &verdict,
+				     .outcome = ORCHESTRATOR_APPLIED,
+				     .why = "in thought: it has used no disk yet; said once" };
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	cr_assert_not_null(out);
+	say_decision(out, &said);
+	fclose(out);
+	cr_expect(strstr(text, "), in thought: it has used no disk yet; said once\n"), "%s", text);
+	free(text);
 }

@@ -58,7 +58,6 @@ all_done() { # MODE COUNT: stopped, and every limit lowered
 	if [ "$1" = freeze ]; then stopped=$(frozen_count); else stopped=$(signalled_count); fi
 	[ "$stopped" = "$2" ] && ! limits | grep -qx $((256 * MiB))
 }
-alive() { not is_dead "$1"; }
 
 # begin MODE COUNT: groups as before, a daemon, all groups stopped or limited
 begin() {
@@ -74,16 +73,6 @@ as_before() {
 	snapshot_here >"$tmp/after"
 	diff "$tmp/before" "$tmp/after" >"$tmp/diff" ||
 		fail "$1: not as before (< before, > after): $(head -5 "$tmp/diff")"
-}
-
-double_kill() {
-	local keeper
-	keeper=$(keeper_of "$daemon")
-	kill -STOP "$daemon" # so that it cannot start another
-	kill -KILL "$keeper"
-	must_come 5 "end of the keeper" not alive "$keeper"
-	kill -KILL "$daemon"
-	wait "$daemon" 2>/dev/null || true
 }
 
 kill_and_keep() { # MODE COUNT

@@ -21,6 +21,7 @@ has_memory='' # v1 | v2: who serves the memory controller
 memory='' # the hierarchy with the memory controller
 twin=''	  # the v2 tree where it is another one (hybrid), else empty
 v2=''	  # the v2 tree, if any
+others=() # v1: further hierarchies in which groups are made, see need_controllers
 slow=''
 if [ -n "${PFUSE_GUEST-}" ] || [ -n "${PFUSE_SLOW-}" ] || grep -q 'QEMU TCG' /proc/cpuinfo; then
 	slow=1
@@ -121,10 +122,37 @@ find_hierarchies() {
 find_hierarchies
 
 is_v1() { [ $has_memory = v1 ]; }
-roots() { printf '%s\n' "$memory" ${twin:+"$twin"}; }
+roots() { printf '%s\n' "$memory" ${twin:+"$twin"} "${others[@]}"; }
+
+# need_controllers NAME...: of v2 (cpu, io); groups that are made from now on have them. v1 has them in
+# hierarchies of their own, and counts CPU time in another one.
+enabled=(memory)
+need_controllers() {
+	local name on_v1 v1 mount
+	for name; do
+		if ! is_v1; then
+			grep -qw "$name" "$v2/cgroup.controllers" || skip "no $name controller"
+			enabled+=("$name")
+			continue
+		fi
+		case $name in cpu) on_v1='cpu cpuacct' ;; io) on_v1=blkio ;; *) on_v1=$name ;; esac
+		for v1 in $on_v1; do
+			mount=$(mount_of "$v1")
+			[ -n "$mount" ] || skip "no $v1 controller is mounted"
+			[[ " $memory ${others[*]} " = *" $mount "* ]] || others+=("$mount")
+		done
+	done
+}
+mount_of() { # CONTROLLER of v1
+	awk -v name="$1" '/ - cgroup / && $4 == "/" { n = split($NF, o, ",")
+		for (i = 1; i <= n; i++) if (o[i] == name) { print $5; exit } }' /proc/self/mountinfo
+}
 
 enable_memory() {
-	is_v1 || grep -qw memory "$1/cgroup.subtree_control" || echo +memory >"$1/cgroup.subtree_control"
+	local name
+	is_v1 || for name in "${enabled[@]}"; do
+		grep -qw "$name" "$1/cgroup.subtree_control" || echo "+$name" >"$1/cgroup.subtree_control"
+	done
 }
 
 # new_group NAME: makes the group $prefix-NAME in the memory hierarchy, and in the v2 twin. NAME may
@@ -142,13 +170,15 @@ new_group() {
 			enable_memory "$at"
 		done
 	fi
-	mkdir -p "$memory/$path" ${twin:+"$twin/$path"}
+	mkdir -p "$memory/$path" ${twin:+"$twin/$path"} "${others[@]/%//$path}"
 }
 
-# The process of this shell into a group, here and in the twin.
+# The process of this shell into a group, here and in the other hierarchies.
 enter() {
-	echo "$BASHPID" >"$memory/$(group "$1")/cgroup.procs"
-	[ -z "$twin" ] || echo "$BASHPID" >"$twin/$(group "$1")/cgroup.procs"
+	local root
+	for root in "${others[@]}" "$memory" ${twin:+"$twin"}; do
+		echo "$BASHPID" >"$root/$prefix-$1/cgroup.procs"
+	done
 }
 
 # in_group NAME COMMAND...
@@ -216,6 +246,7 @@ state_of() { # PID: its state is in $state, empty if there is no such process
 }
 is_signalled() { state_of "$1" && [ "$state" = T ]; }
 is_dead() { state_of "$1" && { [ -z "$state" ] || [ "$state" = Z ]; }; }
+alive() { not is_dead "$1"; }
 
 # --- the daemon ----------------------------------------------------------------------------------
 
@@ -272,6 +303,17 @@ keeper_of() {
 		fi
 	done
 	fail "the daemon has no keeper"
+}
+
+# The daemon and its keeper, so that nobody restores anything.
+double_kill() {
+	local keeper
+	keeper=$(keeper_of "$daemon")
+	kill -STOP "$daemon" # so that it cannot start another
+	kill -KILL "$keeper"
+	must_come 5 "end of the keeper" not alive "$keeper"
+	kill -KILL "$daemon"
+	wait "$daemon" 2>/dev/null || true
 }
 
 json() { "$bin/json" "$@"; }

@@ -504,10 +504,12 @@ Test(throttle, limits_what_the_group_begins_to_use)
 	prepare(&f, THROTTLE_IO_READ);
 	cr_expect_eq(set(&f, THROTTLE_IO_READ, 1000), 0);
 	cr_expect_str_eq(value(&f, "io.max"), "", "it has used no disk");
+	cr_expect_not(throttle_io_used(f.t));
 	cr_expect_eq(read_io(&f).read_limit, 1000, "it will hold");
 	cr_expect_not(throttle_io_lags(f.t, THROTTLE_IO_READ));
 	counters(&f, 5, 5, 0);
 	cr_expect_eq(read_io(&f).read_limit, PFUSE_UNLIMITED);
+	cr_expect(throttle_io_used(f.t));
 	cr_expect(throttle_io_lags(f.t, THROTTLE_IO_READ));
 	cr_expect_not(throttle_io_lags(f.t, THROTTLE_IO_WRITE));
 	cr_expect_eq(set(&f, THROTTLE_IO_READ, 1000), 0);
