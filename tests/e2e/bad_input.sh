@@ -286,11 +286,11 @@ new_group "$evil"
 refused 1 'control character' "${run[@]}" "$(group "$evil")"
 spawn "$evil" "$tmp/sleeper" 1000
 subject=$spawned
-before=$(cat "/proc/$subject/cgroup")
+before=$(cgroups_of "$subject")
 start_daemon -c "$tmp/still.yaml" --summary "$tmp/s.json" "pid:$subject"
 stop_daemon
 for file in out err s.json; do no_control_bytes "$tmp/$file"; done
-expect "cgroups of its process afterwards" "$before" "$(cat "/proc/$subject/cgroup")"
+expect "cgroups of its process afterwards" "$before" "$(cgroups_of "$subject")"
 
 say "a COMMAND of such a name"
 status=0

@@ -171,6 +171,6 @@ expect_that "COMMAND is in its group" grep -q "/pfuse/run-$daemon$" "/proc/$comm
 keeper=$(keeper_of "$daemon")
 kill -KILL "$daemon"
 must_come "$(fast 10 60)" "end of the keeper" not alive "$keeper"
-expect "cgroups of COMMAND" "$(cat /proc/self/cgroup)" "$(cat "/proc/$command/cgroup")"
+expect "cgroups of COMMAND" "$(cgroups_of $$)" "$(cgroups_of "$command")"
 [ ! -e "$memory/pfuse/run-$daemon" ] || fail "the group of COMMAND is left"
 say "ok"

@@ -9,7 +9,7 @@ enable_memory "$memory"
 new_group busy
 new_group alone
 
-cgroups() { cat "/proc/$1/cgroup"; }
+cgroups() { cgroups_of "$1"; }
 in_pfuse() { grep -q "/pfuse/pid-$1$" "/proc/$1/cgroup"; }
 
 refused() { # STATUS SENTENCE GROUP

@@ -106,13 +106,13 @@ expect_status 5 "leaves a child" -- sh -c 'sleep 300 >/dev/null 2>&1 & echo $! >
 child=$(<"$tmp/child")
 pids+=("$child")
 expect_that "the child runs" not is_dead "$child"
-expect "cgroups of the child" "$(cat /proc/self/cgroup)" "$(cat "/proc/$child/cgroup")"
+expect "cgroups of the child" "$(cgroups_of $$)" "$(cgroups_of "$child")"
 
 say "--for ends first: COMMAND goes on, and its status counts"
 began=$(now_ms)
 (
 	sleep "$(fast 2 8)"
-	cat "/proc/$(cat "$tmp/command")/cgroup" >"$tmp/during" 2>&1 || true
+	cgroups_of "$(cat "$tmp/command")" >"$tmp/during" 2>&1 || true
 ) &
 looker=$!
 # shellcheck disable=SC2016
@@ -121,7 +121,7 @@ expect_status 9 "outlives --for" --for 500ms -- \
 wait $looker
 expect_that "ms that it took" [ $(($(now_ms) - began)) -ge "$(fast 3000 8000)" ]
 expect_line "$tmp/out" '^finished$'
-expect "cgroups of COMMAND after --for" "$(cat /proc/self/cgroup)" "$(cat "$tmp/during")"
+expect "cgroups of COMMAND after --for" "$(cgroups_of $$)" "$(cat "$tmp/during")"
 
 say "SIGTERM is handed on to COMMAND"
 # shellcheck disable=SC2016
