@@ -62,6 +62,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 
 	__u32 slot = next->pid ? group_of(next) : 0; /* pid 0: the idle task */
 
+	barrier(); /* who sees that the task is off the CPU sees its slice counted */
 	cpu->pid = next->pid;
 	cpu->slot = slot;
 	if (!slot)

@@ -282,9 +282,10 @@ int member_sample(const struct machine *machine, struct member *member, uint32_t
 		err = fill_io(machine, member, &sample);
 	if (err)
 		return err;
+	/* In this order: a slice that ends meanwhile is then in one of the two. */
+	sample.oncpu = probe_oncpu(machine->probe, slot);
 	probe_read(machine->probe, slot, &stats);
 	fill_counters(&stats, &sample);
-	sample.oncpu = probe_oncpu(machine->probe, slot);
 	sample.ram_usage_bytes = usage;
 	sample.ram_limit_bytes = limit;
 	if (usage > member->usage_peak)
