@@ -22,8 +22,8 @@
 #include "daemon/say.h"
 #include "edge/group.h"
 
-#define KEEPER_WAIT_NS                                                                             \
-	3000000000ull /* the keeper of a daemon that was just killed may be at work */
+/* The keeper of a daemon that was just killed may be at work. */
+#define KEEPER_WAIT_NS 3000000000ull
 #define RT_PRIORITY 1 /* above all normal tasks: a wake-up must not wait behind CPU hogs */
 
 static enum exit_status failed(int code)
@@ -138,20 +138,15 @@ static uint64_t machine_ram(void)
 	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static const struct config_group *entry_of(const struct daemon *daemon, const struct member *member)
+{
+	return config_match(daemon_config(daemon), member->name, member->group.path);
+}
+
 static void policy_of(const struct daemon *daemon, const struct member *member,
 		      struct fcb_policy *ret)
 {
-	const struct config *config = daemon->reread.interval_ns ? &daemon->reread : daemon->config;
-
-	*ret = config_match(config, member->name, member->group.path)->policy;
-}
-
-static bool page_out_of(const struct daemon *daemon, uint32_t slot)
-{
-	const struct config *config = daemon->reread.interval_ns ? &daemon->reread : daemon->config;
-	const struct member *member = &daemon->members.at[slot];
-
-	return config_match(config, member->name, member->group.path)->page_out;
+	*ret = entry_of(daemon, member)->policy;
 }
 
 void daemon_apply_policies(struct daemon *daemon)
@@ -166,7 +161,8 @@ void daemon_apply_policies(struct daemon *daemon)
 		    policy.freeze == FCB_FREEZE_ISOLATED)
 			policy.freeze = FCB_FREEZE_OFF;
 		orchestrator_policy(&daemon->core, slot, &policy);
-		daemon->members.at[slot].page_out = page_out_of(daemon, slot);
+		daemon->members.at[slot].page_out =
+			entry_of(daemon, &daemon->members.at[slot])->page_out;
 	}
 }
 
@@ -317,7 +313,7 @@ static int watch_member(struct daemon *daemon, uint32_t slot)
 	if (code)
 		return code;
 	orchestrator_attach(&daemon->core, slot, member->group.id, &policy, &first, clock_now_ns());
-	member->page_out = page_out_of(daemon, slot);
+	member->page_out = entry_of(daemon, member)->page_out;
 	probe_arm(machine->probe, slot,
 		  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
 	return member_spread_net(machine, member,

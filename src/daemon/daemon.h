@@ -84,6 +84,12 @@ enum exit_status daemon_loop(struct daemon *daemon, struct err *err);
 /* Restores, prints the summary and writes --summary FILE. The exit status of the whole run. */
 enum exit_status daemon_close(struct daemon *daemon, enum exit_status status);
 
+/* The configuration that holds: of the last successful reading. */
+static inline const struct config *daemon_config(const struct daemon *daemon)
+{
+	return daemon->reread.interval_ns ? &daemon->reread : daemon->config;
+}
+
 /* Where some group's policy asks for the guarded freezer, and it is not open yet. */
 int daemon_open_guards(struct daemon *daemon, struct err *err);
 

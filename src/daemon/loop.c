@@ -19,19 +19,14 @@
 #include "daemon/say.h"
 #include "daemon/stopping.h"
 
-#define TIMER_ACCURACY_NS                                                                          \
-	1000000 /* 1 ms: the kernel may merge our wake-ups with others that near */
+/* The kernel may merge our wake-ups with others that near. */
+#define TIMER_ACCURACY_NS 1000000
 #define DUE_AGAIN_NS 1000000
 #define KEEPERS_MAX 32 /* somebody who kills it that often means it: say so and go on */
 
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
-}
-
-static const struct config *config_now(const struct daemon *daemon)
-{
-	return daemon->reread.interval_ns ? &daemon->reread : daemon->config;
 }
 
 static void begin_turn(struct daemon *daemon)
@@ -59,7 +54,7 @@ static void awaken(struct daemon *daemon, struct member *member)
 
 	member->awake = true;
 	if (loop->next_tick_ns == FCB_NEVER)
-		loop->next_tick_ns = loop->now_ns + config_now(daemon)->interval_ns;
+		loop->next_tick_ns = loop->now_ns + daemon_config(daemon)->interval_ns;
 }
 
 /*
@@ -251,7 +246,8 @@ static void tick(struct daemon *daemon)
 			tick_member(daemon, slot);
 		anybody |= daemon->members.at[slot].awake;
 	}
-	loop->next_tick_ns = anybody ? loop->now_ns + config_now(daemon)->interval_ns : FCB_NEVER;
+	loop->next_tick_ns =
+		anybody ? loop->now_ns + daemon_config(daemon)->interval_ns : FCB_NEVER;
 }
 
 /* The core's own timers: idle long enough, stopped long enough, tried again. */
@@ -431,7 +427,7 @@ static void reconsider_all(struct daemon *daemon)
 		note_due(daemon, slot);
 	}
 	loop->next_tick_ns =
-		earlier(loop->next_tick_ns, loop->now_ns + config_now(daemon)->interval_ns);
+		earlier(loop->next_tick_ns, loop->now_ns + daemon_config(daemon)->interval_ns);
 }
 
 /* Before everything else that is ready: somebody waits for an answer. */

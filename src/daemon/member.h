@@ -6,7 +6,7 @@
  * Order: member_open() → member_look() → member_prepare(), then ledger_commit() once for all →
  * member_prepare_net(), which needs the probe, and ledger_commit() again → member_sample(),
  * member_carry_out() … → member_close(). Accepts a zeroed member.
- * 224 bytes, the path, and what its edges of CPU, I/O and NET and its latencies hold.
+ * Under 280 bytes, the path, and what its edges of CPU, I/O and NET and its latencies hold.
  */
 #ifndef DAEMON_MEMBER_H
 #define DAEMON_MEMBER_H
@@ -56,8 +56,7 @@ struct member {
 	struct reach reach;	   /* what it shares with outsiders, as it was at reach_ns */
 	uint64_t reach_ns;	   /* 0: never looked */
 	struct hist *wake_ns;	   /* from the reason to continue until it runs; NULL: never yet */
-	struct hist
-		*limit_ns; /* from the event in the kernel until the limit is written; or NULL */
+	struct hist *limit_ns;	   /* from the event until the limit is written; or NULL */
 	uint64_t first[MEMBER_FIGURES]; /* figures when we came; UINT64_MAX: not to be had */
 	uint64_t usage_peak;
 	double zram_byte_s; /* what zram spends on its pages, integrated over time */
@@ -121,10 +120,10 @@ int member_sample(const struct machine *machine, struct member *member, uint32_t
 struct carried {
 	enum orchestrator_outcome outcome;
 	int err; /* the edge's; 0: done, or left out */
-	struct err
-		why; /* a sentence, or empty; of what was done: why it changed nothing in the kernel */
-	struct pfuse_event
-		talk; /* a talk that nobody told us of, found before a stop; kind 0: none */
+	/* A sentence, or empty; of what was done: why it changed nothing in the kernel. */
+	struct err why;
+	/* A talk that nobody told us of, found before a stop; kind 0: none. */
+	struct pfuse_event talk;
 };
 
 /*
