@@ -28,6 +28,7 @@ enum pfuse_event_kind {
 	PFUSE_EV_WAKE,		 /* data waits for a group that is frozen guarded (from the edge) */
 	PFUSE_EV_SIGNAL,  /* signal: one for a process of the group, from outside, not ours */
 	PFUSE_EV_ENTERED, /* entered: a process came into the group, or became another */
+	PFUSE_EV_WAIT,	  /* wait: the p99 of the run-queue wait crossed its target */
 	PFUSE_EV_KINDS,
 };
 
@@ -94,6 +95,12 @@ struct pfuse_event {
 			__u32 pad;
 			char comm[PFUSE_COMM_LEN]; /* of pid; untrusted bytes */
 		} entered;
+		struct {
+			__u64 wait_ns;	 /* the one that was too long */
+			__u64 target_ns; /* wait_target_ns */
+			__u32 cpu;
+			__u32 pid; /* of the thread that waited */
+		} wait;
 		__u8 bytes[40];
 	};
 };

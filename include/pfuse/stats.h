@@ -40,6 +40,7 @@ enum pfuse_arm {
 	PFUSE_ARM_ACTIVE = 1 << 3,
 	PFUSE_ARM_SIGNAL = 1 << 4,
 	PFUSE_ARM_ENTERED = 1 << 5,
+	PFUSE_ARM_WAIT = 1 << 6, /* needs knobs.spans and wait_target_ns */
 };
 
 struct pfuse_group {
@@ -49,8 +50,16 @@ struct pfuse_group {
 	__u64 shadow_limit_bytes;  /* dry run: the limit to judge by; 0: the kernel's own */
 	__u32 net_level;	   /* 1 + the priority at which sockets are held; 0: they are not */
 	__u32 pad;
-	__u64 reserved[4];
+	/*
+	 * Of the run-queue wait; 0: none. A wait above it is late. Per CPU, each late one weighs as
+	 * much as PFUSE_LATE_WEIGHT punctual ones: WAIT is due when a second late one comes before the
+	 * first is made up for, so when p99 is above the target.
+	 */
+	__u64 wait_target_ns;
+	__u64 reserved[3];
 };
+
+#define PFUSE_LATE_WEIGHT 99
 
 _Static_assert(sizeof(struct pfuse_group) == 64, "one cache line");
 

@@ -23,6 +23,7 @@
 #include "pfuse/event.h"
 #include "pfuse/knobs.h"
 #include "pfuse/reach.h"
+#include "pfuse/span.h"
 #include "pfuse/stats.h"
 
 #define PROBE_HOOKS_MAX 32
@@ -49,7 +50,8 @@ enum probe_part {
 	PROBE_REACH = 1 << 0, /* PROBE_ITER_FILES and _MAPS, probe_hear() */
 	PROBE_PARK = 1 << 1,  /* PROBE_ITER_PARK */
 	PROBE_NET = 1 << 2,   /* priorities of sockets */
-	PROBE_ALL = (1 << 3) - 1,
+	PROBE_SPANS = 1 << 3, /* implied by probe_config.spans */
+	PROBE_ALL = (1 << 4) - 1,
 };
 
 struct probe_config {
@@ -58,6 +60,7 @@ struct probe_config {
 	enum pfuse_anchor anchor;
 	uint32_t hierarchy_id; /* of the anchor, see pfuse/knobs.h */
 	pid_t daemon_pid;      /* whose signals and files are ours: getpid(); 0: nobody's */
+	bool spans; /* count how tasks are scheduled, see pfuse/span.h: 256 bytes per group and CPU */
 };
 
 /* Fills `hooks` for the running kernel, loads nothing else. Returns the number of hooks or -errno. */
@@ -131,6 +134,14 @@ int probe_net_forget(struct probe *probe, int socket_fd);
 void probe_read(const struct probe *probe, uint32_t slot, struct pfuse_stats *ret);
 /* CPUs that run a task of the group at this moment. */
 uint32_t probe_oncpu(const struct probe *probe, uint32_t slot);
+
+/* Sum over CPUs, no system call. -EOPNOTSUPP: probe_config.spans was not set. */
+int probe_read_span(const struct probe *probe, uint32_t slot, struct pfuse_span *ret);
+/*
+ * The run-queue wait that the group's p99 is not to exceed; 0: none, as after probe_manage(). While
+ * PFUSE_ARM_WAIT is armed, PFUSE_EV_WAIT comes when more than one in a hundred exceed it, on one CPU.
+ */
+void probe_wait_target(struct probe *probe, uint32_t slot, uint64_t target_ns);
 
 uint64_t probe_drops(const struct probe *probe, enum pfuse_drop why);
 /* Memory that the maps and programs hold in the kernel, as the kernel accounts it. */

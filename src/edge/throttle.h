@@ -105,5 +105,31 @@ int throttle_set_mems(struct throttle *t, struct ledger *ledger, const char *lis
 /* The list as set; without the newline. */
 int throttle_read_cpus(struct throttle *t, char *buf, size_t size);
 int throttle_read_mems(struct throttle *t, char *buf, size_t size);
+/* The CPUs that the group may use in fact: fewer where its ancestors or the machine have fewer. */
+int throttle_read_effective_cpus(struct throttle *t, char *buf, size_t size);
+
+/*
+ * Has somebody pinned the group, as container runtimes do on request? To be asked before the first
+ * throttle_set_cpus(): v2 a list that is not empty, v1 fewer CPUs than the parent has. What is pinned
+ * later, after us, is told by -ESTALE.
+ */
+int throttle_is_pinned(struct throttle *t, bool *ret_pinned);
+
+/*
+ * Disjoint sets as the kernel's own promise, v2 only (cpuset.cpus.partition): ROOT keeps the CPUs of the
+ * group from its siblings, ISOLATED also from load balancing. After throttle_set_cpus() with the same
+ * CPUs; MEMBER before they are given to others. Ledger as above.
+ * The kernel takes the word and may then not be able to keep it: that is read back, the group is a
+ * member again, and err says in the kernel's words why: -EINVAL. -EOPNOTSUPP: v1, or a group whose
+ * parent is no partition root (before 6.7). err is empty on success.
+ */
+enum throttle_partition {
+	THROTTLE_MEMBER,
+	THROTTLE_ROOT,
+	THROTTLE_ISOLATED,
+};
+
+int throttle_set_partition(struct throttle *t, struct ledger *ledger,
+			   enum throttle_partition partition, struct err *err);
 
 #endif
