@@ -19,7 +19,7 @@
 
 #include <stdint.h>
 
-#define SLICE_MIN_NS UINT64_C(100000)	 /* the kernel's own bounds */
+#define SLICE_MIN_NS UINT64_C(100000) /* the kernel's own bounds */
 #define SLICE_MAX_NS UINT64_C(100000000)
 
 struct slice;
