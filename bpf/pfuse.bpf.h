@@ -18,6 +18,7 @@
 #include <pfuse/event.h>
 #include <pfuse/knobs.h>
 #include <pfuse/reach.h>
+#include <pfuse/span.h>
 #include <pfuse/stats.h>
 
 /* maps.bpf.c defines what all the others only declare. */
@@ -37,6 +38,13 @@ DECLARED volatile struct pfuse_reach_walk reach_walk;
 struct memo {
 	__u64 id;     /* of a cgroup */
 	__u64 answer; /* generation << 32 | slot */
+};
+
+/* A task that was preempted in its burst. */
+struct burst {
+	__u32 pid;
+	__u32 sleeps;	/* its nvcsw then: with the pid, this burst and no other */
+	__u64 began_ns; /* its sum_exec_runtime when it had woken up */
 };
 
 /* A port on this machine and the group that was last seen using it. */
@@ -77,6 +85,22 @@ DECLARED struct {
 	__type(key, __u32);
 	__type(value, struct pfuse_cpu);
 } cpus SEC(".maps");
+
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pfuse_span);
+} spans SEC(".maps");
+
+/* Bursts that go on, see sched.bpf.c: by the low bits of the pid. */
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct burst);
+} bursts SEC(".maps");
 
 DECLARED struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -123,6 +147,13 @@ static __always_inline struct pfuse_stats *stats_at(__u32 slot)
 	__u32 index = slot * knobs.ncpus + bpf_get_smp_processor_id();
 
 	return bpf_map_lookup_elem(&stats, &index);
+}
+
+static __always_inline struct pfuse_span *span_at(__u32 slot)
+{
+	__u32 index = slot * knobs.ncpus + bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&spans, &index);
 }
 
 /* The task's cgroup_subsys_state of the memory controller. */

@@ -19,6 +19,7 @@
 
 #define PFUSE_SPAN_BUCKETS 24
 #define PFUSE_SPAN_FIRST 1024 /* ns */
+#define PFUSE_SPAN_BURSTS 4096 /* preempted tasks to remember, a power of two: 64 KiB in the kernel */
 
 struct pfuse_span {
 	/* Run-queue waits: one for each time that a task of the group was given a CPU, counted when
@@ -30,7 +31,8 @@ struct pfuse_span {
 	__u64 burst_ns;	  /* of all bursts that ended */
 	__u32 wakeups;	  /* bursts that began, counted when the task leaves the CPU first */
 	__u32 migrations; /* to another CPU; 0 where the kernel does not tell (probe_hooks()) */
-	__u32 late;	  /* no counter: see struct pfuse_group.wait_target_ns */
+	__u32 late; /* no counter: punctual waits that are still wanted, see wait_target_ns in
+		     * pfuse/stats.h; of several CPUs, the most */
 	__u32 reserved[11];
 };
 

@@ -51,9 +51,9 @@ struct pfuse_group {
 	__u32 net_level;	   /* 1 + the priority at which sockets are held; 0: they are not */
 	__u32 pad;
 	/*
-	 * Of the run-queue wait; 0: none. A wait above it is late. Per CPU, each late one weighs as
-	 * much as PFUSE_LATE_WEIGHT punctual ones: WAIT is due when a second late one comes before the
-	 * first is made up for, so when p99 is above the target.
+	 * Of the run-queue wait; 0: none. A wait above it is late. WAIT is due when, on one CPU, a
+	 * late one comes with fewer than PFUSE_LATE_WEIGHT punctual ones since the last late one: so
+	 * at the second of them, when p99 is above the target.
 	 */
 	__u64 wait_target_ns;
 	__u64 reserved[3];

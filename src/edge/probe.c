@@ -26,6 +26,7 @@ struct probe {
 	struct pfuse_stats *stats;
 	struct pfuse_group *groups;
 	const struct pfuse_cpu *cpus;
+	const struct pfuse_span *spans; /* NULL: not asked for */
 	struct pfuse__bss *bss;
 	uint32_t slots; /* slot 0 included */
 	uint32_t ncpus;
@@ -65,6 +66,11 @@ static size_t cpus_bytes(const struct probe *probe)
 	return page_round(sizeof(struct pfuse_cpu) * probe->ncpus);
 }
 
+static size_t spans_bytes(const struct probe *probe)
+{
+	return page_round(sizeof(struct pfuse_span) * probe->slots * probe->ncpus);
+}
+
 static int on_record(void *context, void *data, size_t size)
 {
 	const struct probe *probe = context;
@@ -77,7 +83,7 @@ static int on_record(void *context, void *data, size_t size)
 	return 0;
 }
 
-static int take_over(struct probe *probe, const struct probe_loaded *loaded)
+static int take_over(struct probe *probe, const struct probe_loaded *loaded, bool spans)
 {
 	const int *fds = loaded->fds;
 	int rw = PROT_READ | PROT_WRITE;
@@ -97,8 +103,11 @@ static int take_over(struct probe *probe, const struct probe_loaded *loaded)
 	probe->groups = map_values(fds[FD_GROUPS], groups_bytes(probe), rw);
 	probe->cpus = map_values(fds[FD_CPUS], cpus_bytes(probe), PROT_READ);
 	probe->bss = map_values(fds[FD_BSS], page_round(sizeof(*probe->bss)), rw);
+	if (spans)
+		probe->spans = map_values(fds[FD_SPANS], spans_bytes(probe), PROT_READ);
 	probe->ring = ring_buffer__new(fds[FD_EVENTS], on_record, probe, NULL);
-	int err = probe->stats && probe->groups && probe->cpus && probe->bss && probe->ring
+	int err = probe->stats && probe->groups && probe->cpus && probe->bss && probe->ring &&
+				  (probe->spans || !spans)
 			  ? 0
 			  : -errno;
 
@@ -132,7 +141,7 @@ int probe_open(const struct probe_config *config, struct probe **ret, struct err
 				 .slots = config->slots + 1,
 				 .daemon_pid = (uint32_t)config->daemon_pid,
 				 .ncpus = (uint32_t)ncpus };
-	code = take_over(probe, &loaded);
+	code = take_over(probe, &loaded, config->spans);
 	if (code) {
 		probe_close(probe);
 		return err_set(err, code, "cannot map the BPF maps: %s", strerror(-code));
@@ -157,6 +166,7 @@ void probe_close(struct probe *probe)
 	unmap(probe->stats, stats_bytes(probe));
 	unmap(probe->groups, groups_bytes(probe));
 	unmap(probe->cpus, cpus_bytes(probe));
+	unmap(probe->spans, spans_bytes(probe));
 	unmap(probe->bss, page_round(sizeof(*probe->bss)));
 	if (probe->managed_fd >= 0)
 		close(probe->managed_fd);
@@ -194,6 +204,7 @@ int probe_manage(struct probe *probe, uint32_t slot, uint64_t id, uint32_t high_
 	group->high_water_permille = high_water_permille;
 	group->shadow_limit_bytes = 0;
 	group->net_level = 0;
+	group->wait_target_ns = 0;
 	__atomic_store_n(&group->arm, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&group->id, id, __ATOMIC_RELEASE);
 	if (bpf_map_update_elem(probe->managed_fd, &id, &slot, BPF_ANY) < 0)
@@ -358,6 +369,33 @@ void probe_read(const struct probe *probe, uint32_t slot, struct pfuse_stats *re
 		sum.exits += part->exits;
 	}
 	*ret = sum;
+}
+
+int probe_read_span(const struct probe *probe, uint32_t slot, struct pfuse_span *ret)
+{
+	struct pfuse_span sum = { 0 };
+
+	if (!probe->spans)
+		return -EOPNOTSUPP;
+	for (uint32_t cpu = 0; cpu < probe->ncpus; cpu++) {
+		const struct pfuse_span *part = &probe->spans[slot * probe->ncpus + cpu];
+
+		for (int i = 0; i < PFUSE_SPAN_BUCKETS; i++) {
+			sum.wait[i] += part->wait[i];
+			sum.burst[i] += part->burst[i];
+		}
+		sum.burst_ns += part->burst_ns;
+		sum.wakeups += part->wakeups;
+		sum.migrations += part->migrations;
+		sum.late = part->late > sum.late ? part->late : sum.late;
+	}
+	*ret = sum;
+	return 0;
+}
+
+void probe_wait_target(struct probe *probe, uint32_t slot, uint64_t target_ns)
+{
+	__atomic_store_n(&probe->groups[slot].wait_target_ns, target_ns, __ATOMIC_RELAXED);
 }
 
 uint32_t probe_oncpu(const struct probe *probe, uint32_t slot)

@@ -14,6 +14,8 @@
 static const struct probe_hook hook_table[] = {
 	{ "on_switch", "tp_btf/sched_switch", "CPU time, run-queue wait, switches, idleness", NULL,
 	  "nothing can be observed", .required = true },
+	{ "on_migrate", "tp_btf/sched_migrate_task", "tasks that change the CPU", NULL,
+	  "migrations are not counted", .part = PROBE_SPANS },
 	{ "on_user_fault", "tp_btf/page_fault_user", "page faults, memory growth at the fault",
 	  "on_reclaim", "growth is told when it meets the limit, not before" },
 	{ "on_reclaim", "tp_btf/mm_vmscan_memcg_reclaim_begin", "growth that meets the limit",

@@ -46,6 +46,10 @@ static void set_sizes(struct pfuse *skel, uint32_t slots, uint32_t ncpus)
 	bpf_map__set_max_entries(skel->maps.stats, slots * ncpus);
 	bpf_map__set_max_entries(skel->maps.groups, slots);
 	bpf_map__set_max_entries(skel->maps.cpus, ncpus);
+	if (skel->rodata->knobs.spans) {
+		bpf_map__set_max_entries(skel->maps.spans, slots * ncpus);
+		bpf_map__set_max_entries(skel->maps.bursts, PFUSE_SPAN_BURSTS);
+	}
 	bpf_map__set_max_entries(skel->maps.memos, MEMO_ENTRIES * ncpus);
 	bpf_map__set_max_entries(skel->maps.managed, slots);
 	bpf_map__set_max_entries(skel->maps.ports, ports < PORTS_MIN ? PORTS_MIN : ports);
@@ -63,6 +67,7 @@ static void set_knobs(struct pfuse *skel, const struct probe_config *config, uin
 		.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE),
 		.memo_entries = MEMO_ENTRIES,
 		.daemon_pid = (uint32_t)config->daemon_pid,
+		.spans = config->spans,
 	};
 }
 
@@ -112,6 +117,7 @@ static void collect_maps(struct pfuse *skel, struct probe_loaded *loaded)
 	loaded->fds[FD_STATS] = bpf_map__fd(skel->maps.stats);
 	loaded->fds[FD_GROUPS] = bpf_map__fd(skel->maps.groups);
 	loaded->fds[FD_CPUS] = bpf_map__fd(skel->maps.cpus);
+	loaded->fds[FD_SPANS] = bpf_map__fd(skel->maps.spans);
 	loaded->fds[FD_BSS] = bpf_map__fd(skel->maps.bss);
 	loaded->fds[FD_MANAGED] = bpf_map__fd(skel->maps.managed);
 	loaded->fds[FD_REACHED] = bpf_map__fd(skel->maps.reached);
@@ -235,7 +241,8 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 {
 	const struct probe_loaded nothing = *loaded;
 	struct probe_hook hooks[PROBE_HOOKS_MAX];
-	int err = probe_find_hooks(hooks, config->parts, false);
+	uint32_t parts = config->parts | (config->spans ? PROBE_SPANS : 0);
+	int err = probe_find_hooks(hooks, parts, false);
 
 	if (err < 0)
 		return err_set(&loaded->text, err == -EPERM ? -EPERM : -EOPNOTSUPP,
@@ -248,7 +255,7 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 		return 0;
 	*loaded = nothing;
 	last_warning[0] = '\0';
-	err = probe_find_hooks(hooks, config->parts, true);
+	err = probe_find_hooks(hooks, parts, true);
 	return err < 0 ? err : load(config, ncpus, hooks, loaded);
 }
 
