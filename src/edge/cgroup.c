@@ -230,6 +230,26 @@ int cgroup_open_in(const struct cgroup_tree *tree, const struct cgroup *group, i
 	return 0;
 }
 
+int cgroup_open_known(const struct cgroup_tree *tree, const struct cgroup *group, int hierarchy,
+		      uint64_t *inode, int *ret_fd)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+	int r = cgroup_open_in(tree, group, hierarchy, &fd);
+
+	if (r == -ENOENT && (*inode || cgroup_gone(group)))
+		return -ENODEV;
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (*inode && *inode != st.st_ino)
+		return -ENODEV;
+	*inode = st.st_ino;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
 int cgroup_open_v2(const struct cgroup_tree *tree, const struct cgroup *group, int *ret_fd)
 {
 	return cgroup_open_in(tree, group, tree->v2, ret_fd);

@@ -48,6 +48,13 @@ int cgroup_normalize(const struct cgroup_tree *tree, const char *path, char **re
 int cgroup_open_in(const struct cgroup_tree *tree, const struct cgroup *group, int hierarchy,
 		   int *ret_fd);
 
+/*
+ * The same, and the same directory each time: *inode is 0 at first and learnt. -ENODEV: the group is
+ * gone, or another has its path. -ENOENT: it never had a directory there.
+ */
+int cgroup_open_known(const struct cgroup_tree *tree, const struct cgroup *group, int hierarchy,
+		      uint64_t *inode, int *ret_fd);
+
 /* Where v2's files of the group are: the group itself, or its twin. -ENOENT: it has none. */
 int cgroup_open_v2(const struct cgroup_tree *tree, const struct cgroup *group, int *ret_fd);
 

@@ -40,6 +40,8 @@ uint64_t ledger_value(const char *file, const char *text)
 	if (strcmp(file, "memory.oom_control") == 0 &&
 	    num_find_key(text, "oom_kill_disable", &value) == 0)
 		return value;
+	if (strcmp(file, "cpuset.cpus.partition") == 0) /* "root invalid (why)" is "root" */
+		length = strcspn(text, " \n");
 	if ((length == 3 && memcmp(text, "max", 3) == 0) ||
 	    (length == 2 && memcmp(text, "-1", 2) == 0))
 		return PFUSE_UNLIMITED;

@@ -84,8 +84,9 @@ int ledger_commit(struct ledger *ledger);
 /*
  * The value of a control file in canonical form, so that what the kernel prints compares with what
  * was written: numbers rounded down to pages where the kernel does, "max" and -1 and 2^62 and more
- * as PFUSE_UNLIMITED, memory.oom_control as its oom_kill_disable, other texts as a hash. Of a file
- * with a line per device: the value in one line, as ledger_line() gives it.
+ * as PFUSE_UNLIMITED, memory.oom_control as its oom_kill_disable, cpuset.cpus.partition as its first
+ * word, other texts as a hash. Of a file with a line per device: the value in one line, as
+ * ledger_line() gives it.
  */
 uint64_t ledger_value(const char *file, const char *text);
 

@@ -2,7 +2,6 @@
 #include "edge/throttle.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -24,22 +23,8 @@ int throttle_gone(int fd, int code)
 
 int throttle_dir(struct throttle *t, enum cgroup_controller controller, int *ret_fd)
 {
-	_cleanup_close_ int fd = -1;
-	uint64_t *inode = &t->inodes[controller];
-	struct stat st;
-	int r = cgroup_open_in(t->tree, t->group, t->tree->serves[controller], &fd);
-
-	if (r == -ENOENT && (*inode || cgroup_gone(t->group)))
-		return -ENODEV;
-	if (r < 0)
-		return r;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (*inode && *inode != st.st_ino)
-		return -ENODEV;
-	*inode = st.st_ino;
-	*ret_fd = TAKE_FD(fd);
-	return 0;
+	return cgroup_open_known(t->tree, t->group, t->tree->serves[controller],
+				 &t->inodes[controller], ret_fd);
 }
 
 int throttle_record(struct throttle *t, struct ledger *ledger, enum cgroup_controller controller,

@@ -119,9 +119,9 @@ int throttle_is_pinned(struct throttle *t, bool *ret_pinned);
  * Disjoint sets as the kernel's own promise, v2 only (cpuset.cpus.partition): ROOT keeps the CPUs of the
  * group from its siblings, ISOLATED also from load balancing. After throttle_set_cpus() with the same
  * CPUs; MEMBER before they are given to others. Ledger as above.
- * The kernel takes the word and may then not be able to keep it: that is read back, the group is a
- * member again, and err says in the kernel's words why: -EINVAL. -EOPNOTSUPP: v1, or a group whose
- * parent is no partition root (before 6.7). err is empty on success.
+ * The kernel takes the word and may then not be able to keep it (a sibling has some of the CPUs, the
+ * parent is no partition root): that is read back, the group is a member again, and err says in the
+ * kernel's words why: -EINVAL. -EOPNOTSUPP: v1. err is empty on success.
  */
 enum throttle_partition {
 	THROTTLE_MEMBER,

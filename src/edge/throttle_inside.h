@@ -20,7 +20,7 @@ struct throttle_device {
 	uint64_t limits[2];  /* that we set last; PFUSE_UNLIMITED */
 };
 
-enum { RECORD_BURST, RECORD_QUOTA, RECORD_CPUS, RECORD_MEMS, THROTTLE_RECORDS };
+enum { RECORD_BURST, RECORD_QUOTA, RECORD_CPUS, RECORD_MEMS, RECORD_PARTITION, THROTTLE_RECORDS };
 
 struct throttle {
 	const struct cgroup_tree *tree;
