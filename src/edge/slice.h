@@ -30,8 +30,8 @@ struct slice_counts {
 	uint32_t others;  /* left alone: another policy, or a slice of somebody else's */
 };
 
-/* -EOPNOTSUPP: slice_why() is the sentence to say. */
-int slice_open(struct slice **ret);
+/* `proc_fd`: a proc file system, held by the caller. -EOPNOTSUPP: slice_why() is the sentence to say. */
+int slice_open(int proc_fd, struct slice **ret);
 int slice_apply(struct slice *slice, int group_fd, uint64_t slice_ns,
 		struct slice_counts *ret_counts);
 /* Tasks that ended are no error. NULL is allowed. */
