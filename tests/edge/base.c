@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/cpulist.h"
 #include "base/crc32.h"
 #include "base/err.h"
 #include "base/fd.h"
@@ -108,4 +109,58 @@ Test(fd, loads_files_of_any_length_up_to_its_bound)
 	remove(path);
 	cr_expect_eq(fd_load_at(AT_FDCWD, path, &(char *){ NULL }), -ENOENT);
 	rmdir(dir);
+}
+
+Test(cpulist, reads_and_prints_what_the_kernel_does)
+{
+	static const struct {
+		const char *text;
+		int result;
+		const char *printed;
+	} table[] = {
+		{ "", 0, "" },
+		{ "\n", 0, "" },
+		{ "0\n", 0, "0" },
+		{ "3,1,0", 0, "0-1,3" },
+		{ "0-2,1-5,7", 0, "0-5,7" },
+		{ "7-8,15-17,8191", 0, "7-8,15-17,8191" },
+		{ "0-8191", 0, "0-8191" },
+		{ "8192", -EINVAL, "" },
+		{ "5-3", -EINVAL, "" },
+		{ "1,,2", -EINVAL, "" },
+		{ "0-18446744073709551616", -EINVAL, "" },
+		{ "0-3:1/2", -EINVAL, "" },
+		{ "root", -EINVAL, "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		struct cpulist list = { { 0 } };
+		char buf[64];
+
+		cr_expect_eq(cpulist_parse(table[i].text, &list), table[i].result, "%s",
+			     table[i].text);
+		cr_expect_eq(cpulist_print(&list, buf, sizeof(buf)), 0);
+		cr_expect_str_eq(buf, table[i].printed, "%s: %s", table[i].text, buf);
+	}
+}
+
+Test(cpulist, walks_and_compares)
+{
+	struct cpulist all = { { 0 } }, part = { { 0 } };
+	char buf[5];
+
+	cpulist_parse("3,64-65,8191", &all);
+	cr_expect_eq(cpulist_next(&all, 0), 3);
+	cr_expect_eq(cpulist_next(&all, 3), 3);
+	cr_expect_eq(cpulist_next(&all, 4), 64);
+	cr_expect_eq(cpulist_next(&all, 66), 8191);
+	cr_expect_eq(cpulist_next(&all, 8192), CPULIST_IDS);
+	cr_expect_eq(cpulist_next(&part, 0), CPULIST_IDS);
+	cr_expect_not(cpulist_has(&all, 100000));
+	cpulist_parse("3,64", &part);
+	cr_expect(cpulist_exceeds(&all, &part));
+	cr_expect_not(cpulist_exceeds(&part, &all));
+	cr_expect_not(cpulist_exceeds(&part, &part));
+	cpulist_parse("100-101", &all);
+	cr_expect_eq(cpulist_print(&all, buf, sizeof(buf)), -EFBIG, "it does not fit");
 }

@@ -30,6 +30,8 @@ static const struct file v2_files[] = {
 	{ "cpu.stat", "", "usage_usec 1500\nnr_periods 7\nnr_throttled 3\nthrottled_usec 20\n" },
 	{ "cpuset.cpus", "", "\n" },
 	{ "cpuset.mems", "", "\n" },
+	{ "cpuset.cpus.effective", "", "0-3\n" },
+	{ "cpuset.cpus.partition", "", "member\n" },
 	{ "io.stat", "", DEVICE " rbytes=4096 wbytes=8192 rios=1 wios=2 dbytes=0 dios=0\n" },
 	{ "io.max", "", "" },
 };
@@ -42,6 +44,7 @@ static const struct file v1_files[] = {
 	{ "cpuacct.usage", "cpu,cpuacct", "1500000\n" },
 	{ "cpuset.cpus", "cpuset", "0-3\n" },
 	{ "cpuset.mems", "cpuset", "0\n" },
+	{ "cpuset.effective_cpus", "cpuset", "0-3\n" },
 	{ "blkio.throttle.io_service_bytes_recursive", "blkio",
 	  DEVICE " Read 4096\n" DEVICE " Write 8192\n" DEVICE " Sync 12288\n" DEVICE
 		 " Total 12288\nTotal 12288\n" },
@@ -631,6 +634,91 @@ Test(throttle, leaves_a_foreign_cpuset_alone)
 	cr_expect_eq(throttle_set_cpus(f.t, f.m.ledger, "0"), -ESTALE);
 	cr_expect_eq(made_up_restore(&f.m).foreign, 1);
 	cr_expect_str_eq(value(&f, "cpuset.cpus"), "2");
+	tear_down(&f);
+}
+
+Test(throttle, tells_a_pinned_group)
+{
+	static const struct {
+		enum layout layout;
+		const char *own, *parents;
+		int result;
+		bool pinned;
+	} table[] = {
+		{ V1, "0-3\n", "0-3\n", 0, false },
+		{ V1, "1\n", "0-3\n", 0, true },
+		{ V1, "0,2-3\n", "0-3\n", 0, true },
+		{ V1, "0-3\n", "0-1\n", 0, false }, /* CPUs went offline */
+		{ V2, "\n", "0-3\n", 0, false },
+		{ V2, "2\n", "0-3\n", 0, true },
+		{ V2, "0-3\n", "0-3\n", 0, false }, /* as a ledger leaves it */
+		{ V2, "0-3\n", "nonsense\n", -EBADMSG, false },
+	};
+	struct fixture f;
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		bool pinned = false;
+
+		set_up(&f, table[i].layout);
+		put(&f, "cpuset.cpus", table[i].own);
+		made_up_write(&f.m, f.v2 ? "v2/cpuset.cpus.effective" : "v1/cpuset/cpuset.cpus",
+			      table[i].parents);
+		cr_expect_eq(throttle_is_pinned(f.t, &pinned), table[i].result, "row %zu", i);
+		cr_expect_eq(pinned, table[i].pinned, "row %zu", i);
+		tear_down(&f);
+	}
+}
+
+Test(throttle, the_cpus_in_force)
+{
+	struct fixture f;
+	char buf[64];
+
+	for (int v2 = 0; v2 < 2; v2++) {
+		set_up(&f, v2 ? V2 : V1);
+		cr_expect_eq(throttle_read_effective_cpus(f.t, buf, sizeof(buf)), 0);
+		cr_expect_str_eq(buf, "0-3");
+		tear_down(&f);
+	}
+}
+
+static int partition(struct fixture *f, enum throttle_partition partition, struct err *err)
+{
+	return throttle_set_partition(f->t, f->m.ledger, partition, err);
+}
+
+Test(throttle, partitions_are_recorded_and_given_back)
+{
+	struct fixture f;
+	struct err err;
+
+	set_up(&f, V2);
+	cr_expect_eq(throttle_set_cpus(f.t, f.m.ledger, "2-3"), 0);
+	cr_expect_eq(partition(&f, THROTTLE_ROOT, &err), 0, "%s", err.text);
+	cr_expect_str_eq(value(&f, "cpuset.cpus.partition"), "root");
+	cr_expect_eq(partition(&f, THROTTLE_ISOLATED, &err), 0, "%s", err.text);
+	cr_expect_str_eq(value(&f, "cpuset.cpus.partition"), "isolated");
+	/* The kernel says so when a CPU of it goes: still what we wrote. */
+	put(&f, "cpuset.cpus.partition", "isolated invalid (Invalid cpu list)\n");
+	made_up_kill_ledger(&f.m);
+	made_up_ledger(&f.m);
+	cr_expect_eq(made_up_restore(&f.m).restored, 2);
+	cr_expect_str_eq(value(&f, "cpuset.cpus.partition"), "member");
+	cr_expect_str_eq(value(&f, "cpuset.cpus"), "");
+	tear_down(&f);
+
+	set_up(&f, V2);
+	cr_expect_eq(partition(&f, THROTTLE_ROOT, &err), 0);
+	put(&f, "cpuset.cpus.partition", "isolated\n");
+	cr_expect_eq(partition(&f, THROTTLE_MEMBER, &err), -ESTALE);
+	cr_expect(err.text[0]);
+	cr_expect_eq(made_up_restore(&f.m).foreign, 1);
+	cr_expect_str_eq(value(&f, "cpuset.cpus.partition"), "isolated");
+	tear_down(&f);
+
+	set_up(&f, V1);
+	cr_expect_eq(partition(&f, THROTTLE_ROOT, &err), -EOPNOTSUPP);
+	cr_expect(err.text[0]);
 	tear_down(&f);
 }
 

@@ -106,6 +106,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct hlist_node pid_links[4];
+	long unsigned int nvcsw;
 	char comm[16];
 	void *files;
 	void *io_uring;
