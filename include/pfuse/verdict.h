@@ -17,7 +17,26 @@ enum pfuse_control {
 	PFUSE_CTL_IO_READ, /* bytes per second and disk; PFUSE_UNLIMITED: released */
 	PFUSE_CTL_IO_WRITE,
 	PFUSE_CTL_NET, /* socket priority, 0..7 */
+	/* Below: of the machine as a whole, see core/cpus.h; a struct fcb has none of it. */
+	PFUSE_CTL_CPUS,	  /* number of CPUs, the set is orchestrator_cpu_set(); PFUSE_UNLIMITED: released */
+	PFUSE_CTL_WEIGHT, /* of cpu.weight, 1..10000; 0: released */
 	PFUSE_CONTROLS,
+};
+
+/* What a group is by its workload, and by its character; 0: not known, or not asked. */
+enum pfuse_type {
+	PFUSE_TYPE_NONE = 0,
+	PFUSE_TYPE_SERVICE,
+	PFUSE_TYPE_SCIENTIFIC,
+	PFUSE_TYPES,
+};
+
+enum pfuse_character {
+	PFUSE_CHARACTER_NONE = 0,
+	PFUSE_CHARACTER_INTERACTIVE,
+	PFUSE_CHARACTER_BATCH,
+	PFUSE_CHARACTER_MIXED,
+	PFUSE_CHARACTERS,
 };
 
 enum pfuse_reason {
@@ -36,6 +55,10 @@ enum pfuse_reason {
 	PFUSE_WHY_SIGNAL,     /* a signal came for the stopped group */
 	PFUSE_WHY_ENTERED,    /* a process entered the stopped group */
 	PFUSE_WHY_EXIT,	      /* the daemon leaves, or lets go of the group */
+	PFUSE_WHY_TYPE,	      /* workload: moved between LIST_se and LIST_sc */
+	PFUSE_WHY_SLA,	      /* allocate_SLA(): the least CPUs that keep a service's targets */
+	PFUSE_WHY_REMAINDER,  /* allocate_PR(): what services leave, evenly */
+	PFUSE_WHY_CHARACTER,  /* the priority table of the group's character */
 	PFUSE_REASONS,
 };
 
@@ -48,8 +71,8 @@ struct pfuse_verdict {
 	__u32 reason;  /* enum pfuse_reason */
 	__u32 clamped; /* 1: a floor, ceiling or cool-down changed what the rule asked for */
 	/*
-	 * Evidence. STOP: how long idle or stopped. Else the paper's result, x_n, x_{n-1} and y: in
-	 * the unit of the control, NET in bytes per second.
+	 * Evidence. STOP: how long idle or stopped. CPUS and WEIGHT: see below. Else the paper's
+	 * result, x_n, x_{n-1} and y: in the unit of the control, NET in bytes per second.
 	 */
 	double score;
 	__u64 size;
@@ -59,6 +82,17 @@ struct pfuse_verdict {
 	__u64 since_ns; /* length of the idleness or of the stop that led to this verdict */
 	__u32 periods;	/* CPU: in the interval, and how many of them met the limit */
 	__u32 throttled;
+	/*
+	 * CPUS and WEIGHT. Usage is in permille here: of the CPUs that it could have used. The other
+	 * shares are permille as well, of the CPU time, of the switches.
+	 */
+	__u64 wait_p99_ns; /* CPUS: of the run-queue wait */
+	__u32 is;	   /* enum pfuse_type, or enum pfuse_character */
+	__u32 count;	   /* CPUS: of Algorithm 1, as it led to a move */
+	__u32 short_permille; /* WEIGHT: of its CPU time, in bursts that are short */
+	__u32 voluntary_permille;
+	__u32 wakeups; /* WEIGHT: per second of CPU time */
+	__u32 reserved;
 };
 
 #endif

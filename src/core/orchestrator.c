@@ -90,6 +90,8 @@ void orchestrator_detach(struct orchestrator *o, uint32_t slot)
 
 	if (fcb)
 		memset(fcb, 0, sizeof(*fcb));
+	if (fcb && o->cpus)
+		cpus_forget(o->cpus, slot);
 }
 
 static void note_score(struct fcb *fcb, enum fcb_resource_kind kind, const struct fusebox *rule)
@@ -268,8 +270,8 @@ unsigned orchestrator_sample(struct orchestrator *o, uint32_t slot,
 }
 
 /* ACTIVE is no activity in the sense of idleness: how much the group does, the next sample says. */
-static unsigned by_kind(struct fcb *fcb, const struct pfuse_event *ev, uint64_t now_ns,
-			struct pfuse_verdict *ret)
+static unsigned by_kind(struct orchestrator *o, struct fcb *fcb, const struct pfuse_event *ev,
+			uint64_t now_ns, struct pfuse_verdict *ret)
 {
 	switch (ev->kind) {
 	case PFUSE_EV_HIGH_WATER:
@@ -304,6 +306,8 @@ static unsigned by_kind(struct fcb *fcb, const struct pfuse_event *ev, uint64_t 
 		return 0;
 	case PFUSE_EV_REMOVED:
 		fcb->removed = true;
+		if (o->cpus)
+			cpus_forget(o->cpus, fcb->slot);
 		return 0;
 	case PFUSE_EV_OOM_VICTIM:
 		fcb->totals.oom_kills++;
@@ -311,6 +315,13 @@ static unsigned by_kind(struct fcb *fcb, const struct pfuse_event *ev, uint64_t 
 		return 0;
 	}
 	return freezer_decide(fcb, false, now_ns, ret);
+}
+
+/* What follows, orchestrator_cpus() decides. */
+static void late(struct orchestrator *o, uint32_t slot)
+{
+	if (o->cpus)
+		cpus_late(o->cpus, slot);
 }
 
 unsigned orchestrator_event(struct orchestrator *o, const struct pfuse_event *event,
@@ -324,8 +335,10 @@ unsigned orchestrator_event(struct orchestrator *o, const struct pfuse_event *ev
 		o->ignored[ORCHESTRATOR_BAD_ID]++;
 	else if (event->kind == 0 || event->kind >= PFUSE_EV_KINDS)
 		o->ignored[ORCHESTRATOR_BAD_KIND]++;
+	else if (event->kind == PFUSE_EV_WAIT)
+		late(o, event->slot);
 	else
-		return by_kind(fcb, event, enter(fcb, now_ns), ret_verdicts);
+		return by_kind(o, fcb, event, enter(fcb, now_ns), ret_verdicts);
 	return 0;
 }
 
@@ -455,6 +468,19 @@ static void failed(struct fcb *fcb, const struct pfuse_verdict *v,
 		freezer_overdue(fcb, v->reason);
 }
 
+static enum cpus_outcome cpus_outcome_of(enum orchestrator_outcome outcome)
+{
+	switch (outcome) {
+	case ORCHESTRATOR_APPLIED:
+	case ORCHESTRATOR_DRY:
+		return CPUS_APPLIED;
+	case ORCHESTRATOR_FOREIGN:
+		return CPUS_FOREIGN;
+	default:
+		return CPUS_FAILED;
+	}
+}
+
 void orchestrator_applied(struct orchestrator *o, const struct pfuse_verdict *verdict,
 			  enum orchestrator_outcome outcome, uint64_t now_ns)
 {
@@ -462,6 +488,11 @@ void orchestrator_applied(struct orchestrator *o, const struct pfuse_verdict *ve
 
 	if (!fcb || verdict->control >= PFUSE_CONTROLS)
 		return;
+	if (verdict->control >= FCB_CONTROLS) {
+		if (o->cpus)
+			cpus_applied(o->cpus, verdict, cpus_outcome_of(outcome), now_ns);
+		return;
+	}
 	now_ns = enter(fcb, now_ns);
 	switch (outcome) {
 	case ORCHESTRATOR_APPLIED:

@@ -15,6 +15,10 @@
  * lose no wake-up in between, set PFUSE_ARM_ACTIVE first and take the sample that finds it quiet
  * after. After every call the caller asks orchestrator_due() and sets one timer.
  *
+ * The CPUs of the machine are split, and weights set, where the caller attached a struct cpus: from
+ * orchestrator_cpus_due() on it looks at every group that takes part, by orchestrator_cpus_look(), then
+ * asks orchestrator_cpus() once for all; also after an event, which may have changed something at once.
+ *
  * Ownership: the array of FCBs is the caller's, index = slot, slot 0 is unused. It may be moved
  * between calls (orchestrator_move()). Errors: there are none. A slot out of range or not attached
  * gives no verdict; a bad event is counted by kind of badness. Times: one clock (CLOCK_MONOTONIC,
@@ -27,6 +31,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/cpus.h"
 #include "core/fcb.h"
 #include "pfuse/event.h"
 #include "pfuse/sample.h"
@@ -54,6 +59,7 @@ struct orchestrator {
 	uint32_t page_bytes;
 	uint64_t machine_ram_bytes;
 	uint32_t ncpus; /* of the machine: 1 until the caller sets it, before it attaches groups */
+	struct cpus *cpus; /* the caller's; NULL: no CPUs are split and no weights set */
 	uint64_t ignored[ORCHESTRATOR_IGNORED];
 };
 
@@ -89,6 +95,18 @@ unsigned orchestrator_request(struct orchestrator *o, uint32_t slot, bool stop, 
 /* The daemon leaves, or is about to detach: continue what is stopped. Limits are the ledger's. */
 unsigned orchestrator_exit(struct orchestrator *o, uint32_t slot, uint64_t now_ns,
 			   struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS]);
+
+/* FCB_NEVER: nobody takes part. */
+uint64_t orchestrator_cpus_due(const struct orchestrator *o);
+/* As cpus_look(): `span` may be NULL. */
+void orchestrator_cpus_look(struct orchestrator *o, uint32_t slot,
+			    const struct pfuse_sample *sample, const struct pfuse_span *span,
+			    uint64_t now_ns);
+/* Verdicts about PFUSE_CTL_CPUS and _WEIGHT of any group, reported by orchestrator_applied() as all are. */
+unsigned orchestrator_cpus(struct orchestrator *o, uint64_t now_ns, struct pfuse_verdict *ret,
+			   unsigned max);
+/* The set that a verdict about PFUSE_CTL_CPUS means; without a struct cpus: NULL. */
+const struct cpumask *orchestrator_cpu_set(const struct orchestrator *o, uint32_t slot);
 
 void orchestrator_applied(struct orchestrator *o, const struct pfuse_verdict *verdict,
 			  enum orchestrator_outcome outcome, uint64_t now_ns);
