@@ -57,6 +57,20 @@ struct raw_ram {
 	char *cool_down;
 };
 
+struct raw_tables {
+	int interactive;
+	int batch;
+	int mixed;
+};
+
+struct raw_cpus {
+	char *alpha;
+	char *beta;
+	char *check;
+	char *wait_p99;
+	char *utilisation;
+};
+
 struct raw_group {
 	char *match;
 	struct raw_ram ram;
@@ -69,12 +83,18 @@ struct raw_group {
 	char *window;
 	char *probe;
 	int page_out;
+	int type;
+	int character;
+	char *nice;
+	int table;
+	struct raw_tables tables;
 };
 
 struct raw {
 	int policy;
 	int stop;
 	char *interval;
+	struct raw_cpus cpus;
 	struct raw_group *groups;
 	unsigned groups_count;
 };
@@ -104,6 +124,28 @@ static const cyaml_strval_t freeze_values[] = {
 static const cyaml_strval_t switch_values[] = {
 	{ "off", 0 + 1 },
 	{ "on", 1 + 1 },
+};
+
+static const cyaml_strval_t type_values[] = {
+	{ "off", WORKLOAD_OFF + 1 },
+	{ "auto", WORKLOAD_AUTO + 1 },
+	{ "service", WORKLOAD_SERVICE + 1 },
+	{ "scientific", WORKLOAD_SCIENTIFIC + 1 },
+};
+
+static const cyaml_strval_t character_values[] = {
+	{ "off", PRIO_OFF + 1 },
+	{ "auto", PRIO_AUTO + 1 },
+	{ "interactive", PRIO_INTERACTIVE + 1 },
+	{ "batch", PRIO_BATCH + 1 },
+	{ "mixed", PRIO_MIXED + 1 },
+};
+
+static const cyaml_strval_t table_values[] = {
+	{ "kernel", PRIO_KERNEL + 1 },
+	{ "grouped2", PRIO_GROUPED2 + 1 },
+	{ "grouped5", PRIO_GROUPED5 + 1 },
+	{ "refined", PRIO_REFINED + 1 },
 };
 
 #define WORD(key, type, field, values, count)                                                      \
@@ -144,6 +186,24 @@ static const cyaml_schema_field_t ram_fields[] = {
 	CYAML_FIELD_END,
 };
 
+#define TABLE(key, type, field) WORD(key, type, field, table_values, ARRAY_SIZE(table_values))
+
+static const cyaml_schema_field_t tables_fields[] = {
+	TABLE("interactive", struct raw_tables, interactive),
+	TABLE("batch", struct raw_tables, batch),
+	TABLE("mixed", struct raw_tables, mixed),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t cpus_fields[] = {
+	TEXT("alpha", struct raw_cpus, alpha),
+	TEXT("beta", struct raw_cpus, beta),
+	TEXT("check", struct raw_cpus, check),
+	TEXT("wait_p99", struct raw_cpus, wait_p99),
+	TEXT("utilisation", struct raw_cpus, utilisation),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t group_fields[] = {
 	CYAML_FIELD_STRING_PTR("match", CYAML_FLAG_POINTER, struct raw_group, match, 0, MATCH_MAX),
 	CYAML_FIELD_MAPPING("ram", CYAML_FLAG_OPTIONAL, struct raw_group, ram, ram_fields),
@@ -156,6 +216,12 @@ static const cyaml_schema_field_t group_fields[] = {
 	TEXT("window", struct raw_group, window),
 	TEXT("probe", struct raw_group, probe),
 	WORD("page_out", struct raw_group, page_out, switch_values, ARRAY_SIZE(switch_values)),
+	WORD("type", struct raw_group, type, type_values, ARRAY_SIZE(type_values)),
+	WORD("character", struct raw_group, character, character_values,
+	     ARRAY_SIZE(character_values)),
+	TEXT("nice", struct raw_group, nice),
+	TABLE("table", struct raw_group, table),
+	CYAML_FIELD_MAPPING("tables", CYAML_FLAG_OPTIONAL, struct raw_group, tables, tables_fields),
 	CYAML_FIELD_END,
 };
 
@@ -167,6 +233,7 @@ static const cyaml_schema_field_t file_fields[] = {
 	WORD("policy", struct raw, policy, policy_values, ARRAY_SIZE(policy_values)),
 	TEXT("interval", struct raw, interval),
 	WORD("stop", struct raw, stop, stop_values, ARRAY_SIZE(stop_values)),
+	CYAML_FIELD_MAPPING("cpus", CYAML_FLAG_OPTIONAL, struct raw, cpus, cpus_fields),
 	CYAML_FIELD_SEQUENCE("groups", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw, groups,
 			     &group_schema, 0, GROUPS_MAX),
 	CYAML_FIELD_END,
@@ -180,6 +247,7 @@ const struct config_key config_keys[] = {
 	{ NULL, "policy", "fusebox", "the rule that decides" },
 	{ NULL, "interval", "100ms to 60s", "how often the groups are sampled (1s)" },
 	{ NULL, "stop", "auto, freeze, signal", "how groups are stopped (auto)" },
+	{ NULL, "cpus", "{ ... }", "how CPUs are split among groups with a type" },
 	{ NULL, "groups", "a list", "the first entry whose match fits a group is its policy" },
 	{ "groups", "match", "GROUP or a glob", "which groups; always needed" },
 	{ "groups", "ram", "{ ... }", "memory" },
@@ -194,6 +262,24 @@ const struct config_key config_keys[] = {
 	{ "groups", "probe", "0s to 1h",
 	  "guarded: what ends so soon after a wake is a health check (500ms)" },
 	{ "groups", "page_out", "off, on", "guarded: what is frozen goes to swap (off)" },
+	{ "groups", "type", "off, auto, service, scientific",
+	  "services get the CPUs that they need, scientific groups the others (off)" },
+	{ "groups", "character", "off, auto, interactive, batch, mixed",
+	  "weight by a priority table that goes with the character (off)" },
+	{ "groups", "nice", "-30 to 29", "its place in that table (0)" },
+	{ "groups", "table", "kernel, grouped2, grouped5, refined", "for every character" },
+	{ "groups", "tables", "{ ... }", "one for each character" },
+	{ "tables", "interactive", "kernel, grouped2, grouped5, refined", "(kernel)" },
+	{ "tables", "batch", "kernel, grouped2, grouped5, refined", "(grouped5)" },
+	{ "tables", "mixed", "kernel, grouped2, grouped5, refined", "(kernel)" },
+	{ "cpus", "alpha", "1% to 100%",
+	  "usage, of what its tasks could use, from which a group is taken for scientific (80%)" },
+	{ "cpus", "beta", "0 to 1000", "so many checks and one more move it (3)" },
+	{ "cpus", "check", "10ms to 1h",
+	  "how often usage is compared; rounded up to whole intervals (1s)" },
+	{ "cpus", "wait_p99", "0s to 10s",
+	  "a service's run-queue wait is to stay below in 99 of 100 cases; 0s: any (10ms)" },
+	{ "cpus", "utilisation", "1% to 100%", "share of its CPUs that a service is to use (70%)" },
 	{ "ram", "mode", "observe, off, act", "act: set the limit (act)" },
 	{ "ram", "floor", "64M", "no limit below (16M)" },
 	{ "ram", "ceiling", "4G", "no limit above (the machine's RAM)" },
@@ -221,6 +307,7 @@ void config_default(struct config *ret)
 		.stop = CONFIG_STOP_AUTO,
 		.interval_ns = 1 * S,
 	};
+	workload_policy_defaults(&ret->cpus);
 	fcb_policy_defaults(&ret->defaults.policy, 0); /* 0: the ceiling is what the machine has */
 }
 
@@ -439,6 +526,88 @@ static int take_times(const struct place *at, const struct raw_group *raw,
 			     &policy->probe_ns);
 }
 
+/* Whole numbers only; a minus sign where `min` allows it. */
+static int take_number(const struct place *at, const char *section, const char *key,
+		       const char *text, int64_t min, int64_t max, const char *allowed,
+		       int64_t *field)
+{
+	bool negative = text && text[0] == '-';
+	uint64_t size;
+	int64_t value;
+
+	if (!text)
+		return 0;
+	if (!parse_u64(text + negative, strlen(text) - negative, &size) || size > INT32_MAX)
+		return bad_value(at, section, key, text, allowed);
+	value = negative ? -(int64_t)size : (int64_t)size;
+	if (value < min || value > max)
+		return bad_value(at, section, key, text, allowed);
+	*field = value;
+	return 0;
+}
+
+static void take_table(int raw, struct cpus_policy *policy, enum pfuse_character character)
+{
+	take_word(raw, &policy->table[character]);
+}
+
+static int take_kind(const struct place *at, const struct raw_group *raw,
+		     struct cpus_policy *policy)
+{
+	int64_t nice = policy->nice;
+	int r = take_number(at, NULL, "nice", raw->nice, PRIO_NICE_MIN, PRIO_NICE_MAX,
+			    "a whole number from -30 to 29", &nice);
+
+	if (r < 0)
+		return r;
+	policy->nice = (int8_t)nice;
+	take_word(raw->type, &policy->type);
+	take_word(raw->character, &policy->character);
+	for (int i = PFUSE_CHARACTER_NONE + 1; i < PFUSE_CHARACTERS; i++)
+		take_table(raw->table, policy, (enum pfuse_character)i);
+	take_table(raw->tables.interactive, policy, PFUSE_CHARACTER_INTERACTIVE);
+	take_table(raw->tables.batch, policy, PFUSE_CHARACTER_BATCH);
+	take_table(raw->tables.mixed, policy, PFUSE_CHARACTER_MIXED);
+	return 0;
+}
+
+static int take_share(const struct place *at, const char *key, const char *text, uint32_t *field)
+{
+	uint32_t permille;
+
+	if (!text)
+		return 0;
+	if (!parse_permille(text, strlen(text), &permille) || permille < 10 || permille > 1000)
+		return bad_value(at, "cpus", key, text, "1% to 100%");
+	*field = permille;
+	return 0;
+}
+
+static int take_split(const struct place *at, const struct raw_cpus *raw,
+		      struct workload_policy *policy)
+{
+	int64_t beta = policy->beta;
+	int r;
+
+	r = take_share(at, "alpha", raw->alpha, &policy->alpha_permille);
+	if (r < 0)
+		return r;
+	r = take_share(at, "utilisation", raw->utilisation, &policy->utilisation_permille);
+	if (r < 0)
+		return r;
+	r = take_number(at, "cpus", "beta", raw->beta, 0, 1000, "a whole number from 0 to 1000",
+			&beta);
+	if (r < 0)
+		return r;
+	policy->beta = (uint32_t)beta;
+	r = take_duration(at, "cpus", "check", raw->check, 10 * MS, HOUR,
+			  "a duration from 10ms to 1h", &policy->check_ns);
+	if (r < 0)
+		return r;
+	return take_duration(at, "cpus", "wait_p99", raw->wait_p99, 0, 10 * S,
+			     "a duration from 0s to 10s", &policy->wait_p99_ns);
+}
+
 /* *group holds the defaults, and is given what the file says. */
 static int take_group(const struct place *at, const struct raw_group *raw,
 		      struct config_group *group)
@@ -468,6 +637,9 @@ static int take_group(const struct place *at, const struct raw_group *raw,
 	r = take_times(at, raw, policy);
 	if (r < 0)
 		return r;
+	r = take_kind(at, raw, &group->cpus);
+	if (r < 0)
+		return r;
 	group->match = strdup(raw->match);
 	return group->match ? 0 : err_set(at->err, -ENOMEM, "%s: no memory", at->doc->name);
 }
@@ -484,6 +656,9 @@ static int take_all(struct config_doc *doc, const struct raw *raw, struct config
 		config->stop = raw->stop - 1;
 	r = take_duration(&at, NULL, "interval", raw->interval, 1 * MS, 60 * S,
 			  "a duration from 1ms to 60s", &config->interval_ns);
+	if (r < 0)
+		return r;
+	r = take_split(&at, &raw->cpus, &config->cpus);
 	if (r < 0 || !raw->groups_count)
 		return r;
 	config->groups = calloc(raw->groups_count, sizeof(*config->groups));

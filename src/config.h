@@ -5,6 +5,7 @@
  *	policy: fusebox			# fusebox
  *	interval: 1s			# how often the groups are sampled; 1ms to 60s
  *	stop: auto			# auto | freeze | signal
+ *	cpus: { alpha: 80%, beta: 3, check: 1s, wait_p99: 10ms, utilisation: 70% }	# docs/cpu.md
  *	groups:				# first match wins
  *	  - match: "system.slice/web*"	# GROUP or glob; also the path of the cgroup
  *	    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 90%, cool_down: 3s }
@@ -17,6 +18,11 @@
  *	    window: 10s
  *	    probe: 500ms		# guarded: what ends within it after a wake is a health check
  *	    page_out: off		# guarded: off | on: page out what is frozen
+ *	    type: auto			# off | auto | service | scientific
+ *	    character: auto		# off | auto | interactive | batch | mixed
+ *	    nice: 0			# -30 to 29
+ *	    table: kernel		# kernel | grouped2 | grouped5 | refined; or one for each character:
+ *	    tables: { interactive: kernel, batch: grouped5, mixed: kernel }
  *
  * mode: act | observe | off; without one, ram acts and the others observe.
  * Every key but `match` may be left out; without a ceiling, it is the machine's RAM or CPUs, and what
@@ -32,6 +38,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "core/cpus.h"
 #include "core/fcb.h"
 
 enum config_policy {
@@ -47,6 +54,7 @@ enum config_stop {
 struct config_group {
 	char *match; /* owned; NULL in the defaults */
 	struct fcb_policy policy;
+	struct cpus_policy cpus;
 	bool page_out; /* what is frozen guarded goes to swap */
 };
 
@@ -54,6 +62,7 @@ struct config {
 	enum config_policy policy;
 	enum config_stop stop;
 	uint64_t interval_ns;
+	struct workload_policy cpus;
 	size_t ngroups;
 	struct config_group *groups; /* in the order of the file */
 	struct config_group defaults;

@@ -20,6 +20,7 @@
 #include "daemon/paging.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
+#include "daemon/split.h"
 #include "edge/group.h"
 
 /* The keeper of a daemon that was just killed may be at work. */
@@ -124,11 +125,12 @@ static int open_probe(struct daemon *daemon, struct err *err)
 {
 	struct probe_config config = {
 		/* A file may be read again, and ask for what it did not at first. */
-		.parts = daemon->options->config ? PROBE_ALL : PROBE_REACH,
+		.parts = daemon->options->config ? PROBE_ALL & ~PROBE_SPANS : PROBE_REACH,
 		.slots = daemon->members.count - 1,
 		.anchor = cgroup_tree_anchor(&daemon->machine.tree),
 		.hierarchy_id = hierarchy_id(&daemon->machine),
 		.daemon_pid = getpid(),
+		.spans = daemon->split != NULL,
 	};
 	return probe_open(&config, &daemon->machine.probe, err);
 }
@@ -164,6 +166,7 @@ void daemon_apply_policies(struct daemon *daemon)
 		daemon->members.at[slot].page_out =
 			entry_of(daemon, &daemon->members.at[slot])->page_out;
 	}
+	split_policies(daemon);
 }
 
 /*
@@ -172,13 +175,18 @@ void daemon_apply_policies(struct daemon *daemon)
  */
 static uint32_t controllers_for(const struct daemon *daemon, const char *name)
 {
-	const struct fcb_policy *policy = &config_match(daemon->config, name, NULL)->policy;
+	const struct config_group *entry = config_match(daemon->config, name, NULL);
+	const struct fcb_policy *policy = &entry->policy;
 	uint32_t controllers = CGROUP_BIT(CGROUP_MEMORY);
 
 	if (policy->mode[FCB_CPU] == FCB_ACT)
 		controllers |= CGROUP_BIT(CGROUP_CPU);
 	if (policy->mode[FCB_IO_READ] == FCB_ACT || policy->mode[FCB_IO_WRITE] == FCB_ACT)
 		controllers |= CGROUP_BIT(CGROUP_IO);
+	if (cpus_wanted(&entry->cpus))
+		controllers |= CGROUP_BIT(CGROUP_CPU);
+	if (entry->cpus.type != WORKLOAD_OFF)
+		controllers |= CGROUP_BIT(CGROUP_CPUSET);
 	return controllers;
 }
 
@@ -410,6 +418,8 @@ static int open_all(struct daemon *daemon, struct err *err)
 	int code = open_members(daemon, err);
 
 	if (!code)
+		code = split_open(daemon, err);
+	if (!code)
 		code = open_probe(daemon, err);
 	if (code)
 		return code;
@@ -418,6 +428,7 @@ static int open_all(struct daemon *daemon, struct err *err)
 		code = watch_members(daemon, err);
 	if (code)
 		return code;
+	split_watch(daemon);
 	forbid_blind_stops(daemon);
 	code = daemon_open_guards(daemon, err);
 	if (code)
@@ -532,6 +543,7 @@ enum exit_status daemon_close(struct daemon *daemon, enum exit_status status)
 	if (daemon->loop.started_ns && status == EXIT_DONE && report(daemon))
 		status = EXIT_FAILED;
 	restored = restore_all(daemon);
+	split_close(daemon->split);
 	close_members(&daemon->members);
 	close_edges(daemon);
 	wait_for_command(daemon);

@@ -59,6 +59,8 @@ struct loop {
 	uint64_t events;
 };
 
+struct split; /* daemon/split.h */
+
 struct daemon {
 	const struct options *options;
 	const struct config *config;
@@ -70,6 +72,7 @@ struct daemon {
 	uint32_t keepers; /* started so far */
 	struct orchestrator core;
 	struct members members;
+	struct split *split; /* NULL: no group has a type or a character */
 	struct child child;
 	struct rlimit files;	     /* RLIMIT_NOFILE before we raised it */
 	struct cgroup command_group; /* open until its member takes it */

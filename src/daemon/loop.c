@@ -17,6 +17,7 @@
 #include "daemon/paging.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
+#include "daemon/split.h"
 #include "daemon/stopping.h"
 
 /* The kernel may merge our wake-ups with others that near. */
@@ -241,6 +242,7 @@ static void tick(struct daemon *daemon)
 	bool anybody = false;
 
 	report_account(daemon);
+	split_tick(daemon);
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
 		if (daemon->members.at[slot].awake)
 			tick_member(daemon, slot);
@@ -332,6 +334,8 @@ static void on_event(const struct pfuse_event *event, void *context)
 	unsigned n = orchestrator_event(&daemon->core, event, daemon->loop.now_ns, verdicts);
 
 	daemon_carry_out(daemon, event->slot, verdicts, n, event->time_ns);
+	if (event->kind == PFUSE_EV_WAIT)
+		split_late(daemon, event->time_ns);
 }
 
 /*

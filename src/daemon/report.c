@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "daemon/report.h"
+#include "daemon/split.h"
 #include "edge/zram.h"
 
 #define MIB 1048576.0
@@ -105,6 +106,28 @@ static void fill_resources(struct member *member, const struct fcb *fcb, struct 
 	fill_throttle(member, fcb, out);
 }
 
+static void fill_split(const struct daemon *daemon, uint32_t slot, struct summary_group *out)
+{
+	static const char *const types[PFUSE_TYPES] = { NULL, "service", "scientific" };
+	static const char *const characters[PFUSE_CHARACTERS] = { NULL, "interactive", "batch",
+								  "mixed" };
+	const struct cpus_group *group = split_group(daemon, slot);
+
+	out->cpus = out->cpus_moves = out->cpus_grown = out->cpus_shrunk = out->weight =
+		summary_unknown("no type or character was asked for");
+	if (!group)
+		return;
+	out->type = types[split_type(daemon, slot) % PFUSE_TYPES];
+	out->character = characters[group->prio.character % PFUSE_CHARACTERS];
+	out->cpus_moves = summary_known(group->moves);
+	out->cpus_grown = summary_known(group->cpus.ups);
+	out->cpus_shrunk = summary_known(group->cpus.downs);
+	out->cpus = cpumask_empty(&group->given) ? summary_unknown("not confined")
+						 : summary_known(cpumask_count(&group->given));
+	out->weight = group->given_weight ? summary_known(group->given_weight)
+					  : summary_unknown("as found");
+}
+
 static void fill_memory(const struct machine *machine, const struct member *member,
 			const struct fcb *fcb, struct summary_group *out)
 {
@@ -176,6 +199,7 @@ static void fill_group(const struct daemon *daemon, uint32_t slot, struct summar
 	fill_resources(member, fcb, out);
 	fill_decisions(member, fcb, out);
 	fill_counts(&daemon->machine, slot, out);
+	fill_split(daemon, slot, out);
 }
 
 static double cpu_seconds(void)

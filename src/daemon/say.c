@@ -24,6 +24,8 @@ static const char *const reasons[PFUSE_REASONS] = {
 	[PFUSE_WHY_DATA] = "data waits for it",
 	[PFUSE_WHY_SIGNAL] = "a signal came for it",
 	[PFUSE_WHY_ENTERED] = "a process entered it",
+	[PFUSE_WHY_SLA] = "a service: the least that keeps its targets",
+	[PFUSE_WHY_REMAINDER] = "scientific: its part of what services leave",
 };
 
 static const char *const channels[PFUSE_CHANNELS] = {
@@ -174,6 +176,70 @@ static void say_stop(FILE *out, const struct say_decision *decision)
 			say_duration(verdict->since_ns, since));
 }
 
+static const char *say_number(uint64_t cpus, char out[24])
+{
+	if (cpus == PFUSE_UNLIMITED)
+		return "all";
+	snprintf(out, 24, "%" PRIu64, cpus);
+	return out;
+}
+
+static void say_cpus(FILE *out, const struct say_decision *decision)
+{
+	const struct pfuse_verdict *verdict = decision->verdict;
+	bool scientific = verdict->is == PFUSE_TYPE_SCIENTIFIC;
+	char a[24], b[24], wait[24];
+
+	fprintf(out, "cpus  %s -> %s", say_number(verdict->from, a), say_number(verdict->to, b));
+	if (decision->cpus && decision->cpus[0])
+		fprintf(out, " (%s)", decision->cpus);
+	if (verdict->reason == PFUSE_WHY_TYPE)
+		fprintf(out, "  %s", scientific ? "now scientific: uses all that it can get"
+						: "now a service: does not use what it could");
+	else
+		fprintf(out, "  %s", reasons[verdict->reason]);
+	fprintf(out, " (usage %.1f %%, alpha %.1f %%, count %u", (double)verdict->usage / 10,
+		(double)verdict->limit / 10, verdict->count);
+	if (verdict->wait_p99_ns)
+		fprintf(out, ", wait p99 %s", say_duration(verdict->wait_p99_ns, wait));
+	fputc(')', out);
+}
+
+static const char *const characters[PFUSE_CHARACTERS] = {
+	[PFUSE_CHARACTER_NONE] = "not known yet",
+	[PFUSE_CHARACTER_INTERACTIVE] = "interactive",
+	[PFUSE_CHARACTER_BATCH] = "batch",
+	[PFUSE_CHARACTER_MIXED] = "mixed",
+};
+
+static const char *say_weight_value(uint64_t weight, char out[24])
+{
+	if (weight == 0)
+		return "as found";
+	snprintf(out, 24, "%" PRIu64, weight);
+	return out;
+}
+
+static void say_weight(FILE *out, const struct pfuse_verdict *verdict)
+{
+	char a[24], b[24];
+
+	fprintf(out, "weight  %s -> %s  ", say_weight_value(verdict->from, a),
+		say_weight_value(verdict->to, b));
+	if (verdict->to == 0)
+		fputs("released", out);
+	else if (verdict->reason == PFUSE_WHY_CHARACTER)
+		fprintf(out,
+			"%s: by its table%s (in short bursts %.1f %% of its time, voluntary %.1f "
+			"%% of its switches, %u wake-ups per CPU second)",
+			characters[verdict->is % PFUSE_CHARACTERS],
+			verdict->clamped ? ", cut to what a weight can be" : "",
+			verdict->short_permille / 10.0, verdict->voluntary_permille / 10.0,
+			verdict->wakeups);
+	else
+		fputs(reasons[verdict->reason], out);
+}
+
 static void say_change(FILE *out, const struct say_decision *decision)
 {
 	switch (decision->verdict->control) {
@@ -189,6 +255,12 @@ static void say_change(FILE *out, const struct say_decision *decision)
 		break;
 	case PFUSE_CTL_NET:
 		say_net(out, decision->verdict);
+		break;
+	case PFUSE_CTL_CPUS:
+		say_cpus(out, decision);
+		break;
+	case PFUSE_CTL_WEIGHT:
+		say_weight(out, decision->verdict);
 		break;
 	default:
 		say_stop(out, decision);

@@ -22,6 +22,7 @@ struct say_decision {
 	int err;
 	const char *why; /* the edge's sentence, or empty; instead of how long it took */
 	uint64_t took_ns;
+	const char *cpus; /* the list that goes with PFUSE_CTL_CPUS; NULL or empty: none */
 	const struct signalflag *flag; /* evidence of the last talk; NULL: none */
 };
 

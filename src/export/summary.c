@@ -118,6 +118,8 @@ static json_t *group_json(const struct summary_group *group)
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)group->id);
 	if (!object || add_text(object, "name", group->name) < 0 ||
 	    add_text(object, "path", group->path) < 0 || add_text(object, "id", id) < 0 ||
+	    add_text(object, "type", group->type) < 0 ||
+	    add_text(object, "character", group->character) < 0 ||
 	    add_fields(object, summary_group_fields, group) < 0) {
 		json_decref(object);
 		return NULL;

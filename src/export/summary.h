@@ -91,6 +91,8 @@ struct summary_group {
 	const char *name; /* GROUP as the user gave it */
 	const char *path; /* of the cgroup */
 	uint64_t id;
+	const char *type;	 /* service | scientific; NULL: not asked for, or not known */
+	const char *character;	 /* interactive | batch | mixed; NULL: the same */
 	struct summary_value seconds; /* how long it was managed */
 	struct summary_value usage_mib_s;
 	struct summary_value limit_mib_s;
@@ -112,6 +114,11 @@ struct summary_group {
 	struct summary_value cpu_throttled;
 	struct summary_value io_read_bytes; /* of the busiest disk of each interval */
 	struct summary_value io_write_bytes;
+	struct summary_value cpus;	 /* given at the end; unknown: all, or not asked for */
+	struct summary_value cpus_moves; /* between the lists of services and scientific groups */
+	struct summary_value cpus_grown;
+	struct summary_value cpus_shrunk;
+	struct summary_value weight; /* of cpu.weight at the end; unknown: as found */
 	struct summary_value net_priority; /* of the sockets, as we set it; 0: not set */
 	struct summary_value cpu_seconds;
 	struct summary_value wait_seconds; /* on the run queue */

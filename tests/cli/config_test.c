@@ -167,7 +167,7 @@ static const struct bad {
 } bads[] = {
 	/* keys */
 	{ "policy: fusebox\nintervall: 1s\n",
-	  ":2: unknown key \"intervall\"; allowed: policy, interval, stop, groups" },
+	  ":2: unknown key \"intervall\"; allowed: policy, interval, stop, cpus, groups" },
 	{ "groups:\n  - match: a\n\n    rams: {}\n",
 	  ":4: unknown key \"rams\"; allowed: match, ram, cpu, io, net, freeze, idle, deadline, "
 	  "window, probe, page_out" },
@@ -283,6 +283,30 @@ static const struct bad {
 	{ "groups:\n  - match: ''\n", ":2: match: \"\" is not allowed; allowed: a GROUP or a glob, "
 				      "like \"system.slice/web*\"" },
 	{ "groups:\n  - match: \"a\\0b\"\n", ":2: match: expected text without a 0 byte" },
+	{ "groups:\n  - match: a\n    nice: -31\n",
+	  ":3: nice: \"-31\" is not allowed; allowed: a whole number from -30 to 29" },
+	{ "groups:\n  - match: a\n    nice: 30\n",
+	  ":3: nice: \"30\" is not allowed; allowed: a whole number from -30 to 29" },
+	{ "groups:\n  - match: a\n    nice: --1\n",
+	  ":3: nice: \"--1\" is not allowed; allowed: a whole number from -30 to 29" },
+	{ "groups:\n  - match: a\n    nice: 18446744073709551617\n",
+	  ":3: nice: \"18446744073709551617\" is not allowed; allowed: a whole number from -30 "
+	  "to 29" },
+	{ "groups:\n  - match: a\n    type: se\n",
+	  ":3: type: \"se\" is unknown; allowed: off, auto, service, scientific" },
+	{ "groups:\n  - match: a\n    character: on\n",
+	  ":3: character: \"on\" is unknown; allowed: off, auto, interactive, batch, mixed" },
+	{ "groups:\n  - match: a\n    tables: { batch: grouped3 }\n",
+	  ":3: batch: \"grouped3\" is unknown; allowed: kernel, grouped2, grouped5, refined" },
+	{ "cpus: { alpha: 0% }\n", ":1: cpus.alpha: \"0%\" is not allowed; allowed: 1% to 100%" },
+	{ "cpus: { utilisation: 70 }\n",
+	  ":1: cpus.utilisation: \"70\" is not allowed; allowed: 1% to 100%" },
+	{ "cpus: { beta: -1 }\n",
+	  ":1: cpus.beta: \"-1\" is not allowed; allowed: a whole number from 0 to 1000" },
+	{ "stop: auto\ncpus:\n  check: 5ms\n",
+	  ":3: cpus.check: \"5ms\" is not allowed; allowed: a duration from 10ms to 1h" },
+	{ "cpus: { wait_p99: 11s }\n",
+	  ":1: cpus.wait_p99: \"11s\" is not allowed; allowed: a duration from 0s to 10s" },
 	/* the text itself */
 	{ "policy: fusebox\n---\npolicy: fusebox\n",
 	  ":2: a second document begins; only one is allowed" },
@@ -308,6 +332,42 @@ Test(config, bad_files)
 	}
 }
 
+Test(config, cpus_types_and_characters)
+{
+	static const char *const text =
+		"cpus: { alpha: 75%, beta: 0, check: 250ms, wait_p99: 0s, utilisation: 100% }\n"
+		"groups:\n"
+		"  - { match: a, type: auto, character: auto, nice: -30, table: refined }\n"
+		"  - { match: b, type: service, tables: { batch: grouped2 } }\n"
+		"  - { match: c, type: scientific, character: batch, nice: 29,\n"
+		"      table: grouped5, tables: { interactive: kernel } }\n"
+		"  - match: d\n";
+	struct config c;
+	struct err err;
+
+	cr_assert_eq(load(text, &c, &err), 0, "%s", err.text);
+	cr_expect(c.cpus.alpha_permille == 750 && c.cpus.beta == 0 &&
+		  c.cpus.check_ns == 250000000 && c.cpus.wait_p99_ns == 0 &&
+		  c.cpus.utilisation_permille == 1000);
+	const struct cpus_policy *p = &c.groups[0].cpus;
+	cr_expect(p->type == WORKLOAD_AUTO && p->character == PRIO_AUTO && p->nice == -30);
+	for (int i = 1; i < PFUSE_CHARACTERS; i++)
+		cr_expect_eq(p->table[i], PRIO_REFINED);
+	p = &c.groups[1].cpus;
+	cr_expect(p->type == WORKLOAD_SERVICE && p->character == PRIO_OFF && p->nice == 0);
+	cr_expect_eq(p->table[PFUSE_CHARACTER_BATCH], PRIO_GROUPED2);
+	cr_expect_eq(p->table[PFUSE_CHARACTER_MIXED], 0, "the default");
+	p = &c.groups[2].cpus;
+	cr_expect(p->type == WORKLOAD_SCIENTIFIC && p->character == PRIO_BATCH && p->nice == 29);
+	cr_expect_eq(p->table[PFUSE_CHARACTER_INTERACTIVE], PRIO_KERNEL, "the special one wins");
+	cr_expect_eq(p->table[PFUSE_CHARACTER_BATCH], PRIO_GROUPED5);
+	cr_expect_not(cpus_wanted(&c.groups[3].cpus), "nothing changes for those who do not ask");
+	cr_expect_not(cpus_wanted(&c.defaults.cpus));
+	config_free(&c);
+	config_default(&c);
+	cr_expect(c.cpus.alpha_permille == 800 && c.cpus.beta == 3 && c.cpus.check_ns == 1000000000);
+}
+
 static void expect_refusal(const char *file, int code, const char *part)
 {
 	struct err err = { "" };
@@ -331,6 +391,8 @@ Test(config, the_manual_knows_every_key)
 		{ "cpu", "groups:\n  - match: a\n    cpu: { x: 1 }\n" },
 		{ "io", "groups:\n  - match: a\n    io: { x: 1 }\n" },
 		{ "net", "groups:\n  - match: a\n    net: { x: 1 }\n" },
+		{ "tables", "groups:\n  - match: a\n    tables: { x: 1 }\n" },
+		{ "cpus", "cpus: { x: 1 }\n" },
 	};
 	size_t listed = 0, all = 0;
 

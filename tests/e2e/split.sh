@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+# CPUs by workload type: a service that sleeps and a hog with two processes get CPUs of their own. Weights
+# by priority table: two hogs on one CPU share it by the table's ratio. Everything comes back.
+set -euo pipefail
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+need_controllers cpu cpuset
+online=$(</sys/devices/system/cpu/online)
+[ "$online" != 0 ] || skip "one CPU only: there is nothing to split"
+
+dir_of() { # CONTROLLER of v1, NAME
+	if is_v1; then echo "$(mount_of "$1")/$(group "$2")"; else echo "$v2/$(group "$2")"; fi
+}
+for name in web batch; do
+	new_group "$name"
+	dir=$(dir_of cpuset "$name")
+	! is_v1 || for file in cpuset.cpus cpuset.mems; do cat "$dir/../$file" >"$dir/$file"; done
+done
+cpus_of() { # NAME
+	local cpus=''
+	read -r cpus <"$(dir_of cpuset "$1")/cpuset.cpus" || true
+	echo "${cpus:-all}"
+}
+weight_of() {
+	if is_v1; then cat "$(dir_of cpu "$1")/cpu.shares"; else cat "$(dir_of cpu "$1")/cpu.weight"; fi
+}
+usage_of() { # us of CPU time
+	if is_v1; then
+		echo $(($(cat "$(dir_of cpuacct "$1")/cpuacct.usage") / 1000))
+	else
+		awk '$1 == "usage_usec" { print $2 }' "$(dir_of cpu "$1")/cpu.stat"
+	fi
+}
+settings() { for name in web batch; do echo "$name $(cpus_of $name) $(weight_of $name)"; done; }
+# each CPU of a list, in a line of its own
+expand() { tr , '\n' <<<"$1" | while IFS=- read -r first last; do seq "$first" "${last:-$first}"; done; }
+settings >"$tmp/before"
+as_before() { # WHAT
+	settings >"$tmp/after"
+	diff "$tmp/before" "$tmp/after" >"$tmp/diff" ||
+		fail "$1: not as before (< before, > after): $(cat "$tmp/diff")"
+}
+
+# Waits depend on who else wants the CPUs: no target here.
+cat >"$tmp/types.yaml" <<END
+interval: $(fast 100ms 400ms)
+cpus: { check: $(fast 200ms 800ms), beta: 2, wait_p99: 0s }
+groups:
+  - match: "*"
+    freeze: off
+    ram: { mode: off }
+    type: auto
+END
+cat >"$tmp/weights.yaml" <<END
+interval: $(fast 100ms 400ms)
+groups:
+  - { match: "*-web", freeze: off, ram: { mode: off }, character: batch, table: kernel, nice: 0 }
+  - { match: "*-batch", freeze: off, ram: { mode: off }, character: batch, table: kernel, nice: 5 }
+END
+groups=("$(group web)" "$(group batch)")
+burners=()
+burn() { # NAME COMMAND...
+	spawn "$@" >>"$tmp/burn"
+	burners+=("$spawned")
+}
+stop_burners() {
+	local pid
+	for pid in "${burners[@]}"; do
+		kill -KILL "$pid"
+		wait "$pid" 2>/dev/null || true
+	done
+	burners=()
+}
+is_split() { [ "$(cpus_of batch)" != "$all" ] && [ "$(cpus_of web)" != "$all" ]; }
+all=$(cpus_of web)
+
+burn web "$bin/burn" 50 600000
+burn batch "$bin/burn" 1000 600000
+burn batch "$bin/burn" 1000 600000
+
+say "--dry-run decides the same and writes nothing"
+start_daemon --dry-run -c "$tmp/types.yaml" --summary "$tmp/s.json" "${groups[@]}"
+must_come "$(fast 10 60)" "a group that is found to be scientific" grep -q "$(group batch)  cpus  .*now scientific" "$tmp/out"
+as_before "a decision of a dry run"
+stop_daemon
+as_before "the dry run"
+[ ! -e "$ledger" ] || fail "the dry run wrote a ledger"
+expect "type in the summary" scientific "$(json "$tmp/s.json" groups 1 type)"
+
+say "type: auto: the hog becomes scientific, and the sets are disjoint"
+start_daemon -c "$tmp/types.yaml" --summary "$tmp/s.json" "${groups[@]}"
+must_come "$(fast 10 60)" "CPUs of their own" is_split
+web=$(cpus_of web) batch=$(cpus_of batch)
+say "   web $web, batch $batch"
+expect "CPUs in both sets" "" "$(comm -12 <(expand "$web" | sort) <(expand "$batch" | sort))"
+expect "all CPUs, between them" "$(expand "$online" | sort -n | xargs)" \
+	"$( (expand "$web" && expand "$batch") | sort -n | xargs)"
+expect "CPUs of the service that sleeps" 1 "$(expand "$web" | wc -l)"
+expect_line "$tmp/out" "$(group batch)  cpus  all -> [0-9]+ \([0-9,-]+\)  now scientific: .*usage [0-9.]+ %, alpha 80.0 %, count 3"
+expect_line "$tmp/out" "$(group web)  cpus  all -> 1 \($web\)  a service"
+expect_no_line "$tmp/out" "$(group web) .*now scientific"
+stop_daemon
+as_before "the end of the run"
+expect "type in the summary" "service scientific" \
+	"$(json "$tmp/s.json" groups 0 type) $(json "$tmp/s.json" groups 1 type)"
+expect "moves in the summary" "0 1" "$(json "$tmp/s.json" groups 0 cpus moves) $(json "$tmp/s.json" groups 1 cpus moves)"
+
+say "what somebody else writes is left alone, and the other group gets all CPUs again; then kill -9"
+start_daemon -c "$tmp/types.yaml" "${groups[@]}"
+must_come "$(fast 10 60)" "CPUs of their own" is_split
+theirs=$(cpus_of web) # neither what it had before nor what we gave it
+echo "$theirs" >"$(dir_of cpuset batch)/cpuset.cpus"
+stop_burners # nothing for it to do: it is to be a service
+burn web "$bin/burn" 50 600000
+must_come "$(fast 15 90)" "a line about the foreign set" grep -q "$(group batch)  cpus  .*left alone: somebody else" "$tmp/out"
+has_all() { [ "$(cpus_of web)" = "$all" ]; }
+must_come "$(fast 10 60)" "all CPUs for the other one" has_all
+expect "the set that somebody else wrote" "$theirs" "$(cpus_of batch)"
+keeper=$(keeper_of "$daemon")
+kill -KILL "$daemon"
+must_come "$(fast 10 60)" "end of the keeper" not alive "$keeper"
+wait "$daemon" 2>/dev/null || true
+expect "the set that somebody else wrote" "$theirs" "$(cpus_of batch)"
+if [ "$all" = all ]; then printf '\n' >"$(dir_of cpuset batch)/cpuset.cpus"; else echo "$all" >"$(dir_of cpuset batch)/cpuset.cpus"; fi
+stop_burners
+as_before "kill -9"
+
+say "weights: nice 0 and 5 on one CPU"
+burn web taskset -c 0 "$bin/burn" 1000 600000
+burn batch taskset -c 0 "$bin/burn" 1000 600000
+start_daemon -c "$tmp/weights.yaml" --summary "$tmp/s.json" "${groups[@]}"
+wanted=$(if is_v1; then echo 1024 338; else echo 100 33; fi)
+has_weights() { [ "$(weight_of web) $(weight_of batch)" = "$wanted" ]; }
+must_come "$(fast 5 30)" "weights of the kernel's table" has_weights
+expect_line "$tmp/out" "$(group batch)  weight  as found -> 33  batch: by its table"
+nap 0.5
+first=("$(usage_of web)" "$(usage_of batch)")
+nap "$(fast 4 6)"
+last=("$(usage_of web)" "$(usage_of batch)")
+awk -v a=$((last[0] - first[0])) -v b=$((last[1] - first[1])) 'BEGIN {
+	printf "   %.2f s and %.2f s: %.2f times; by the table %.2f\n", a / 1e6, b / 1e6, a / b, 1024 / 335
+	exit !(a / b > 1024 / 335 * 0.9 && a / b < 1024 / 335 * 1.1) }' || fail "the CPU time is not shared by the weights"
+stop_daemon
+expect "weights in the summary" "100 33" "$(json "$tmp/s.json" groups 0 cpus weight) $(json "$tmp/s.json" groups 1 cpus weight)"
+stop_burners
+as_before "the end of the run"
+say "ok"
