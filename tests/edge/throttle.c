@@ -682,9 +682,9 @@ Test(throttle, the_cpus_in_force)
 	}
 }
 
-static int partition(struct fixture *f, enum throttle_partition partition, struct err *err)
+static int partition(struct fixture *f, enum throttle_partition kind, struct err *err)
 {
-	return throttle_set_partition(f->t, f->m.ledger, partition, err);
+	return throttle_set_partition(f->t, f->m.ledger, kind, err);
 }
 
 Test(throttle, partitions_are_recorded_and_given_back)
