@@ -93,7 +93,7 @@ static int begin_ours(enum what what)
 	const char *why;
 	struct err why_not;
 	struct probe_config config = {
-		.parts = PROBE_ALL & ~PROBE_SPANS,
+		.parts = PROBE_ALL,
 		.spans = what == OURS_SPANS,
 		.slots = 20,
 		.anchor = hierarchy(&why)->v2 ? PFUSE_ANCHOR_V2 : PFUSE_ANCHOR_V1_MEMORY,
