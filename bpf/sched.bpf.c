@@ -13,11 +13,11 @@
  * managed task is counted as UNSEEN_SWITCH), and the part of a wait that a task spent on a run queue
  * from which it was moved: the scheduler adds that before the hook.
  *
- * A burst is the CPU time from a wake-up until the task sleeps again. Most bursts are one slice, which needs
- * no memory; one that is cut by a preemption leaves where it began in `bursts`. Its key, pid and the
- * number of voluntary switches so far, names this burst and no other, so nothing has to be cleaned up
- * when tasks sleep, move or end. Two preempted tasks whose pids are a multiple of PFUSE_SPAN_BURSTS apart share an
- * element: the first one's burst then counts as two, of which one is not measured.
+ * A burst is the CPU time from a wake-up until the task sleeps again. Most are one slice, which needs no
+ * memory; one that is cut by a preemption leaves where it began in `bursts`. Its key, pid and number of
+ * voluntary switches so far, names this burst and no other, so nothing has to be cleaned up when tasks
+ * sleep, move or end. Two preempted tasks whose pids are a multiple of PFUSE_SPAN_BURSTS apart share an
+ * element: what the first one ran before is then lost to its burst, which counts as one more wake-up.
  * No hook at wake-ups: each burst begins with one, and is seen when its first slice ends.
  *
  * | program    | hook                      | without it                              |

@@ -4,8 +4,7 @@
  * the kernel keeps CPUs for a group, or says why not; a task has the slice that it was given.
  */
 #include <errno.h>
-#include <linux/sched.h>
-#include <signal.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -152,6 +151,47 @@ Test(cpus, an_idle_group_takes_no_weight)
 	cr_expect_eq(weight_set(&weight, light.ledger, 200), -EBUSY);
 	write_control(&light, CGROUP_CPU, "cpu.idle", "0");
 	set_weight(&light, &weight, 200);
+}
+
+static long job_which_cpu(long unused)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0 || CPU_COUNT(&set) != 1)
+		return -1;
+	return CPU_ISSET(0, &set) ? 0 : 1;
+}
+
+/* Each group on a CPU of its own, then the other way round; what somebody else writes stays. */
+Test(cpus, disjoint_sets)
+{
+	struct twins *twins[2] = { &light, &heavy };
+	struct throttle *throttles[2];
+	struct worker *workers[2];
+	char cpus[64];
+
+	if (light.tree.serves[CGROUP_CPUSET] < 0)
+		TWINS_SKIP(tear_down, "no cpuset controller");
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		TWINS_SKIP(tear_down, "one CPU");
+	for (int i = 0; i < 2; i++) {
+		workers[i] = twins_worker(twins[i]);
+		cr_assert_eq(throttle_open(&twins[i]->tree, &twins[i]->cgroup, &throttles[i]), 0);
+	}
+	for (int turn = 0; turn < 2; turn++)
+		for (int i = 0; i < 2; i++) {
+			int err = throttle_set_cpus(throttles[i], twins[i]->ledger,
+						    (i + turn) % 2 ? "1" : "0");
+
+			cr_assert_eq(err, 0, "%s", strerror(-err));
+			cr_expect_eq(worker_do(workers[i], job_which_cpu, 0), (i + turn) % 2);
+		}
+	write_control(&light, CGROUP_CPUSET, "cpuset.cpus", "0-1");
+	cr_expect_eq(throttle_set_cpus(throttles[0], light.ledger, "0"), -ESTALE);
+	cr_expect_eq(throttle_read_cpus(throttles[0], cpus, sizeof(cpus)), 0);
+	cr_expect_str_eq(cpus, "0-1");
+	for (int i = 0; i < 2; i++)
+		throttle_close(throttles[i]);
 }
 
 /* v2 only: see edge/throttle.h. */
