@@ -117,7 +117,8 @@ static __always_inline void judge_wait(struct pfuse_span *span, __u32 slot, __u6
 static __always_inline void count_burst(struct pfuse_span *span, const struct pfuse_cpu *cpu,
 					struct task_struct *task, bool voluntary)
 {
-	__u32 pid = task->pid, sleeps = (__u32)task->nvcsw - voluntary, index = pid & (PFUSE_SPAN_BURSTS - 1);
+	__u32 pid = task->pid, sleeps = (__u32)task->nvcsw - voluntary,
+	      index = pid & (PFUSE_SPAN_BURSTS - 1);
 	struct burst *burst = bpf_map_lookup_elem(&bursts, &index);
 	__u64 now_ns = task->se.sum_exec_runtime, began_ns = cpu->exec_ns;
 
