@@ -322,6 +322,7 @@ Test(throttle, tells_lacking_controllers_from_lost_groups)
 	throttle_close(f.t);
 	made_up_remove(&f.m, path_of(&f, "cpuset.cpus"));
 	made_up_remove(&f.m, path_of(&f, "cpuset.mems"));
+	made_up_remove(&f.m, path_of(&f, "cpuset.effective_cpus"));
 	made_up_remove(&f.m, "v1/cpuset/g/cgroup.procs");
 	made_up_remove(&f.m, "v1/cpuset/g");
 	cr_assert_eq(throttle_open(&f.m.tree, &f.group, &f.t), 0);

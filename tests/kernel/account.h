@@ -11,9 +11,9 @@
 struct account {
 	uint64_t run_ns;
 	uint64_t wait_ns;
-	uint64_t slices; /* times that it was given a CPU */
 	uint64_t nvcsw;
 	uint64_t nivcsw;
+	uint64_t slices; /* times that it was given a CPU */
 };
 
 struct account account_of(pid_t pid);
