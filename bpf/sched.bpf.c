@@ -13,11 +13,11 @@
  * managed task is counted as UNSEEN_SWITCH), and the part of a wait that a task spent on a run queue
  * from which it was moved: the scheduler adds that before the hook.
  *
- * A burst is the CPU time from a wake-up until the task sleeps again. Most bursts are one slice, which needs
- * no memory; one that is cut by a preemption leaves where it began in `bursts`. Its key, pid and the
- * number of voluntary switches so far, names this burst and no other, so nothing has to be cleaned up
- * when tasks sleep, move or end. Two preempted tasks whose pids are a multiple of PFUSE_SPAN_BURSTS apart share an
- * element: the first one's burst then counts as two, of which one is not measured.
+ * A burst is the CPU time from a wake-up until the task sleeps again. Most are one slice, which needs no
+ * memory; one that is cut by a preemption leaves where it began in `bursts`. Its key, pid and number of
+ * voluntary switches so far, names this burst and no other, so nothing has to be cleaned up when tasks
+ * sleep, move or end. Two preempted tasks whose pids are a multiple of PFUSE_SPAN_BURSTS apart share an
+ * element: what the first one ran before is then lost to its burst, which counts as one more wake-up.
  * No hook at wake-ups: each burst begins with one, and is seen when its first slice ends.
  *
  * | program    | hook                      | without it                              |
@@ -117,7 +117,8 @@ static __always_inline void judge_wait(struct pfuse_span *span, __u32 slot, __u6
 static __always_inline void count_burst(struct pfuse_span *span, const struct pfuse_cpu *cpu,
 					struct task_struct *task, bool voluntary)
 {
-	__u32 pid = task->pid, sleeps = (__u32)task->nvcsw - voluntary, index = pid & (PFUSE_SPAN_BURSTS - 1);
+	__u32 pid = task->pid, sleeps = (__u32)task->nvcsw - voluntary,
+	      index = pid & (PFUSE_SPAN_BURSTS - 1);
 	struct burst *burst = bpf_map_lookup_elem(&bursts, &index);
 	__u64 now_ns = task->se.sum_exec_runtime, began_ns = cpu->exec_ns;
 

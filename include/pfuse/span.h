@@ -18,8 +18,8 @@
 #endif
 
 #define PFUSE_SPAN_BUCKETS 24
-#define PFUSE_SPAN_FIRST 1024 /* ns */
-#define PFUSE_SPAN_BURSTS 4096 /* preempted tasks to remember, a power of two: 64 KiB in the kernel */
+#define PFUSE_SPAN_FIRST 1024  /* ns */
+#define PFUSE_SPAN_BURSTS 4096 /* preempted tasks to remember: a power of two, 64 KiB */
 
 struct pfuse_span {
 	/* Run-queue waits: one for each time that a task of the group was given a CPU, counted when

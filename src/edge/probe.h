@@ -50,7 +50,7 @@ enum probe_part {
 	PROBE_REACH = 1 << 0, /* PROBE_ITER_FILES and _MAPS, probe_hear() */
 	PROBE_PARK = 1 << 1,  /* PROBE_ITER_PARK */
 	PROBE_NET = 1 << 2,   /* priorities of sockets */
-	PROBE_SPANS = 1 << 3, /* implied by probe_config.spans */
+	PROBE_SPANS = 1 << 3, /* by probe_config.spans, and by nothing else */
 	PROBE_ALL = (1 << 4) - 1,
 };
 

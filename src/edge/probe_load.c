@@ -241,7 +241,7 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 {
 	const struct probe_loaded nothing = *loaded;
 	struct probe_hook hooks[PROBE_HOOKS_MAX];
-	uint32_t parts = config->parts | (config->spans ? PROBE_SPANS : 0);
+	uint32_t parts = (config->parts & ~PROBE_SPANS) | (config->spans ? PROBE_SPANS : 0);
 	int err = probe_find_hooks(hooks, parts, false);
 
 	if (err < 0)

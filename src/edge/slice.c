@@ -72,7 +72,7 @@ static int set(pid_t tid, const struct attributes *now, uint64_t runtime_ns)
 /* A kernel that has slices shows one for every task of the fair policies, others show 0. */
 int slice_open(int proc_fd, struct slice **ret)
 {
-	struct attributes own;
+	struct attributes own = { 0 };
 	struct slice *slice;
 	int r = get(0, &own);
 
@@ -112,7 +112,7 @@ static bool is_theirs(const struct pass *pass, pid_t tid, const struct attribute
 
 static int visit_thread(struct pass *pass, pid_t tid)
 {
-	struct attributes now;
+	struct attributes now = { 0 };
 	int r = get(tid, &now);
 
 	if (r < 0)
@@ -184,7 +184,7 @@ void slice_close(struct slice *slice)
 	if (!slice)
 		return;
 	for (uint32_t i = 0; i < slice->set.count; i++) {
-		struct attributes now;
+		struct attributes now = { 0 };
 
 		if (get(slice->set.pids[i], &now) == 0 && is_fair(&now) &&
 		    (now.runtime_ns == slice->ours_ns || now.runtime_ns == slice->before_ns))

@@ -322,6 +322,7 @@ Test(throttle, tells_lacking_controllers_from_lost_groups)
 	throttle_close(f.t);
 	made_up_remove(&f.m, path_of(&f, "cpuset.cpus"));
 	made_up_remove(&f.m, path_of(&f, "cpuset.mems"));
+	made_up_remove(&f.m, path_of(&f, "cpuset.effective_cpus"));
 	made_up_remove(&f.m, "v1/cpuset/g/cgroup.procs");
 	made_up_remove(&f.m, "v1/cpuset/g");
 	cr_assert_eq(throttle_open(&f.m.tree, &f.group, &f.t), 0);
@@ -682,9 +683,9 @@ Test(throttle, the_cpus_in_force)
 	}
 }
 
-static int partition(struct fixture *f, enum throttle_partition partition, struct err *err)
+static int partition(struct fixture *f, enum throttle_partition kind, struct err *err)
 {
-	return throttle_set_partition(f->t, f->m.ledger, partition, err);
+	return throttle_set_partition(f->t, f->m.ledger, kind, err);
 }
 
 Test(throttle, partitions_are_recorded_and_given_back)

@@ -90,6 +90,7 @@ static void open_use_close(uint32_t slots)
 		used += hooks[i].used;
 	cr_expect(count_fds() == fds, "probe_hooks() leaks file descriptors");
 	rig_parts = PROBE_ALL;
+	rig_spans = true;
 	watch_open(slots);
 	struct ids progs = ids_of_programs(), maps = ids_of_maps(&progs);
 

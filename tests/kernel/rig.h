@@ -26,6 +26,7 @@
 void rig_init(void);
 
 extern uint32_t rig_parts; /* enum probe_part, to be set before rig_init() */
+extern bool rig_spans;	   /* likewise */
 void rig_fini(void);
 
 /* Ends this test as skipped; the program then exits 77 unless another test of it failed. */

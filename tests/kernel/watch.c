@@ -37,6 +37,7 @@ void watch_open(uint32_t slots)
 	const struct hierarchy *at = hierarchy(&why);
 	struct probe_config config = {
 		.parts = rig_parts,
+		.spans = rig_spans,
 		.slots = slots,
 		.anchor = at->v2 ? PFUSE_ANCHOR_V2 : PFUSE_ANCHOR_V1_MEMORY,
 		.hierarchy_id = at->id,
@@ -113,6 +114,7 @@ void watch_forget(void)
 }
 
 uint32_t rig_parts;
+bool rig_spans;
 
 void rig_init(void)
 {

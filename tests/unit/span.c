@@ -62,16 +62,19 @@ Test(span, quantiles_and_what_is_above_agree)
 
 		for (int i = 0; i < 6; i++) {
 			seed = seed * 1664525 + 1013904223;
-			buckets[seed >> 8 & 15] += seed >> 20;
+			buckets[seed >> 8 & 15] += seed >> 24;
 		}
 		for (uint32_t permille = 0; permille <= 1000; permille += 50) {
 			uint64_t value = span_quantile_ns(buckets, permille);
 			uint64_t above = span_above(buckets, value), count = span_count(buckets);
 
 			cr_assert_geq(value, before);
-			/* One for the rank that is rounded up, one for the part rounded down. */
-			cr_assert_leq(above * 1000, count * (1000 - permille) + 2000, "%u: %llu",
-				      permille, (unsigned long long)above);
+			/*
+			 * A whole nanosecond is less than two of at most 6 * 255 values within
+			 * 1024 ns, and the part above is rounded down: less than three off.
+			 */
+			cr_assert_lt(above * 1000, count * (1000 - permille) + 3000, "%u: %llu",
+				     permille, (unsigned long long)above);
 			before = value;
 		}
 	}

@@ -29,6 +29,7 @@ enum what {
 	OURS_UNMANAGED,	  /* all our programs; the load is in no managed group */
 	OURS_MANAGED,	  /* the load is in a managed group, nothing armed */
 	OURS_ARMED,	  /* and armed */
+	OURS_SPANS,	  /* managed, and how it is scheduled is counted */
 	RUNQLAT,
 	CPUDIST,
 };

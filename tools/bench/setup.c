@@ -94,6 +94,7 @@ static int begin_ours(enum what what)
 	struct err why_not;
 	struct probe_config config = {
 		.parts = PROBE_ALL,
+		.spans = what == OURS_SPANS,
 		.slots = 20,
 		.anchor = hierarchy(&why)->v2 ? PFUSE_ANCHOR_V2 : PFUSE_ANCHOR_V1_MEMORY,
 		.hierarchy_id = hierarchy(&why)->id,
