@@ -88,6 +88,7 @@ struct raw_group {
 	char *nice;
 	int table;
 	struct raw_tables tables;
+	char *slice;
 };
 
 struct raw {
@@ -222,6 +223,7 @@ static const cyaml_schema_field_t group_fields[] = {
 	TEXT("nice", struct raw_group, nice),
 	TABLE("table", struct raw_group, table),
 	CYAML_FIELD_MAPPING("tables", CYAML_FLAG_OPTIONAL, struct raw_group, tables, tables_fields),
+	TEXT("slice", struct raw_group, slice),
 	CYAML_FIELD_END,
 };
 
@@ -269,6 +271,8 @@ const struct config_key config_keys[] = {
 	{ "groups", "nice", "-30 to 29", "its place in that table (0)" },
 	{ "groups", "table", "kernel, grouped2, grouped5, refined", "for every character" },
 	{ "groups", "tables", "{ ... }", "one for each character" },
+	{ "groups", "slice", "0.1ms to 100ms",
+	  "batch: how long a task runs before others get their turn (the kernel's)" },
 	{ "tables", "interactive", "kernel, grouped2, grouped5, refined", "(kernel)" },
 	{ "tables", "batch", "kernel, grouped2, grouped5, refined", "(grouped5)" },
 	{ "tables", "mixed", "kernel, grouped2, grouped5, refined", "(kernel)" },
@@ -638,6 +642,10 @@ static int take_group(const struct place *at, const struct raw_group *raw,
 	if (r < 0)
 		return r;
 	r = take_kind(at, raw, &group->cpus);
+	if (r < 0)
+		return r;
+	r = take_duration(at, NULL, "slice", raw->slice, MS / 10, 100 * MS,
+			  "a duration from 0.1ms to 100ms", &group->slice_ns);
 	if (r < 0)
 		return r;
 	group->match = strdup(raw->match);

@@ -22,6 +22,7 @@
  *	    character: auto		# off | auto | interactive | batch | mixed
  *	    nice: 0			# -30 to 29
  *	    table: kernel		# kernel | grouped2 | grouped5 | refined; or one for each character:
+ *	    slice: 10ms			# of the tasks of a batch group; 0.1ms to 100ms
  *	    tables: { interactive: kernel, batch: grouped5, mixed: kernel }
  *
  * mode: act | observe | off; without one, ram acts and the others observe.
@@ -55,6 +56,7 @@ struct config_group {
 	char *match; /* owned; NULL in the defaults */
 	struct fcb_policy policy;
 	struct cpus_policy cpus;
+	uint64_t slice_ns; /* of the tasks of a batch group; 0: the kernel's */
 	bool page_out; /* what is frozen guarded goes to swap */
 };
 

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/cpulist.h"
 #include "daemon/say.h"
+#include "edge/slice.h"
 #include "edge/topology.h"
 #include "edge/weight.h"
 
@@ -19,6 +20,7 @@
 /* What a group's edges are, by slot. */
 struct split_member {
 	struct weight weight;
+	struct slice *slice; /* NULL: its tasks have the kernel's */
 	char *cpus_before;   /* its list when we came; NULL: its CPUs are not ours to set */
 	uint64_t run_ns;     /* CPU time, as last read */
 	bool weighs;	     /* its weight is ours to set */
@@ -35,6 +37,7 @@ struct split {
 	struct pfuse_verdict *verdicts; /* two per slot */
 	struct topology topology;
 	int root; /* "/" */
+	bool said_no_slices;
 };
 
 static const struct config_group *entry_of(const struct daemon *daemon, uint32_t slot)
@@ -109,6 +112,7 @@ void split_close(struct split *split)
 	for (uint32_t slot = 1; split->at && slot < split->core.workload.nslots; slot++) {
 		free(split->at[slot].cpus_before);
 		weight_close(&split->at[slot].weight);
+		slice_close(split->at[slot].slice);
 	}
 	if (split->root >= 0)
 		close(split->root);
@@ -377,6 +381,38 @@ static void arm_waits(struct daemon *daemon, uint32_t slot)
 	at->waits_armed = wanted;
 }
 
+static void slice_failed(struct daemon *daemon, uint32_t slot, int code)
+{
+	struct split *split = daemon->split;
+
+	if (!split->said_no_slices)
+		say_note(daemon->out, daemon->members.at[slot].name,
+			 "its tasks keep the kernel's slice: %s; said once", slice_why(code));
+	split->said_no_slices = true;
+}
+
+/* Tasks that came since the last check get it now; what is no batch group any more gives it back. */
+static void keep_slices(struct daemon *daemon, uint32_t slot)
+{
+	struct split_member *at = &daemon->split->at[slot];
+	bool batch = daemon->split->groups[slot].prio.character == PFUSE_CHARACTER_BATCH;
+	uint64_t slice_ns = batch ? entry_of(daemon, slot)->slice_ns : 0;
+	struct slice_counts counts;
+	int code = 0;
+
+	if (!slice_ns || daemon->machine.dry_run) {
+		slice_close(at->slice);
+		at->slice = NULL;
+		return;
+	}
+	if (!at->slice)
+		code = slice_open(daemon->machine.tree.proc_fd, &at->slice);
+	if (!code)
+		code = slice_apply(at->slice, daemon->members.at[slot].group.fd, slice_ns, &counts);
+	if (code && code != -ENODEV)
+		slice_failed(daemon, slot, code);
+}
+
 static bool is_anybody_awake(const struct daemon *daemon)
 {
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++)
@@ -389,6 +425,7 @@ static void look_at_all(struct daemon *daemon)
 {
 	look_at_topology(daemon->split);
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
+		keep_slices(daemon, slot);
 		if (!split_group(daemon, slot))
 			continue;
 		look(daemon, slot);
@@ -434,16 +471,23 @@ static void shrink_first(struct daemon *daemon, const struct pfuse_verdict *v)
 		(void)write_set(daemon, v->slot, &left); /* the next write tells what is wrong */
 }
 
+/* v2: an empty list is not taken back while there are processes. All CPUs are the same to the group. */
+static int release_cpus(struct daemon *daemon, uint32_t slot)
+{
+	int code = throttle_set_cpus(daemon->members.at[slot].throttle, daemon->machine.ledger,
+				     daemon->split->at[slot].cpus_before);
+
+	return code == -ENOSPC
+		       ? write_set(daemon, slot, &daemon->split->core.workload.topology.online)
+		       : code;
+}
+
 static int set_cpus(struct daemon *daemon, const struct pfuse_verdict *v)
 {
-	const struct cpus_group *group = &daemon->split->groups[v->slot];
-
 	if (v->to != PFUSE_UNLIMITED)
 		return write_set(daemon, v->slot, orchestrator_cpu_set(&daemon->core, v->slot));
-	if (cpumask_empty(&group->given))
-		return 0;
-	return throttle_set_cpus(daemon->members.at[v->slot].throttle, daemon->machine.ledger,
-				 daemon->split->at[v->slot].cpus_before);
+	return cpumask_empty(&daemon->split->groups[v->slot].given) ? 0
+								    : release_cpus(daemon, v->slot);
 }
 
 static enum orchestrator_outcome outcome_of(int code)

@@ -170,7 +170,7 @@ static const struct bad {
 	  ":2: unknown key \"intervall\"; allowed: policy, interval, stop, cpus, groups" },
 	{ "groups:\n  - match: a\n\n    rams: {}\n",
 	  ":4: unknown key \"rams\"; allowed: match, ram, cpu, io, net, freeze, idle, deadline, "
-	  "window, probe, page_out" },
+	  "window, probe, page_out, type, character, nice, table, tables, slice" },
 	{ "groups:\n  - match: a\n  - match: b\n    ram:\n      mode: act\n      flor: 1M\n",
 	  ":6: unknown key \"flor\"; allowed: mode, floor, ceiling, high_water, cool_down" },
 	{ "groups:\n  - match: a\n    net: { floor: 1M }\n",
@@ -179,7 +179,7 @@ static const struct bad {
 	{ "groups:\n  - match: a\n  - freeze: off\n", ":3: groups: \"match\" is missing" },
 	{ "? [a, b]\n: c\n", ":1: a key: expected a single word" },
 	{ "\"a\\x1b[2J\": 1\n",
-	  ":1: unknown key \"a\\x1b[2J\"; allowed: policy, interval, stop, groups" },
+	  ":1: unknown key \"a\\x1b[2J\"; allowed: policy, interval, stop, cpus, groups" },
 	/* types */
 	{ "hello\n", ":1: the file: expected keys with values (key: value)" },
 	{ "- a\n", ":1: the file: expected keys with values (key: value)" },
@@ -298,6 +298,8 @@ static const struct bad {
 	  ":3: character: \"on\" is unknown; allowed: off, auto, interactive, batch, mixed" },
 	{ "groups:\n  - match: a\n    tables: { batch: grouped3 }\n",
 	  ":3: batch: \"grouped3\" is unknown; allowed: kernel, grouped2, grouped5, refined" },
+	{ "groups:\n  - match: a\n    slice: 99us\n",
+	  ":3: slice: \"99us\" is not allowed; allowed: a duration from 0.1ms to 100ms" },
 	{ "cpus: { alpha: 0% }\n", ":1: cpus.alpha: \"0%\" is not allowed; allowed: 1% to 100%" },
 	{ "cpus: { utilisation: 70 }\n",
 	  ":1: cpus.utilisation: \"70\" is not allowed; allowed: 1% to 100%" },
@@ -338,7 +340,7 @@ Test(config, cpus_types_and_characters)
 		"cpus: { alpha: 75%, beta: 0, check: 250ms, wait_p99: 0s, utilisation: 100% }\n"
 		"groups:\n"
 		"  - { match: a, type: auto, character: auto, nice: -30, table: refined }\n"
-		"  - { match: b, type: service, tables: { batch: grouped2 } }\n"
+		"  - { match: b, type: service, slice: 10ms, tables: { batch: grouped2 } }\n"
 		"  - { match: c, type: scientific, character: batch, nice: 29,\n"
 		"      table: grouped5, tables: { interactive: kernel } }\n"
 		"  - match: d\n";
@@ -355,6 +357,7 @@ Test(config, cpus_types_and_characters)
 		cr_expect_eq(p->table[i], PRIO_REFINED);
 	p = &c.groups[1].cpus;
 	cr_expect(p->type == WORKLOAD_SERVICE && p->character == PRIO_OFF && p->nice == 0);
+	cr_expect(c.groups[1].slice_ns == 10000000 && c.groups[0].slice_ns == 0);
 	cr_expect_eq(p->table[PFUSE_CHARACTER_BATCH], PRIO_GROUPED2);
 	cr_expect_eq(p->table[PFUSE_CHARACTER_MIXED], 0, "the default");
 	p = &c.groups[2].cpus;
