@@ -11,6 +11,7 @@
 #define RETRY_DOUBLINGS 6
 /* After a pause of so many checks (everybody slept), a look is a new starting point. */
 #define PAUSE_CHECKS 4
+#define SETTLE_NS 20000000ull
 #define WEIGHT_LEAST 1
 #define WEIGHT_EVEN 100
 
@@ -130,9 +131,11 @@ void cpus_look(struct cpus *c, uint32_t slot, const struct pfuse_sample *sample,
 	g->span = *span;
 }
 
-void cpus_late(struct cpus *c, uint32_t slot)
+void cpus_late(struct cpus *c, uint32_t slot, uint64_t now_ns)
 {
-	if (workload_late(&c->workload, slot))
+	const struct cpus_group *g = group_of(c, slot);
+
+	if (g && now_ns >= arith_add(g->given_ns, SETTLE_NS) && workload_late(&c->workload, slot))
 		c->changed = true;
 }
 
@@ -268,7 +271,7 @@ static void count_change(struct cpus_control *control, uint64_t from, uint64_t t
 	control->downs += to < from;
 }
 
-static void carried_out(struct cpus *c, const struct pfuse_verdict *v)
+static void carried_out(struct cpus *c, const struct pfuse_verdict *v, uint64_t now_ns)
 {
 	struct cpus_group *g = &c->groups[v->slot];
 
@@ -279,6 +282,7 @@ static void carried_out(struct cpus *c, const struct pfuse_verdict *v)
 	}
 	count_change(&g->cpus, v->from, v->to);
 	g->given = wished_set(c, v->slot);
+	g->given_ns = now_ns;
 	g->moves += v->reason == PFUSE_WHY_TYPE;
 	c->workload.groups[v->slot].moved = false;
 }
@@ -314,7 +318,7 @@ void cpus_applied(struct cpus *c, const struct pfuse_verdict *verdict, enum cpus
 		return;
 	switch (outcome) {
 	case CPUS_APPLIED:
-		carried_out(c, verdict);
+		carried_out(c, verdict, now_ns);
 		break;
 	case CPUS_FAILED:
 		back_off(verdict->control == PFUSE_CTL_WEIGHT ? &g->weight : &g->cpus, now_ns);

@@ -58,6 +58,7 @@ struct cpus_group {
 	struct cpus_control cpus;
 	struct cpus_control weight;
 	struct cpumask given;  /* carried out; empty: released */
+	uint64_t given_ns;     /* when */
 	uint32_t given_weight; /* 0: released */
 	uint32_t moves;	       /* between the lists */
 	/* The last look: what the next one is compared with. */
@@ -91,7 +92,8 @@ void cpus_forget(struct cpus *c, uint32_t slot);
 void cpus_look(struct cpus *c, uint32_t slot, const struct pfuse_sample *sample,
 	       const struct pfuse_span *span, uint32_t budget_permille, bool stopped,
 	       uint64_t now_ns);
-void cpus_late(struct cpus *c, uint32_t slot);
+/* Its run-queue wait crossed the target. Right after its CPUs changed that is still about the old ones. */
+void cpus_late(struct cpus *c, uint32_t slot, uint64_t now_ns);
 
 /*
  * After looks: a check (Algorithms 1 and 2). What does not fit into `ret` is decided by the next call, as

@@ -318,10 +318,10 @@ static unsigned by_kind(struct orchestrator *o, struct fcb *fcb, const struct pf
 }
 
 /* What follows, orchestrator_cpus() decides. */
-static void late(struct orchestrator *o, uint32_t slot)
+static void late(struct orchestrator *o, uint32_t slot, uint64_t now_ns)
 {
 	if (o->cpus)
-		cpus_late(o->cpus, slot);
+		cpus_late(o->cpus, slot, now_ns);
 }
 
 unsigned orchestrator_event(struct orchestrator *o, const struct pfuse_event *event,
@@ -336,7 +336,7 @@ unsigned orchestrator_event(struct orchestrator *o, const struct pfuse_event *ev
 	else if (event->kind == 0 || event->kind >= PFUSE_EV_KINDS)
 		o->ignored[ORCHESTRATOR_BAD_KIND]++;
 	else if (event->kind == PFUSE_EV_WAIT)
-		late(o, event->slot);
+		late(o, event->slot, now_ns);
 	else
 		return by_kind(o, fcb, event, enter(fcb, now_ns), ret_verdicts);
 	return 0;

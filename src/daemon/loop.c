@@ -335,7 +335,7 @@ static void on_event(const struct pfuse_event *event, void *context)
 
 	daemon_carry_out(daemon, event->slot, verdicts, n, event->time_ns);
 	if (event->kind == PFUSE_EV_WAIT)
-		split_late(daemon, event->time_ns);
+		split_late(daemon, event->slot, event->time_ns);
 }
 
 /*

@@ -429,7 +429,6 @@ static void look_at_all(struct daemon *daemon)
 		if (!split_group(daemon, slot))
 			continue;
 		look(daemon, slot);
-		arm_waits(daemon, slot);
 	}
 }
 
@@ -571,13 +570,22 @@ void split_tick(struct daemon *daemon)
 
 	if (!daemon->split)
 		return;
-	if (now_ns >= orchestrator_cpus_due(&daemon->core) && is_anybody_awake(daemon))
+
+	bool due = now_ns >= orchestrator_cpus_due(&daemon->core) && is_anybody_awake(daemon);
+
+	if (due)
 		look_at_all(daemon);
 	act(daemon, now_ns);
+	for (uint32_t slot = 1; due && slot < daemon->members.count; slot++)
+		arm_waits(daemon, slot);
 }
 
-void split_late(struct daemon *daemon, uint64_t since_ns)
+/* One that led to nothing, as it came too soon after the last change, is asked for again. */
+void split_late(struct daemon *daemon, uint32_t slot, uint64_t since_ns)
 {
-	if (daemon->split)
-		act(daemon, since_ns);
+	if (!daemon->split)
+		return;
+	act(daemon, since_ns);
+	if (!daemon->split->workload[slot].grown)
+		arm_waits(daemon, slot);
 }

@@ -26,7 +26,7 @@ void split_policies(struct daemon *daemon);
 
 void split_tick(struct daemon *daemon);
 /* `since_ns`: time of the event. */
-void split_late(struct daemon *daemon, uint64_t since_ns);
+void split_late(struct daemon *daemon, uint32_t slot, uint64_t since_ns);
 
 /* For the summary; NULL: takes no part. */
 const struct cpus_group *split_group(const struct daemon *daemon, uint32_t slot);

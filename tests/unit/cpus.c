@@ -237,12 +237,14 @@ Test(cpus, late_waits_grow_a_service_without_a_check)
 	start(4);
 	n = until_moved(PRIO_OFF);
 	apply(n, ORCHESTRATOR_APPLIED);
-	cr_expect_eq(orchestrator_event(&o, &late, now_ns + 5 * MS, v), 0);
-	n = orchestrator_cpus(&o, now_ns + 5 * MS, v, MAX);
+	(void)orchestrator_event(&o, &late, now_ns + 19 * MS, v);
+	cr_expect_eq(orchestrator_cpus(&o, now_ns + 19 * MS, v, MAX), 0, "still of the old CPUs");
+	cr_expect_eq(orchestrator_event(&o, &late, now_ns + 20 * MS, v), 0);
+	n = orchestrator_cpus(&o, now_ns + 20 * MS, v, MAX);
 	cr_assert(find(n, 2, PFUSE_CTL_CPUS), "what the one gets the other loses: %u", n);
 	cr_expect_eq(workload[1].cpus, 2);
 	apply(n, ORCHESTRATOR_APPLIED);
-	cr_expect(cpus.next_check_ns > now_ns + 5 * MS, "the next check is not put off");
+	cr_expect(cpus.next_check_ns > now_ns + 20 * MS, "the next check is not put off");
 	cr_expect(cpus.next_check_ns <= now_ns + S, "the next check is not put off");
 	late.slot = 2;
 	late.group_id = 1001;
