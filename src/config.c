@@ -17,6 +17,8 @@
 #define GROUPS_MAX 10000
 #define MATCH_MAX 4096
 #define VALUE_MAX 64
+#define WEIGHTS_MAX_BYTES 1024
+#define WEIGHT_MAX 10000000 /* in the kernel's unit: more than any cpu.weight can be */
 
 #define MS UINT64_C(1000000)
 #define S (1000 * MS)
@@ -71,6 +73,11 @@ struct raw_cpus {
 	char *utilisation;
 };
 
+struct raw_weights {
+	char *first;
+	char *list;
+};
+
 struct raw_group {
 	char *match;
 	struct raw_ram ram;
@@ -96,6 +103,7 @@ struct raw {
 	int stop;
 	char *interval;
 	struct raw_cpus cpus;
+	struct raw_weights weights;
 	struct raw_group *groups;
 	unsigned groups_count;
 };
@@ -147,6 +155,7 @@ static const cyaml_strval_t table_values[] = {
 	{ "grouped2", PRIO_GROUPED2 + 1 },
 	{ "grouped5", PRIO_GROUPED5 + 1 },
 	{ "refined", PRIO_REFINED + 1 },
+	{ "own", PRIO_OWN + 1 },
 };
 
 #define WORD(key, type, field, values, count)                                                      \
@@ -205,6 +214,13 @@ static const cyaml_schema_field_t cpus_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t weights_fields[] = {
+	TEXT("first", struct raw_weights, first),
+	CYAML_FIELD_STRING_PTR("list", CYAML_FLAG_POINTER, struct raw_weights, list, 0,
+			       WEIGHTS_MAX_BYTES),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t group_fields[] = {
 	CYAML_FIELD_STRING_PTR("match", CYAML_FLAG_POINTER, struct raw_group, match, 0, MATCH_MAX),
 	CYAML_FIELD_MAPPING("ram", CYAML_FLAG_OPTIONAL, struct raw_group, ram, ram_fields),
@@ -236,6 +252,7 @@ static const cyaml_schema_field_t file_fields[] = {
 	TEXT("interval", struct raw, interval),
 	WORD("stop", struct raw, stop, stop_values, ARRAY_SIZE(stop_values)),
 	CYAML_FIELD_MAPPING("cpus", CYAML_FLAG_OPTIONAL, struct raw, cpus, cpus_fields),
+	CYAML_FIELD_MAPPING("weights", CYAML_FLAG_OPTIONAL, struct raw, weights, weights_fields),
 	CYAML_FIELD_SEQUENCE("groups", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw, groups,
 			     &group_schema, 0, GROUPS_MAX),
 	CYAML_FIELD_END,
@@ -250,6 +267,7 @@ const struct config_key config_keys[] = {
 	{ NULL, "interval", "100ms to 60s", "how often the groups are sampled (1s)" },
 	{ NULL, "stop", "auto, freeze, signal", "how groups are stopped (auto)" },
 	{ NULL, "cpus", "{ ... }", "how CPUs are split among groups with a type" },
+	{ NULL, "weights", "{ ... }", "a priority table of your own" },
 	{ NULL, "groups", "a list", "the first entry whose match fits a group is its policy" },
 	{ "groups", "match", "GROUP or a glob", "which groups; always needed" },
 	{ "groups", "ram", "{ ... }", "memory" },
@@ -269,13 +287,15 @@ const struct config_key config_keys[] = {
 	{ "groups", "character", "off, auto, interactive, batch, mixed",
 	  "weight by a priority table that goes with the character (off)" },
 	{ "groups", "nice", "-30 to 29", "its place in that table (0)" },
-	{ "groups", "table", "kernel, grouped2, grouped5, refined", "for every character" },
+	{ "groups", "table", "kernel, grouped2, grouped5, refined, own", "for every character" },
 	{ "groups", "tables", "{ ... }", "one for each character" },
 	{ "groups", "slice", "0.1ms to 100ms",
 	  "batch: how long a task runs before others get their turn (the kernel's)" },
-	{ "tables", "interactive", "kernel, grouped2, grouped5, refined", "(kernel)" },
-	{ "tables", "batch", "kernel, grouped2, grouped5, refined", "(grouped5)" },
-	{ "tables", "mixed", "kernel, grouped2, grouped5, refined", "(kernel)" },
+	{ "tables", "interactive", "kernel, grouped2, grouped5, refined, own", "(kernel)" },
+	{ "tables", "batch", "kernel, grouped2, grouped5, refined, own", "(grouped5)" },
+	{ "tables", "mixed", "kernel, grouped2, grouped5, refined, own", "(kernel)" },
+	{ "weights", "first", "-30 to 29", "nice value of the first weight (-20)" },
+	{ "weights", "list", "numbers", "up to 60 weights, one for each nice value; 1024 is nice 0" },
 	{ "cpus", "alpha", "1% to 100%",
 	  "usage, of what its tasks could use, from which a group is taken for scientific (80%)" },
 	{ "cpus", "beta", "0 to 1000", "so many checks and one more move it (3)" },
@@ -612,6 +632,58 @@ static int take_split(const struct place *at, const struct raw_cpus *raw,
 			     "a duration from 0s to 10s", &policy->wait_p99_ns);
 }
 
+/* The next number of the list; false: none is left, or it is none. */
+static bool next_weight(const char **at, uint32_t *ret)
+{
+	uint64_t weight;
+	size_t length;
+
+	*at += strspn(*at, " \t\n");
+	length = strcspn(*at, " \t\n");
+	if (!length || !parse_u64(*at, length, &weight) || weight == 0 || weight > WEIGHT_MAX)
+		return false;
+	*at += length;
+	*ret = (uint32_t)weight;
+	return true;
+}
+
+static int take_weights(const struct place *at, const struct raw_weights *raw, struct prio_own *own)
+{
+	const char *text = raw->list;
+	int64_t first = -20;
+	int r = take_number(at, "weights", "first", raw->first, PRIO_NICE_MIN, PRIO_NICE_MAX,
+			    "a whole number from -30 to 29", &first);
+
+	if (r < 0 || !text)
+		return r;
+	own->first = (int32_t)first;
+	while (own->count < PRIO_WEIGHTS_MAX && next_weight(&text, &own->weights[own->count]))
+		own->count++;
+	if (!own->count || text[strspn(text, " \t\n")])
+		return bad_value(at, "weights", "list", raw->list,
+				 "1 to 60 numbers from 1 to 10000000, with blanks between");
+	return 0;
+}
+
+static bool uses_own(const struct cpus_policy *policy)
+{
+	for (int i = 0; i < PFUSE_CHARACTERS; i++)
+		if (policy->table[i] == PRIO_OWN)
+			return true;
+	return false;
+}
+
+static int check_own(const struct place *at, const struct config *config)
+{
+	for (size_t i = 0; i < config->ngroups && !config->own.count; i++)
+		if (uses_own(&config->groups[i].cpus))
+			return err_set(
+				at->err, -EINVAL,
+				"%s:%u: the table \"own\" needs weights: { list: ... } at the top",
+				at->doc->name, config_doc_line(at->doc, (int)i, NULL, "match"));
+	return 0;
+}
+
 /* *group holds the defaults, and is given what the file says. */
 static int take_group(const struct place *at, const struct raw_group *raw,
 		      struct config_group *group)
@@ -667,6 +739,9 @@ static int take_all(struct config_doc *doc, const struct raw *raw, struct config
 	if (r < 0)
 		return r;
 	r = take_split(&at, &raw->cpus, &config->cpus);
+	if (r < 0)
+		return r;
+	r = take_weights(&at, &raw->weights, &config->own);
 	if (r < 0 || !raw->groups_count)
 		return r;
 	config->groups = calloc(raw->groups_count, sizeof(*config->groups));
@@ -680,7 +755,7 @@ static int take_all(struct config_doc *doc, const struct raw *raw, struct config
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return check_own(&at, config);
 }
 
 /* libcyaml's copy of the text, turned into a struct config. The document is checked already. */

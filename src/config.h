@@ -6,6 +6,7 @@
  *	interval: 1s			# how often the groups are sampled; 1ms to 60s
  *	stop: auto			# auto | freeze | signal
  *	cpus: { alpha: 80%, beta: 3, check: 1s, wait_p99: 10ms, utilisation: 70% }	# docs/cpu.md
+ *	weights: { first: -1, list: "2000 1024 500" }	# table: own, from nice -1 on; 1024: nice 0
  *	groups:				# first match wins
  *	  - match: "system.slice/web*"	# GROUP or glob; also the path of the cgroup
  *	    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 90%, cool_down: 3s }
@@ -21,7 +22,7 @@
  *	    type: auto			# off | auto | service | scientific
  *	    character: auto		# off | auto | interactive | batch | mixed
  *	    nice: 0			# -30 to 29
- *	    table: kernel		# kernel | grouped2 | grouped5 | refined; or one for each character:
+ *	    table: kernel		# kernel | grouped2 | grouped5 | refined | own; or one for each character:
  *	    slice: 10ms			# of the tasks of a batch group; 0.1ms to 100ms
  *	    tables: { interactive: kernel, batch: grouped5, mixed: kernel }
  *
@@ -65,6 +66,7 @@ struct config {
 	enum config_stop stop;
 	uint64_t interval_ns;
 	struct workload_policy cpus;
+	struct prio_own own;
 	size_t ngroups;
 	struct config_group *groups; /* in the order of the file */
 	struct config_group defaults;

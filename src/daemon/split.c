@@ -237,6 +237,7 @@ static void set_policies(struct daemon *daemon)
 	struct split *split = daemon->split;
 
 	workload_set_policy(&split->core.workload, &daemon_config(daemon)->cpus);
+	split->core.own = daemon_config(daemon)->own;
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
 		struct cpus_policy policy = policy_of(daemon, slot);
 

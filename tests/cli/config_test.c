@@ -167,7 +167,7 @@ static const struct bad {
 } bads[] = {
 	/* keys */
 	{ "policy: fusebox\nintervall: 1s\n",
-	  ":2: unknown key \"intervall\"; allowed: policy, interval, stop, cpus, groups" },
+	  ":2: unknown key \"intervall\"; allowed: policy, interval, stop, cpus, weights, groups" },
 	{ "groups:\n  - match: a\n\n    rams: {}\n",
 	  ":4: unknown key \"rams\"; allowed: match, ram, cpu, io, net, freeze, idle, deadline, "
 	  "window, probe, page_out, type, character, nice, table, tables, slice" },
@@ -179,7 +179,7 @@ static const struct bad {
 	{ "groups:\n  - match: a\n  - freeze: off\n", ":3: groups: \"match\" is missing" },
 	{ "? [a, b]\n: c\n", ":1: a key: expected a single word" },
 	{ "\"a\\x1b[2J\": 1\n",
-	  ":1: unknown key \"a\\x1b[2J\"; allowed: policy, interval, stop, cpus, groups" },
+	  ":1: unknown key \"a\\x1b[2J\"; allowed: policy, interval, stop, cpus, weights, groups" },
 	/* types */
 	{ "hello\n", ":1: the file: expected keys with values (key: value)" },
 	{ "- a\n", ":1: the file: expected keys with values (key: value)" },
@@ -297,9 +297,20 @@ static const struct bad {
 	{ "groups:\n  - match: a\n    character: on\n",
 	  ":3: character: \"on\" is unknown; allowed: off, auto, interactive, batch, mixed" },
 	{ "groups:\n  - match: a\n    tables: { batch: grouped3 }\n",
-	  ":3: batch: \"grouped3\" is unknown; allowed: kernel, grouped2, grouped5, refined" },
+	  ":3: batch: \"grouped3\" is unknown; allowed: kernel, grouped2, grouped5, refined, own" },
 	{ "groups:\n  - match: a\n    slice: 99us\n",
 	  ":3: slice: \"99us\" is not allowed; allowed: a duration from 0.1ms to 100ms" },
+	{ "weights: { list: \"1024 0\" }\n",
+	  ":1: weights.list: \"1024 0\" is not allowed; allowed: 1 to 60 numbers from 1 to 10000000, "
+	  "with blanks between" },
+	{ "weights: { list: \"\" }\n",
+	  ":1: weights.list: \"\" is not allowed; allowed: 1 to 60 numbers from 1 to 10000000, with "
+	  "blanks between" },
+	{ "weights: { first: 1 }\n", ":1: weights: \"list\" is missing" },
+	{ "weights: { first: 30, list: \"1\" }\n",
+	  ":1: weights.first: \"30\" is not allowed; allowed: a whole number from -30 to 29" },
+	{ "groups:\n  - match: a\n    table: own\n",
+	  ":2: the table \"own\" needs weights: { list: ... } at the top" },
 	{ "cpus: { alpha: 0% }\n", ":1: cpus.alpha: \"0%\" is not allowed; allowed: 1% to 100%" },
 	{ "cpus: { utilisation: 70 }\n",
 	  ":1: cpus.utilisation: \"70\" is not allowed; allowed: 1% to 100%" },
@@ -338,9 +349,10 @@ Test(config, cpus_types_and_characters)
 {
 	static const char *const text =
 		"cpus: { alpha: 75%, beta: 0, check: 250ms, wait_p99: 0s, utilisation: 100% }\n"
+		"weights: { first: -1, list: \" 2000 1024\\t500 \" }\n"
 		"groups:\n"
 		"  - { match: a, type: auto, character: auto, nice: -30, table: refined }\n"
-		"  - { match: b, type: service, slice: 10ms, tables: { batch: grouped2 } }\n"
+		"  - { match: b, type: service, slice: 10ms, tables: { batch: grouped2, mixed: own } }\n"
 		"  - { match: c, type: scientific, character: batch, nice: 29,\n"
 		"      table: grouped5, tables: { interactive: kernel } }\n"
 		"  - match: d\n";
@@ -359,7 +371,10 @@ Test(config, cpus_types_and_characters)
 	cr_expect(p->type == WORKLOAD_SERVICE && p->character == PRIO_OFF && p->nice == 0);
 	cr_expect(c.groups[1].slice_ns == 10000000 && c.groups[0].slice_ns == 0);
 	cr_expect_eq(p->table[PFUSE_CHARACTER_BATCH], PRIO_GROUPED2);
-	cr_expect_eq(p->table[PFUSE_CHARACTER_MIXED], 0, "the default");
+	cr_expect_eq(p->table[PFUSE_CHARACTER_INTERACTIVE], 0, "the default");
+	cr_expect_eq(p->table[PFUSE_CHARACTER_MIXED], PRIO_OWN);
+	cr_expect(c.own.first == -1 && c.own.count == 3 && c.own.weights[0] == 2000 &&
+		  c.own.weights[2] == 500);
 	p = &c.groups[2].cpus;
 	cr_expect(p->type == WORKLOAD_SCIENTIFIC && p->character == PRIO_BATCH && p->nice == 29);
 	cr_expect_eq(p->table[PFUSE_CHARACTER_INTERACTIVE], PRIO_KERNEL, "the special one wins");
@@ -395,6 +410,7 @@ Test(config, the_manual_knows_every_key)
 		{ "io", "groups:\n  - match: a\n    io: { x: 1 }\n" },
 		{ "net", "groups:\n  - match: a\n    net: { x: 1 }\n" },
 		{ "tables", "groups:\n  - match: a\n    tables: { x: 1 }\n" },
+		{ "weights", "weights: { x: 1 }\n" },
 		{ "cpus", "cpus: { x: 1 }\n" },
 	};
 	size_t listed = 0, all = 0;
