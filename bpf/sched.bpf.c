@@ -137,8 +137,9 @@ static __always_inline void count_burst(struct pfuse_span *span, const struct pf
 	count_in(span->burst, now_ns - began_ns);
 }
 
-static __always_inline void count_span(const struct pfuse_cpu *cpu, struct task_struct *prev,
-				       bool voluntary)
+/* Not inline: where nobody asked for spans, on_switch is to have no register less. */
+static __noinline void count_span(const struct pfuse_cpu *cpu, struct task_struct *prev,
+				  bool preempt, unsigned int prev_state)
 {
 	struct pfuse_span *span = span_at(cpu->slot);
 	__u64 wait_ns = prev->sched_info.run_delay - cpu->delay_ns;
@@ -147,7 +148,7 @@ static __always_inline void count_span(const struct pfuse_cpu *cpu, struct task_
 		return;
 	count_in(span->wait, wait_ns);
 	judge_wait(span, cpu->slot, wait_ns, prev->pid);
-	count_burst(span, cpu, prev, voluntary);
+	count_burst(span, cpu, prev, !preempt && prev_state);
 }
 
 static __always_inline void tell_active(__u32 slot)
@@ -177,7 +178,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	} else if (cpu->slot) {
 		count_slice(cpu, prev, !preempt && prev_state);
 		if (knobs.spans)
-			count_span(cpu, prev, !preempt && prev_state);
+			count_span(cpu, prev, preempt, prev_state);
 	}
 
 	__u32 slot = next->pid ? group_of(next) : 0; /* pid 0: the idle task */

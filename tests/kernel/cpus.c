@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Weights, partitions and slices in force: two groups that compete for one CPU share it by their weights;
+ * Weights, partitions and slices in force, without the probe: two groups that compete for one CPU share it by their weights;
  * the kernel keeps CPUs for a group, or says why not; a task has the slice that it was given.
  */
 #include <errno.h>
@@ -24,8 +24,6 @@ static struct twins light, heavy;
 
 static void set_up(void)
 {
-	rig_spans = false;
-	rig_init();
 	twins_make(&light, "light", CONTROLLERS);
 	twins_make(&heavy, "heavy", CONTROLLERS);
 }

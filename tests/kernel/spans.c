@@ -162,27 +162,18 @@ static uint64_t long_bursts(const struct pfuse_span *span)
 	return span_above(span->burst, 8 * 1024 * 1024 - 1); /* where the bucket of 12 ms begins */
 }
 
-Test(spans, bursts_alone)
+/* A burst is summed over the preemptions in it: beside a rival it is as long as alone, and waits are long. */
+Test(spans, bursts_alone_and_cut_by_preemption)
 {
-	struct group *group = group_make(NULL, "alone");
-	struct worker *worker = start_pinned(group);
+	struct group *group = group_make(NULL, "bursts");
+	struct worker *worker = start_pinned(group), *rival = start_pinned(NULL);
 
 	watch(1, group);
 	struct growth growth = seen_growth_over(worker, burst_alone, NULL);
 
 	expect_kernels(&growth);
 	cr_expect_eq(long_bursts(&growth.ours), BURSTS, "%lu", long_bursts(&growth.ours));
-}
-
-/* A burst is summed over the preemptions in it, so it is as long as alone, and waits are long. */
-Test(spans, bursts_cut_by_preemption)
-{
-	struct group *group = group_make(NULL, "cut");
-	struct worker *worker = start_pinned(group), *rival = start_pinned(NULL);
-
-	watch(1, group);
-	struct growth growth = seen_growth_over(worker, burst_beside, rival);
-
+	growth = seen_growth_over(worker, burst_beside, rival);
 	expect_kernels(&growth);
 	cr_expect_eq(long_bursts(&growth.ours), BURSTS, "%lu", long_bursts(&growth.ours));
 	cr_expect_gt(growth.kernels.nivcsw, 0, "the rival never preempted it");
@@ -292,22 +283,7 @@ Test(spans, tells_when_waits_exceed_the_target)
 	probe_arm(probe, 1, PFUSE_ARM_WAIT);
 	make_wait(worker, rival);
 	cr_expect_eq(watch_events(1, PFUSE_EV_WAIT, NULL), 1);
-	probe_unmanage(probe, 1);
-	watch(1, group);
-	probe_arm(probe, 1, PFUSE_ARM_WAIT);
-	make_wait(worker, rival);
-	cr_expect_eq(watch_events(1, PFUSE_EV_WAIT, NULL), 0, "a new group has no target");
-}
-
-/* One late wait among many punctual ones is no p99 that is too long. */
-Test(spans, one_late_wait_is_forgiven)
-{
-	struct group *group = group_make(NULL, "once");
-	struct worker *worker = start_pinned(group), *rival = start_pinned(NULL);
-
-	watch(1, group);
-	probe_wait_target(probe, 1, MS / 5);
-	make_wait(worker, rival);
+	/* What was late is made up for by punctual waits: one among many is no p99 that is too long. */
 	cr_assert_gt(span_read(1).late, 0);
 	cr_assert_leq(span_read(1).late, PFUSE_LATE_WEIGHT);
 	probe_wait_target(probe, 1, 3600 * 1000 * MS);
@@ -315,6 +291,11 @@ Test(spans, one_late_wait_is_forgiven)
 		worker_do(worker, job_nothing, 0);
 	worker_wait_asleep(worker);
 	cr_expect_eq(span_read(1).late, 0, "%u", span_read(1).late);
+	probe_unmanage(probe, 1);
+	watch(1, group);
+	probe_arm(probe, 1, PFUSE_ARM_WAIT);
+	make_wait(worker, rival);
+	cr_expect_eq(watch_events(1, PFUSE_EV_WAIT, NULL), 0, "a new group has no target");
 }
 
 Test(spans, nothing_is_counted_unless_asked_for)

@@ -78,11 +78,11 @@ end() {
 # What is left in the groups goes first: a workload's own children.
 remove_cpu_groups() {
 	local tree dir pid
-	[ ${#bench_pids[@]} = 0 ] || kill -KILL "${bench_pids[@]}" 2>/dev/null
+	[ ${#bench_pids[@]} = 0 ] || kill -KILL "${bench_pids[@]}" 2>/dev/null || true
 	for dir in "$bench_root/$bench_name"/*/; do
-		[ ! -r "$dir/cgroup.procs" ] || while read -r pid; do kill -KILL "$pid" 2>/dev/null; done <"$dir/cgroup.procs"
+		[ ! -r "$dir/cgroup.procs" ] || while read -r pid; do kill -KILL "$pid" 2>/dev/null || true; done <"$dir/cgroup.procs"
 	done
-	[ ${#bench_pids[@]} = 0 ] || wait "${bench_pids[@]}" 2>/dev/null
+	[ ${#bench_pids[@]} = 0 ] || wait "${bench_pids[@]}" 2>/dev/null || true
 	bench_pids=() bench_args=()
 	for tree in "${bench_trees[@]}"; do
 		for dir in "$tree/$bench_name"/*/; do
