@@ -69,13 +69,18 @@ static int set(pid_t tid, const struct attributes *now, uint64_t runtime_ns)
 	return syscall(SYS_sched_setattr, tid, &next, 0) < 0 ? -errno : 0;
 }
 
-/* A kernel that has slices shows one for every task of the fair policies, others show 0. */
+/*
+ * A kernel that has slices shows one for every task of the fair policies, others show 0. A daemon that
+ * runs in real time has none to show: PID 1 stands for it.
+ */
 int slice_open(int proc_fd, struct slice **ret)
 {
 	struct attributes own = { 0 };
 	struct slice *slice;
 	int r = get(0, &own);
 
+	if (r == 0 && own.policy != SCHED_OTHER)
+		r = get(1, &own);
 	if (r < 0)
 		return r;
 	if (own.policy != SCHED_OTHER || !own.runtime_ns)
