@@ -101,15 +101,15 @@ struct adaptive_view {
 enum adaptive_act {
 	ADAPTIVE_SETTLED, /* nothing, and nothing as long as nothing happens */
 	ADAPTIVE_WAIT,	  /* nothing now */
-	ADAPTIVE_SHRINK,  /* reclaim bytes */
+	ADAPTIVE_SHRINK,  /* reclaim what is above to_bytes */
 	ADAPTIVE_REVERT, /* the last step did harm: a limit below the level before must be raised */
 };
 
 struct adaptive_step {
 	enum adaptive_act act;
 	enum pfuse_reason reason;
-	uint64_t bytes;	 /* SHRINK: to reclaim; REVERT: the usage to make room for */
-	uint64_t target; /* whole pages, in floor .. ceiling */
+	uint64_t to_bytes; /* SHRINK: the usage to come down to; REVERT: the one to make room for */
+	uint64_t target;   /* whole pages, in floor .. ceiling */
 };
 
 /* All fields at their defaults where they are 0, and what makes no sense clamped. */

@@ -83,13 +83,17 @@ struct cvhrc {
 	uint64_t pages;	     /* of the last totals */
 	uint64_t resident_pages;
 	uint64_t unclearable_pages;
+	uint64_t sampled_pages;	    /* mapped ones */
+	double file_pages;	    /* estimated */
 	double scale[CVHRC_PLANES]; /* how many pages one sampled page stands for, in its half */
 	double refs, cold;	    /* decayed sums, like the histograms */
+	double vague;		    /* of the references: those to pages at CVHRC_BEFORE */
 	double half_refs[2];
 	double seconds;		       /* decayed time that the references were made in */
 	double epochs;		       /* decayed number of epochs */
 	double cost_ns;		       /* of an epoch: running mean */
 	uint32_t counted;	       /* epochs since the last change of their length; saturates */
+	uint32_t wait;		       /* epochs until the next advice may differ from the last */
 	uint16_t now;		       /* tag of the current epoch */
 	bool begun;		       /* the first epoch is over */
 	int64_t arrived[CVHRC_PLANES]; /* get the current tag, besides those touched */
@@ -146,8 +150,9 @@ struct cvhrc_point {
 enum cvhrc_share { CVHRC_P90, CVHRC_P95, CVHRC_P99, CVHRC_SHARES };
 
 struct cvhrc_curve {
-	double refs_per_s; /* references, see above */
-	double cold_ratio; /* share of them that would miss at any size */
+	double refs_per_s;    /* references, see above */
+	double cold_ratio;    /* share of them that would miss at any size */
+	double refault_ratio; /* share that would hit at some size above the extent */
 	double sampled_share;
 	double error;		   /* expected mean absolute error of hit_ratio, by half-samples */
 	uint64_t resolution_bytes; /* F1 */
@@ -157,13 +162,14 @@ struct cvhrc_curve {
 	/*
 	 * The knee by slope, the paper's: the largest size at which a further byte still brings
 	 * knee_slope_permille / 1000 of what a byte brings on average (all hits / extent).
-	 * knee_below_resolution: it is no larger than resolution_bytes, which stands here then.
+	 * knee_below_resolution: it lies below 1.2 * resolution_bytes, so it may be anywhere from 0 to
+	 * knee_bytes, which is an upper bound then, and no less than resolution_bytes.
 	 */
 	uint64_t knee_bytes;
 	uint64_t knee_curvature_bytes;	   /* the point farthest above the chord ("kneedle") */
 	uint64_t need_bytes[CVHRC_SHARES]; /* for this share of the hits that can be had */
 	bool knee_below_resolution;
-	bool confident; /* enough epochs counted for the knee to be believed */
+	bool confident; /* enough epochs, and most pages' last touch was seen: believe the knee */
 	uint32_t page_bytes;
 	uint32_t npoints; /* sizes ascending from 0 */
 	struct cvhrc_point points[CVHRC_POINTS_MAX];
@@ -187,7 +193,7 @@ struct cvhrc_advice {
 	uint32_t rate;	   /* one chunk of so many: a power of two, 1 .. 2^20 */
 };
 
-/* rate: as it is now. */
-void cvhrc_advise(const struct cvhrc *c, uint32_t rate, struct cvhrc_advice *ret);
+/* rate: as it is now. To be asked once after each epoch, or less often. */
+void cvhrc_advise(struct cvhrc *c, uint32_t rate, struct cvhrc_advice *ret);
 
 #endif
