@@ -7,7 +7,6 @@
 #include "core/cvhrc_inside.h"
 
 #define NS_PER_S 1000000000ull
-#define NSOURCES (CVHRC_PLANES / 2) /* mapped and file: two planes (halves) each */
 
 /* More pages than any machine has; products with it stay exact in a double. */
 #define PAGES_MAX (1ull << 40)
@@ -20,9 +19,6 @@
  */
 #define KEEP_TAGS 192
 #define MERGED_PARTS 90
-
-/* Places drawn per epoch, plane and tag: further pages of the tag share these. Bounds the time. */
-#define DRAWS_MAX 64
 
 void cvhrc_init(struct cvhrc *c, const struct cvhrc_setup *setup)
 {
@@ -38,6 +34,7 @@ void cvhrc_init(struct cvhrc *c, const struct cvhrc_setup *setup)
 	c->u = s.seed;
 	c->w = s.seed * 0x9e3779b97f4a7c15ull;
 	c->now = CVHRC_BEFORE;
+	c->first = CVHRC_BEFORE + 1;
 }
 
 /* What was counted; the places of the pages stay. */
@@ -95,6 +92,7 @@ static void renumber(struct cvhrc *c)
 		move_tag(c, tag, next);
 	}
 	c->now = (uint16_t)next;
+	c->first = c->renumbered[c->first];
 }
 
 bool cvhrc_begin(struct cvhrc *c, uint64_t planned_ns)
@@ -165,119 +163,6 @@ static void decay(struct cvhrc *c, uint64_t length_ns)
 	c->epochs *= f;
 }
 
-/*
- * u and w of the next draw: the additive recurrence R2 (Roberts), whose points cover the square more
- * evenly than random ones, in 64-bit fixed point.
- */
-static void draw(struct cvhrc *c, double *ret_u, double *ret_w)
-{
-	c->u += 0xc13fa9a902a6328full; /* 2^64 * 0.7548776662466927 */
-	c->w += 0x91e10da5c79e7b1dull; /* 2^64 * 0.5698402909980532 */
-	*ret_u = (double)(c->u >> 11) * 0x1p-53;
-	*ret_w = (double)(c->w >> 11) * 0x1p-53;
-}
-
-/* One tag seen from a page that was last touched in it, in pages of the whole group. */
-struct place {
-	double above;  /* last touched in later epochs */
-	double beside; /* in the same one */
-	double again;  /* of these, touched now */
-	double older;  /* last touched in earlier epochs (or never), and touched now */
-};
-
-/*
- * The epoch union. The page was the fraction u of its last epoch's order away from the bottom, and is touched
- * the fraction w of this epoch after its start. Above it are: what was touched in later epochs; the
- * 1 - u of its own epoch; and, touched by now in this epoch, w of what came from below it.
- */
-static double distance(const struct place *at, double u, double w)
-{
-	return at->above + at->beside * (1 - u) + at->again * u * w + at->older * w;
-}
-
-static void step_down(struct place *at, double count, double touched)
-{
-	at->above += at->beside;
-	at->beside = count;
-	at->again = touched;
-	at->older -= touched;
-}
-
-struct epoch {
-	struct cvhrc *c;
-	double weight[NSOURCES]; /* of a page in the whole sample */
-	struct place whole, half[2];
-};
-
-/* The pages of one tag and plane become references. */
-static void count_tag(struct epoch *e, unsigned plane, unsigned tag)
-{
-	struct cvhrc *c = e->c;
-	unsigned h = plane & 1;
-	uint32_t n = c->touched[plane][tag], draws = (uint32_t)arith_min(n, DRAWS_MAX);
-	double each = draws ? (double)n / draws : 0;
-
-	for (uint32_t i = 0; i < draws; i++) {
-		double u, w;
-
-		draw(c, &u, &w);
-		c->hist[cvhrc_bin(distance(&e->whole, u, w), CVHRC_BITS, CVHRC_BINS)] +=
-			each * e->weight[plane / 2];
-		c->half[h][cvhrc_bin(distance(&e->half[h], u, w), CVHRC_HALF_BITS,
-				     CVHRC_HALF_BINS)] += each * c->scale[plane];
-	}
-}
-
-static void step_all(struct epoch *e, unsigned tag)
-{
-	const struct cvhrc *c = e->c;
-	double count[3] = { 0 }, touched[3] = { 0 };
-
-	for (unsigned p = 0; p < CVHRC_PLANES; p++) {
-		count[2] += e->weight[p / 2] * c->count[p][tag];
-		touched[2] += e->weight[p / 2] * c->touched[p][tag];
-		count[p & 1] += c->scale[p] * c->count[p][tag];
-		touched[p & 1] += c->scale[p] * c->touched[p][tag];
-	}
-	step_down(&e->half[0], count[0], touched[0]);
-	step_down(&e->half[1], count[1], touched[1]);
-	step_down(&e->whole, count[2], touched[2]);
-}
-
-static double scaled_touches(const struct cvhrc *c, unsigned plane)
-{
-	double n = 0;
-
-	for (unsigned tag = 0; tag < c->now; tag++)
-		n += c->touched[plane][tag];
-	return n;
-}
-
-static void count_references(struct cvhrc *c, const double weight[NSOURCES], uint64_t refaults)
-{
-	struct epoch e = { .c = c, .weight = { weight[0], weight[1] } };
-	double cold = 0, lost;
-
-	for (unsigned p = 0; p < CVHRC_PLANES; p++) {
-		double n = scaled_touches(c, p);
-
-		e.whole.older += n * weight[p / 2];
-		e.half[p & 1].older += n * c->scale[p];
-		c->half_refs[p & 1] += n * c->scale[p];
-		cold += weight[p / 2] * c->touched[p][CVHRC_NEVER];
-		c->vague += weight[p / 2] * c->touched[p][CVHRC_BEFORE];
-	}
-	c->refs += e.whole.older;
-	for (unsigned tag = c->now - 1u; tag > CVHRC_NEVER; tag--) {
-		step_all(&e, tag);
-		for (unsigned p = 0; p < CVHRC_PLANES; p++)
-			count_tag(&e, p, tag);
-	}
-	lost = cold < (double)refaults ? cold : (double)refaults;
-	c->cold += cold - lost;
-	c->hist[CVHRC_BINS - 1] += lost;
-}
-
 /* What was touched gets the tag of this epoch. */
 static void take_places(struct cvhrc *c, unsigned plane)
 {
@@ -324,7 +209,8 @@ static double share(double whole, double part)
  * By the share that was sampled in truth, which differs from the nominal one by what chunks hold: by the
  * nominal share the knee is 1.6 % off.
  */
-static void set_scales(struct cvhrc *c, const struct cvhrc_totals *t, double ret_weight[NSOURCES])
+static void set_scales(struct cvhrc *c, const struct cvhrc_totals *t,
+		       double ret_weight[CVHRC_SOURCES])
 {
 	double n[CVHRC_PLANES], pages;
 
@@ -348,19 +234,28 @@ static void set_scales(struct cvhrc *c, const struct cvhrc_totals *t, double ret
 #define TOUCH_NS 500
 #define COST_MEAN_OF 4 /* epochs */
 
+static double touches(const struct cvhrc *c, unsigned plane)
+{
+	double n = 0;
+
+	for (unsigned tag = 0; tag < c->now; tag++)
+		n += c->touched[plane][tag];
+	return n;
+}
+
 static void note_cost(struct cvhrc *c, uint64_t spent_ns)
 {
 	double cost = (double)spent_ns;
 
 	for (unsigned h = 0; h < 2; h++)
-		cost += scaled_touches(c, h) * TOUCH_NS;
+		cost += touches(c, h) * TOUCH_NS;
 	c->cost_ns += c->cost_ns ? (cost - c->cost_ns) / COST_MEAN_OF : cost;
 }
 
 void cvhrc_end(struct cvhrc *c, const struct cvhrc_totals *t)
 {
 	uint64_t length_ns = t->length_ns ? t->length_ns : arith_max(c->planned_ns, 1);
-	double weight[NSOURCES];
+	double weight[CVHRC_SOURCES];
 
 	if (c->now <= CVHRC_BEFORE)
 		return;
@@ -369,7 +264,7 @@ void cvhrc_end(struct cvhrc *c, const struct cvhrc_totals *t)
 	note_cost(c, t->spent_ns);
 	decay(c, length_ns);
 	if (c->begun && !t->blurred) {
-		count_references(c, weight, t->refaults);
+		cvhrc_count(c, weight, t->refaults);
 		c->seconds += (double)length_ns / (double)NS_PER_S;
 		c->epochs += 1;
 		c->counted += c->counted < UINT32_MAX;

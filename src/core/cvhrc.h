@@ -87,16 +87,17 @@ struct cvhrc {
 	double file_pages;	    /* estimated */
 	double scale[CVHRC_PLANES]; /* how many pages one sampled page stands for, in its half */
 	double refs, cold;	    /* decayed sums, like the histograms */
-	double vague;		    /* of the references: those to pages at CVHRC_BEFORE */
+	double vague; /* of the references: those to pages at CVHRC_BEFORE or `first` */
 	double half_refs[2];
-	double seconds;		       /* decayed time that the references were made in */
-	double epochs;		       /* decayed number of epochs */
-	double cost_ns;		       /* of an epoch: running mean */
-	uint32_t counted;	       /* epochs since the last change of their length; saturates */
-	uint32_t wait;		       /* epochs until the next advice may differ from the last */
-	uint16_t now;		       /* tag of the current epoch */
-	bool begun;		       /* the first epoch is over */
-	int64_t arrived[CVHRC_PLANES]; /* get the current tag, besides those touched */
+	double seconds;	  /* decayed time that the references were made in */
+	double epochs;	  /* decayed number of epochs */
+	double cost_ns;	  /* of an epoch: running mean */
+	uint32_t counted; /* epochs since the last change of their length; saturates */
+	uint32_t wait;	  /* epochs until the next advice may differ from the last */
+	uint16_t now;	  /* tag of the current epoch */
+	uint16_t first; /* of the first epoch: in what order its pages were touched is not known */
+	bool begun;	/* the first epoch is over */
+	int64_t arrived[CVHRC_PLANES];		    /* get the current tag, besides those touched */
 	uint32_t count[CVHRC_PLANES][CVHRC_TAGS];   /* pages by tag, at the start of the epoch */
 	uint32_t touched[CVHRC_PLANES][CVHRC_TAGS]; /* of these, in this epoch */
 	uint16_t renumbered[CVHRC_TAGS];
@@ -160,13 +161,14 @@ struct cvhrc_curve {
 	uint64_t resident_bytes;   /* without what is swapped */
 	uint64_t unclearable_bytes;
 	/*
-	 * The knee by slope, the paper's: the largest size at which a further byte still brings
-	 * knee_slope_permille / 1000 of what a byte brings on average (all hits / extent).
+	 * The knee by slope, the paper's: the size x with the highest hit_ratio(x) / hits - s * x / extent, s
+	 * being knee_slope_permille / 1000 and hits the ratio at the extent. Up to there memory pays s of
+	 * what it pays on average, past it no amount does.
 	 * knee_below_resolution: it lies below 1.2 * resolution_bytes, so it may be anywhere from 0 to
 	 * knee_bytes, which is an upper bound then, and no less than resolution_bytes.
 	 */
 	uint64_t knee_bytes;
-	uint64_t knee_curvature_bytes;	   /* the point farthest above the chord ("kneedle") */
+	uint64_t knee_curvature_bytes;	   /* the same with s = 1: farthest above the chord */
 	uint64_t need_bytes[CVHRC_SHARES]; /* for this share of the hits that can be had */
 	bool knee_below_resolution;
 	bool confident; /* enough epochs, and most pages' last touch was seen: believe the knee */

@@ -9,9 +9,12 @@
 
 /* 64 MiB: below, all pages are looked at, since chunks of 256 KiB are too few to be a sample. */
 #define WHOLE_BELOW_PAGES 16384
-/* Of the pages in use, so many should be in the sample: sampling then adds less than 1 % of error. */
-#define SAMPLE_PAGES 4096
-#define RATE_MIN 4
+/*
+ * Of the pages of one epoch, so many should be in the sample: whether the few that are touched in every epoch
+ * are in it, or not, then moves the curve by less than 1 %.
+ */
+#define SAMPLE_PAGES 1024
+#define RATE_MIN 2
 #define RATE_MAX 16 /* more saves nothing that could be measured, and costs accuracy */
 #define RATE_END (1u << 20)
 
@@ -31,7 +34,7 @@ static uint32_t rate_for_memory(const struct cvhrc *c)
 
 static uint32_t rate_for_size(const struct cvhrc *c, const struct cvhrc_curve *curve)
 {
-	uint64_t in_use = arith_max(curve->knee_bytes, curve->resolution_bytes);
+	uint64_t in_use = curve->resolution_bytes;
 	uint32_t rate = RATE_MIN;
 
 	if (c->pages < WHOLE_BELOW_PAGES)
@@ -110,12 +113,21 @@ static void improve(const struct cvhrc *c, struct cvhrc_advice *a)
 	}
 }
 
+static uint32_t power_of_two(uint32_t rate)
+{
+	uint32_t p = 1;
+
+	while (p < rate && p < RATE_END)
+		p *= 2;
+	return p;
+}
+
 void cvhrc_advise(struct cvhrc *c, uint32_t rate, struct cvhrc_advice *ret)
 {
 	uint64_t now_ns = c->planned_ns ? c->planned_ns : EPOCH_START_NS;
 	struct cvhrc_advice a = {
 		.epoch_ns = arith_min(arith_max(now_ns, EPOCH_MIN_NS), EPOCH_MAX_NS),
-		.rate = (uint32_t)arith_min(arith_max(rate, 1), RATE_END),
+		.rate = power_of_two(rate),
 	};
 
 	if (c->wait == 0) {

@@ -7,29 +7,25 @@
 
 #define LINEAR_STEPS 64 /* points of the curve at even sizes, and as many at even hit ratios */
 #define GRID_STEPS 128	/* for the error */
-
-/* The slope is taken over a fortieth of the extent: less is noise, more would round the knee off. */
-#define WINDOWS 40
-
-/* The knee is told to a thousandth of the extent. */
-#define KNEE_STEPS 1024
+#define WINDOWS 40	/* of the extent: less is noise to a slope */
 
 /* A knee that is not above the resolution by this much may be an artefact of it. */
 #define RESOLVED_PERMILLE 1200
 
 /*
- * Fewer epochs and references than that make no knee that could be believed; nor does a curve of which a
- * tenth of the references are to pages of which it is not known when they were touched last.
+ * Fewer epochs than that make no knee that could be believed; nor does a curve of which a fifth of the
+ * references are to pages of which it is not known when they were touched last.
  */
 #define EPOCHS_MIN 8
-#define VAGUE_SHARE 0.1
+#define VAGUE_SHARE 0.2
 
 /* Traces of what has decayed are no part of the extent. */
 #define TRACE 1e-4
 
-/* A histogram with its sums: sum[b] lies below bin b. */
+/* A histogram with its sums: sum[b] lies below bin b. No page lies beyond `top`, nor does any bin. */
 struct ladder {
 	const double *hist;
+	double top;
 	unsigned bits, bins;
 	double sum[CVHRC_BINS];
 };
@@ -41,10 +37,18 @@ static void climb(struct ladder *l, const double *hist, unsigned bits, unsigned 
 	l->hist = hist;
 	l->bits = bits;
 	l->bins = bins;
+	l->top = CVHRC_BEYOND;
 	for (unsigned i = 0; i < bins; i++) {
 		l->sum[i] = sum;
 		sum += hist[i];
 	}
+}
+
+static double bin_end(const struct ladder *l, unsigned bin)
+{
+	double end = cvhrc_bin_low(bin + 1, l->bits);
+
+	return l->top > cvhrc_bin_low(bin, l->bits) && l->top < end ? l->top : end;
 }
 
 /* References with a distance below x pages: these hit at that size. */
@@ -56,8 +60,8 @@ static double hits_at(const struct ladder *l, double x)
 	if (bin >= l->bins - 1)
 		return l->sum[l->bins - 1];
 	low = cvhrc_bin_low(bin, l->bits);
-	high = cvhrc_bin_low(bin + 1, l->bits);
-	return l->sum[bin] + l->hist[bin] * ((x - low) / (high - low));
+	high = bin_end(l, bin);
+	return l->sum[bin] + (x < high ? l->hist[bin] * ((x - low) / (high - low)) : l->hist[bin]);
 }
 
 /* The smallest size with so many hits. */
@@ -77,7 +81,7 @@ static double size_for(const struct ladder *l, double hits)
 	low = cvhrc_bin_low(lo, l->bits);
 	if (lo == l->bins - 1 || !(l->hist[lo] > 0))
 		return low;
-	high = cvhrc_bin_low(lo + 1, l->bits);
+	high = bin_end(l, lo);
 	part = (hits - l->sum[lo]) / l->hist[lo];
 	return low + (high - low) * (part < 0 ? 0 : part > 1 ? 1 : part);
 }
@@ -101,54 +105,19 @@ struct axis {
 	const struct ladder *ladder;
 	double extent; /* pages */
 	double hits;   /* at the extent */
-	double slope;  /* of the knee, relative to hits / extent */
 };
 
-static bool is_steep(const struct axis *a, double low, double high)
-{
-	double gain = hits_at(a->ladder, high) - hits_at(a->ladder, low);
-
-	return gain > 0 && gain * a->extent >= a->slope * a->hits * (high - low);
-}
-
-/* One half of a steep window is steep: the upper one if it can be. */
-static double narrowed(const struct axis *a, double low, double high)
-{
-	double enough = a->extent / KNEE_STEPS;
-
-	while (high - low > enough) {
-		double mid = low + (high - low) / 2;
-
-		if (is_steep(a, mid, high))
-			low = mid;
-		else
-			high = mid;
-	}
-	return high;
-}
-
 /*
- * The last window of the curve that is steep. Default of the threshold, a quarter of the mean slope: for a curve
- * that bends anywhere it lies past the bend; a straight one (uniform use) is steep to its end; and
- * memory above the knee brings less than a quarter of what it brings on average.
+ * Where the curve lies highest above a line of this slope: the last size up to which memory pays that much, be
+ * it by a steady rise or by a step. It is a point of the concave hull, so no noise, no flat part before
+ * a step, and no step that is small for what it costs can mislead it, and no window need be chosen.
+ *
+ * Slope 1 is the chord: the point of the strongest curvature. Default of the knee, 0.25: past it no amount of
+ * further memory brings a quarter of what memory brings on average. A straight curve (uniform use), or a
+ * step at its end (a loop), is worth all of it; a fifth of the references spread over four fifths of the
+ * memory is just not.
  */
-static double knee_by_slope(const struct axis *a)
-{
-	double whole = a->extent / WINDOWS;
-	double window = whole > 1 ? whole : 1; /* pages; an extent is at least one */
-	double low = a->extent - window;
-	unsigned bin = cvhrc_bin(low, CVHRC_BITS, CVHRC_BINS);
-
-	while (!is_steep(a, low, low + window)) {
-		if (bin == 0 && low <= 0)
-			return 0;
-		low = cvhrc_bin_low(bin, CVHRC_BITS);
-		bin -= bin > 0;
-	}
-	return narrowed(a, low, low + window);
-}
-
-static double knee_by_curvature(const struct axis *a)
+static double tangent(const struct axis *a, double slope)
 {
 	double best = 0, knee = 0;
 
@@ -156,7 +125,7 @@ static double knee_by_curvature(const struct axis *a)
 		double x = cvhrc_bin_low(bin, CVHRC_BITS), above;
 
 		x = x < a->extent ? x : a->extent;
-		above = hits_at(a->ladder, x) / a->hits - x / a->extent;
+		above = hits_at(a->ladder, x) / a->hits - slope * x / a->extent;
 		if (above > best) {
 			best = above;
 			knee = x;
@@ -164,7 +133,7 @@ static double knee_by_curvature(const struct axis *a)
 		if (x >= a->extent)
 			break;
 	}
-	return best > 0 ? knee : a->extent;
+	return knee;
 }
 
 static double ratio(double part, double whole)
@@ -182,9 +151,11 @@ static double error_of(const struct cvhrc *c, double extent, struct ladder *l)
 	if (!(c->half_refs[0] > 0 && c->half_refs[1] > 0))
 		return 1;
 	climb(l, c->half[0], CVHRC_HALF_BITS, CVHRC_HALF_BINS);
+	l->top = extent;
 	for (unsigned i = 1; i <= GRID_STEPS; i++)
 		at[i] = ratio(hits_at(l, extent * i / GRID_STEPS), c->half_refs[0]);
 	climb(l, c->half[1], CVHRC_HALF_BITS, CVHRC_HALF_BINS);
+	l->top = extent;
 	for (unsigned i = 1; i <= GRID_STEPS; i++) {
 		double d = at[i] - ratio(hits_at(l, extent * i / GRID_STEPS), c->half_refs[1]);
 
@@ -236,13 +207,14 @@ static void fill_knees(const struct cvhrc *c, const struct axis *a, struct cvhrc
 {
 	static const double shares[CVHRC_SHARES] = { 0.90, 0.95, 0.99 };
 	double f1 = c->refs / c->epochs;
-	double knee = knee_by_slope(a);
+	double curvature = tangent(a, 1);
+	double knee = tangent(a, c->setup.knee_slope_permille / 1000.0);
 
 	ret->knee_below_resolution = knee * 1000 < f1 * RESOLVED_PERMILLE;
 	if (ret->knee_below_resolution && knee < f1)
 		knee = f1;
 	ret->knee_bytes = size_of(c, knee);
-	ret->knee_curvature_bytes = size_of(c, knee_by_curvature(a));
+	ret->knee_curvature_bytes = size_of(c, curvature > 0 ? curvature : a->extent);
 	for (unsigned i = 0; i < CVHRC_SHARES; i++)
 		ret->need_bytes[i] = size_of(c, size_for(a->ladder, a->hits * shares[i]));
 }
@@ -265,13 +237,13 @@ static void fill_facts(const struct cvhrc *c, const struct axis *a, struct cvhrc
 bool cvhrc_curve(const struct cvhrc *c, struct cvhrc_curve *ret)
 {
 	struct ladder l;
-	struct axis a = { .ladder = &l, .slope = c->setup.knee_slope_permille / 1000.0 };
+	struct axis a = { .ladder = &l };
 
 	if (!(c->refs > 0 && c->epochs > 0 && c->seconds > 0))
 		return false;
 	memset(ret, 0, sizeof(*ret));
 	climb(&l, c->hist, CVHRC_BITS, CVHRC_BINS);
-	a.extent = extent_of(c, &l);
+	a.extent = l.top = extent_of(c, &l);
 	a.hits = hits_at(&l, a.extent);
 	fill_facts(c, &a, ret);
 	if (c->unclearable_pages)

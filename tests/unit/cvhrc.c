@@ -10,7 +10,7 @@
 
 #include "random.h"
 
-#define PAGE 4096ull
+#define PAGE ((uint64_t)4096)
 #define SECOND 1000000000ull
 #define EPOCH (SECOND / 4)
 
@@ -83,8 +83,8 @@ static void expect_sane(const struct cvhrc_curve *k, const char *why)
 	cr_expect(k->sampled_share >= 0 && k->sampled_share <= 1, "%s: share", why);
 	cr_expect(k->need_bytes[0] <= k->need_bytes[1] && k->need_bytes[1] <= k->need_bytes[2],
 		  "%s: needs ascend", why);
-	for (uint64_t at = 0; at < k->extent_bytes; at += k->extent_bytes / 7 + 1) {
-		double m = cvhrc_marginal(k, at);
+	for (unsigned i = 0; i < 8; i++) {
+		double m = cvhrc_marginal(k, k->extent_bytes / 7 * i);
 
 		cr_expect(isfinite(m) && m >= 0, "%s: marginal %g", why, m);
 	}
@@ -132,7 +132,7 @@ Test(cvhrc, one_page)
 	cr_assert(cvhrc_curve(&c, &curve));
 	expect_sane(&curve, "one page");
 	cr_expect(curve.extent_bytes == PAGE);
-	cr_expect(cvhrc_hit_ratio(&curve, PAGE) == 1);
+	cr_expect(cvhrc_hit_ratio(&curve, PAGE) > 1 - 1e-9);
 	cr_expect(cvhrc_hit_ratio(&curve, 0) == 0);
 	cr_expect(curve.knee_below_resolution && curve.knee_bytes == PAGE, "one page at most");
 	cr_expect(curve.refs_per_s == 4);
@@ -150,7 +150,7 @@ Test(cvhrc, all_pages_each_epoch)
 	expect_sane(&curve, "all pages");
 	cr_expect(curve.resolution_bytes == 10000 * PAGE);
 	cr_expect(curve.extent_bytes == 10000 * PAGE);
-	cr_expect(cvhrc_hit_ratio(&curve, 10000 * PAGE) == 1);
+	cr_expect(cvhrc_hit_ratio(&curve, 10000 * PAGE) > 1 - 1e-9);
 	cr_expect(curve.knee_below_resolution);
 	cr_expect(curve.knee_bytes >= 10000 * PAGE, "an upper bound");
 	cr_expect(curve.sampled_share == 1);
@@ -252,7 +252,7 @@ Test(cvhrc, swapped_pages_keep_their_place)
 	cr_assert(cvhrc_curve(&c, &curve));
 	expect_sane(&curve, "swapped");
 	cr_expect(curve.extent_bytes == 2000 * PAGE && curve.resident_bytes == 1000 * PAGE);
-	cr_expect(cvhrc_hit_ratio(&curve, curve.extent_bytes) == 1,
+	cr_expect(cvhrc_hit_ratio(&curve, curve.extent_bytes) > 1 - 1e-9,
 		  "a miss by size, not a cold one");
 }
 
@@ -276,7 +276,7 @@ Test(cvhrc, what_cannot_be_cleared_is_always_in_use)
 	expect_sane(&curve, "unclearable");
 	cr_expect(curve.unclearable_bytes == 1000 * PAGE);
 	cr_expect(cvhrc_hit_ratio(&curve, 1000 * PAGE) < 0.02);
-	cr_expect(cvhrc_hit_ratio(&curve, 3000 * PAGE) == 1);
+	cr_expect(cvhrc_hit_ratio(&curve, 3000 * PAGE) > 1 - 1e-9);
 	cr_expect(curve.extent_bytes == 3000 * PAGE && curve.resolution_bytes == 3000 * PAGE);
 }
 

@@ -52,7 +52,7 @@ void refstring_open(struct refstring *r, const struct refstring_spec *spec)
 	memset(r, 0, sizeof(*r));
 	r->spec = *spec;
 	r->random.x = 88172645463325252ull;
-	r->tree_size = spec->pages + (uint64_t)spec->per_epoch * spec->epochs;
+	r->tree_size = spec->pages + (uint64_t)spec->per_epoch * (spec->warm_up + spec->epochs);
 	r->tree = calloc(r->tree_size + 1, sizeof(*r->tree));
 	r->last = calloc(spec->pages, sizeof(*r->last));
 	r->touched = calloc(spec->pages, sizeof(*r->touched));
@@ -118,11 +118,11 @@ static uint32_t next(struct refstring *r)
 	case REF_ZIPF:
 		return zipf(r, n);
 	case REF_HOTCOLD:
-		if (random_below(&r->random, 64) == 0)
+		if (random_below(&r->random, 8) == 0)
 			return hot + (uint32_t)(r->loop++ % (n - hot));
 		return (uint32_t)random_below(&r->random, hot);
 	case REF_PHASES:
-		if (r->epoch <= r->spec.epochs / 2)
+		if (r->epoch <= r->spec.warm_up + r->spec.epochs / 2)
 			return (uint32_t)random_below(&r->random, n / 2);
 		return n - n / 4 + (uint32_t)random_below(&r->random, n / 4);
 	default:
@@ -132,7 +132,7 @@ static uint32_t next(struct refstring *r)
 
 static void access_page(struct refstring *r, uint32_t page)
 {
-	if (!r->touched[page] && r->epoch > 1) {
+	if (!r->touched[page] && r->epoch > r->spec.warm_up) {
 		r->hist[r->spec.pages - up_to(r, r->last[page])]++;
 		r->refs++;
 	}
@@ -159,27 +159,23 @@ double refstring_hit_ratio(const struct refstring *r, uint32_t pages)
 	return r->refs > 0 ? hits / r->refs : 0;
 }
 
-/* Straight from the definition: slopes over a fortieth of all pages, in steps of one page. */
+/* Straight from the definition, page by page. */
 uint32_t refstring_knee(const struct refstring *r)
 {
-	uint32_t n = r->spec.pages, window = n / 40;
-	double *sum = calloc(n + 1, sizeof(*sum));
-	uint32_t low, high;
+	double hits = 0, all = 0, best = 0;
+	uint32_t n = r->spec.pages, knee = 0;
 
-	for (uint32_t i = 0; i < n; i++)
-		sum[i + 1] = sum[i] + r->hist[i];
-	for (low = n - window; low > 0; low--)
-		if ((sum[low + window] - sum[low]) * n >= 0.25 * sum[n] * window)
-			break;
-	high = low + window;
-	while (high - low > n / 1024) {
-		uint32_t mid = (low + high) / 2;
+	for (uint32_t d = 0; d < n; d++)
+		all += r->hist[d];
+	for (uint32_t d = 0; d < n; d++) {
+		double above;
 
-		if ((sum[high] - sum[mid]) * n >= 0.25 * sum[n] * (high - mid))
-			low = mid;
-		else
-			high = mid;
+		hits += r->hist[d];
+		above = hits / all - 0.25 * (d + 1) / n;
+		if (above > best) {
+			best = above;
+			knee = d + 1;
+		}
 	}
-	free(sum);
-	return high;
+	return knee;
 }

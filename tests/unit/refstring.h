@@ -5,7 +5,7 @@
  *
  * Order: refstring_open(), refstring_epoch() once per epoch, then the results; refstring_close(). Pages are
  * numbered from 0; all were touched once, in that order, before the first epoch. The exact curve is that
- * of the first touches per epoch, from the second epoch on.
+ * of the first touches per epoch, after the warm-up, in which the scanner learns where the pages are.
  */
 #ifndef PFUSE_TEST_REFSTRING_H
 #define PFUSE_TEST_REFSTRING_H
@@ -19,7 +19,7 @@ enum refstring_kind {
 	REF_UNIFORM,
 	REF_LOOP,
 	REF_ZIPF,    /* by `alpha`, pages permuted */
-	REF_HOTCOLD, /* an eighth is hot; 1 access in 64 sweeps the rest */
+	REF_HOTCOLD, /* an eighth is hot; 1 access in 8 sweeps the rest */
 	REF_PHASES,  /* uniform on the lower half, then on the upper quarter */
 	REF_MIX,     /* Zipf 0.99 on a half, a loop on a quarter, uniform on a quarter */
 };
@@ -29,7 +29,8 @@ struct refstring_spec {
 	double alpha;
 	uint32_t pages;
 	uint32_t per_epoch; /* accesses */
-	uint32_t epochs;
+	uint32_t warm_up;   /* epochs before the first that counts */
+	uint32_t epochs;    /* that count */
 };
 
 struct refstring {
