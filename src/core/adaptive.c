@@ -42,9 +42,9 @@ static void complete_ns(uint64_t *value, uint64_t otherwise, uint64_t least)
 }
 
 /*
- * Headroom: a knee is known to 5 %, and a working set breathes; a quarter more is what the benefit of the last
- * bytes below the knee is worth. Stall of 1 % and 32 refaults per second (128 KiB/s, a tenth of a
- * millisecond each on an SSD: 0.3 % of a CPU) are below what anybody notices.
+ * Headroom: a knee is known to 5 %, and a working set breathes; a quarter more is what the benefit
+ * of the last bytes below the knee is worth. Stall of 1 % and 32 refaults per second (128 KiB/s, a
+ * tenth of a millisecond each on an SSD: 0.3 % of a CPU) are below what anybody notices.
  */
 void adaptive_setup_complete(struct adaptive_setup *s)
 {
@@ -154,8 +154,8 @@ static void note_usual(struct adaptive *a, const struct adaptive_mark *now)
 enum harm { HARM_NONE, HARM_OURS, HARM_HOSTS };
 
 /*
- * The budget is that of the whole window, so a step that does much harm ends at once. Who took the pages
- * that come back: if the host took as many as came back, the host.
+ * The budget is that of the whole window, so a step that does much harm ends at once. Who took the
+ * pages that come back: if the host took as many as came back, the host.
  */
 static enum harm harm_since(const struct adaptive *a, const struct adaptive_setup *setup,
 			    const struct adaptive_mark *now)

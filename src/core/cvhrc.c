@@ -12,10 +12,10 @@
 #define PAGES_MAX (1ull << 40)
 
 /*
- * Renumbering merges epochs, so that tags last for ever. The newest stay as they are (48 s at the shortest
- * epoch): that is where the hot pages are. Of the older ones a merged epoch holds a ninetieth of
- * their pages or less, so the place of a page in there is off by that share at most, and by
- * nothing on average, since its place within an epoch is drawn at random.
+ * Renumbering merges epochs, so that tags last for ever. The newest stay as they are (48 s at the
+ * shortest epoch): that is where the hot pages are. Of the older ones a merged epoch holds a
+ * ninetieth of their pages or less, so the place of a page in there is off by that share at most,
+ * and by nothing on average, since its place within an epoch is drawn at random.
  */
 #define KEEP_TAGS 192
 #define MERGED_PARTS 90
@@ -66,8 +66,9 @@ static void move_tag(struct cvhrc *c, unsigned from, unsigned to)
 }
 
 /*
- * Two neighbours together exceed the limit, so 2 * MERGED_PARTS + 1 merged epochs at most are left. Each
- * tag moves down or stays, and the one that it moves to was emptied before, so one pass will do.
+ * Two neighbours together exceed the limit, so 2 * MERGED_PARTS + 1 merged epochs at most are left.
+ * Each tag moves down or stays, and the one that it moves to was emptied before, so one pass will
+ * do.
  */
 static void renumber(struct cvhrc *c)
 {
@@ -131,7 +132,9 @@ void cvhrc_leave(struct cvhrc *c, enum cvhrc_plane plane, uint16_t tag, uint32_t
 		c->count[plane][tag] = less(c->count[plane][tag], pages);
 }
 
-/* 2^-x, x >= 0, by (2^(-x/256))^256 with two terms of the series: off by less than 2e-6 for x <= 1. */
+/*
+ * 2^-x, x >= 0, by (2^(-x/256))^256 with two terms of the series: off by less than 2e-6 for x <= 1.
+ */
 static double halvings(double x)
 {
 	double y = x * (0.6931471805599453 / 256), f;
@@ -206,8 +209,8 @@ static double share(double whole, double part)
 }
 
 /*
- * By the share that was sampled in truth, which differs from the nominal one by what chunks hold: by the
- * nominal share the knee is 1.6 % off.
+ * By the share that was sampled in truth, which differs from the nominal one by what chunks hold:
+ * by the nominal share the knee is 1.6 % off.
  */
 static void set_scales(struct cvhrc *c, const struct cvhrc_totals *t,
 		       double ret_weight[CVHRC_SOURCES])

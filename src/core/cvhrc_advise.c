@@ -10,8 +10,8 @@
 /* 64 MiB: below, all pages are looked at, since chunks of 256 KiB are too few to be a sample. */
 #define WHOLE_BELOW_PAGES 16384
 /*
- * Of the pages of one epoch, so many should be in the sample: whether the few that are touched in every epoch
- * are in it, or not, then moves the curve by less than 1 %.
+ * Of the pages of one epoch, so many should be in the sample: whether the few that are touched in
+ * every epoch are in it, or not, then moves the curve by less than 1 %.
  */
 #define SAMPLE_PAGES 1024
 #define RATE_MIN 2
@@ -70,8 +70,8 @@ static void save(struct cvhrc_advice *a)
 }
 
 /*
- * Intermittent tracking (Zhao et al., ATC 2011), where nothing else is left to save. A pause costs a scan
- * more: the one that clears the bits at its end.
+ * Intermittent tracking (Zhao et al., ATC 2011), where nothing else is left to save. A pause costs
+ * a scan more: the one that clears the bits at its end.
  */
 static uint64_t pause_for(const struct cvhrc *c, const struct cvhrc_advice *a)
 {

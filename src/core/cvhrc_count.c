@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The distance model. Of a page that is touched in this epoch and was last touched in epoch l it is known what
- * was touched in later epochs than l: that lies above it. Of what was touched in l, or is touched now, it is not
- * known whether it came before or after the page; two cases are told apart.
+ * The distance model. Of a page that is touched in this epoch and was last touched in epoch l it is
+ * known what was touched in later epochs than l: that lies above it. Of what was touched in l, or
+ * is touched now, it is not known whether it came before or after the page; two cases are told
+ * apart.
  *
- * Scattered: the page was at the fraction u of its last epoch, and is touched at the fraction w of this one,
- * both even and independent of each other. Above it are also the 1 - u of epoch l; of the rest of l, and of
- * what was last touched before l, the part w of what this epoch touches. (Even places for the
- * whole sum would be off by 0.08 on average; this by 0.0003: uniform use.)
+ * Scattered: the page was at the fraction u of its last epoch, and is touched at the fraction w of
+ * this one, both even and independent of each other. Above it are also the 1 - u of epoch l; of the
+ * rest of l, and of what was last touched before l, the part w of what this epoch touches. (Even
+ * places for the whole sum would be off by 0.08 on average; this by 0.0003: uniform use.)
  *
- * Swept: the pages of l come back in the order in which they went. Then it does not matter where in l the page
- * was: what came before it in l has just been touched again, what came after it has not been left since.
- * A sweep shows in the tags: an old epoch of whose pages far more are touched now than of its
- * neighbours'. The epoch before which it stops has been swept in part, and the rest of it in the last epoch.
+ * Swept: the pages of l come back in the order in which they went. Then it does not matter where in
+ * l the page was: what came before it in l has just been touched again, what came after it has not
+ * been left since. A sweep shows in the tags: an old epoch of whose pages far more are touched now
+ * than of its neighbours'. The epoch before which it stops has been swept in part, and the rest of
+ * it in the last epoch.
  */
 #include <string.h>
 
@@ -24,13 +26,15 @@
 
 /* A sweep is looked for in tags with as many neighbours on both sides, without the nearest. */
 #define NEIGHBOURS 3
-/* What is more than expected must be more than chance: three standard deviations, and some pages. */
+/*
+ * What is more than expected must be more than chance: three standard deviations, and some pages.
+ */
 #define SWEEP_MIN 4
 #define SWEEP_SIGMAS 3
 
 /*
- * u and w of the next draw: the additive recurrence R2 (Roberts), whose points cover the square more
- * evenly than random ones, in 64-bit fixed point.
+ * u and w of the next draw: the additive recurrence R2 (Roberts), whose points cover the square
+ * more evenly than random ones, in 64-bit fixed point.
  */
 static void draw(struct cvhrc *c, double *ret_u, double *ret_w)
 {
@@ -57,10 +61,10 @@ static double scattered(const struct place *at, double u, double w)
 }
 
 /*
- * x: how far within the swept pages of the tag. A sweep touches as many pages in this epoch as in the one
- * that it follows, so that one had `all`; where it began in this tag's predecessor, this is the tag
- * where it stops, of which `all` were its own; else those that it found are all that were left. Less the
- * page itself.
+ * x: how far within the swept pages of the tag. A sweep touches as many pages in this epoch as in
+ * the one that it follows, so that one had `all`; where it began in this tag's predecessor, this is
+ * the tag where it stops, of which `all` were its own; else those that it found are all that were
+ * left. Less the page itself.
  */
 static double swept(const struct place *at, double x)
 {
@@ -163,8 +167,8 @@ static uint64_t pages_of(const uint32_t planes[CVHRC_PLANES][CVHRC_TAGS], unsign
 }
 
 /*
- * In sampled pages, since this is about chance. How often pages come back falls with their age and bends
- * upwards, so the mean of both sides is at least what is to be expected; the newest tags have
+ * In sampled pages, since this is about chance. How often pages come back falls with their age and
+ * bends upwards, so the mean of both sides is at least what is to be expected; the newest tags have
  * neighbours on one side only, and are left out: sweeps of less than five epochs are not seen.
  */
 static float sweep_of(const struct cvhrc *c, unsigned tag)

@@ -13,8 +13,8 @@
 #define RESOLVED_PERMILLE 1200
 
 /*
- * Fewer epochs than that make no knee that could be believed; nor does a curve of which a fifth of the
- * references are to pages of which it is not known when they were touched last.
+ * Fewer epochs than that make no knee that could be believed; nor does a curve of which a fifth of
+ * the references are to pages of which it is not known when they were touched last.
  */
 #define EPOCHS_MIN 8
 #define VAGUE_SHARE 0.2
@@ -22,7 +22,9 @@
 /* Traces of what has decayed are no part of the extent. */
 #define TRACE 1e-4
 
-/* A histogram with its sums: sum[b] lies below bin b. No page lies beyond `top`, nor does any bin. */
+/*
+ * A histogram with its sums: sum[b] lies below bin b. No page lies beyond `top`, nor does any bin.
+ */
 struct ladder {
 	const double *hist;
 	double top;
@@ -87,8 +89,8 @@ static double size_for(const struct ladder *l, double hits)
 }
 
 /*
- * All mapped pages, and of the pages of files those that are read again: a backup that reads a disk once is
- * not to make the axis so long that all the rest is a dot at its origin.
+ * All mapped pages, and of the pages of files those that are read again: a backup that reads a disk
+ * once is not to make the axis so long that all the rest is a dot at its origin.
  */
 static double extent_of(const struct cvhrc *c, const struct ladder *l)
 {
@@ -108,14 +110,15 @@ struct axis {
 };
 
 /*
- * Where the curve lies highest above a line of this slope: the last size up to which memory pays that much, be
- * it by a steady rise or by a step. It is a point of the concave hull, so no noise, no flat part before
- * a step, and no step that is small for what it costs can mislead it, and no window need be chosen.
+ * Where the curve lies highest above a line of this slope: the last size up to which memory pays
+ * that much, be it by a steady rise or by a step. It is a point of the concave hull, so no noise,
+ * no flat part before a step, and no step that is small for what it costs can mislead it, and no
+ * window need be chosen.
  *
- * Slope 1 is the chord: the point of the strongest curvature. Default of the knee, 0.25: past it no amount of
- * further memory brings a quarter of what memory brings on average. A straight curve (uniform use), or a
- * step at its end (a loop), is worth all of it; a fifth of the references spread over four fifths of the
- * memory is just not.
+ * Slope 1 is the chord: the point of the strongest curvature. Default of the knee, 0.25: past it no
+ * amount of further memory brings a quarter of what memory brings on average. A straight curve
+ * (uniform use), or a step at its end (a loop), is worth all of it; a fifth of the references
+ * spread over four fifths of the memory is just not.
  */
 static double tangent(const struct axis *a, double slope)
 {
@@ -143,7 +146,9 @@ static double ratio(double part, double whole)
 	return r < 0 ? 0 : r > 1 ? 1 : r;
 }
 
-/* Of the mean of two halves: that differ by d when each is off by d / 1.4, and their mean by d / 2. */
+/*
+ * Of the mean of two halves: that differ by d when each is off by d / 1.4, and their mean by d / 2.
+ */
 static double error_of(const struct cvhrc *c, double extent, struct ladder *l)
 {
 	double at[GRID_STEPS + 1], sum = 0;

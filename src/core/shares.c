@@ -14,7 +14,9 @@ static uint64_t within(const struct share *s, uint64_t bytes)
 			 arith_max(s->most_bytes, s->least_bytes));
 }
 
-/* The size at which what it hits less what it pays is highest: the one at that slope of its hull. */
+/*
+ * The size at which what it hits less what it pays is highest: the one at that slope of its hull.
+ */
 static uint64_t size_at_price(const struct share *s, double price)
 {
 	const struct cvhrc_curve *k = s->curve;
@@ -83,7 +85,9 @@ static uint64_t demand(const struct share *shares, uint32_t n, double price)
 	return sum;
 }
 
-/* What is left goes to those who would take more at the next lower price: a step of a hull is one. */
+/*
+ * What is left goes to those who would take more at the next lower price: a step of a hull is one.
+ */
 static void hand_out(struct share *shares, uint32_t n, double high, double low, uint64_t spare)
 {
 	for (uint32_t i = 0; i < n; i++) {

@@ -2,10 +2,11 @@
 /*
  * Several groups and too little memory: who gets how much, so that all together hit most often.
  *
- * Source: the purpose of CvHRC (Kim, Noh): each group keeps what it makes use of, and disturbs the others
- * least. The next page goes to the group whose curve is the steepest there; so in the end all stand
- * at one slope (hits per second and page), or at a bound of theirs. Curves that are not concave are taken
- * by their hull: a group gets a step of its curve as a whole, or what is left for it.
+ * Source: the purpose of CvHRC (Kim, Noh): each group keeps what it makes use of, and disturbs the
+ * others least. The next page goes to the group whose curve is the steepest there; so in the end
+ * all stand at one slope (hits per second and page), or at a bound of theirs. Curves that are not
+ * concave are taken by their hull: a group gets a step of its curve as a whole, or what is left for
+ * it.
  *
  * One call; the array is the caller's, the curves are borrowed. Sizes in bytes.
  */

@@ -156,7 +156,10 @@ Test(cvhrc, all_pages_each_epoch)
 	cr_expect(curve.sampled_share == 1);
 }
 
-/* The page counts of three epochs put each distance within known bounds, whatever u and w are drawn. */
+/*
+ * The page counts of three epochs put each distance within known bounds, whatever u and w are
+ * drawn.
+ */
 Test(cvhrc, a_distance_lies_between_what_is_certain)
 {
 	static const struct {
@@ -211,7 +214,10 @@ Test(cvhrc, new_pages_miss_at_any_size)
 	cr_expect(!curve.confident, "no knee without a hit");
 }
 
-/* Of a page that came back without a place it is known that it was there: no cold miss, and no hit here. */
+/*
+ * Of a page that came back without a place it is known that it was there: no cold miss, and no hit
+ * here.
+ */
 Test(cvhrc, refaults_lie_above_the_extent)
 {
 	struct cvhrc_totals totals = { .length_ns = EPOCH, .pages = 200, .refaults = 10 };
@@ -305,7 +311,10 @@ Test(cvhrc, processes_join_and_leave)
 	cr_expect(held(&c) == 100, "no more than there were: %" PRIu64, held(&c));
 }
 
-/* Tags are renumbered before they run out: counts and order stay, and the newest epochs are not merged. */
+/*
+ * Tags are renumbered before they run out: counts and order stay, and the newest epochs are not
+ * merged.
+ */
 Test(cvhrc, tags_never_run_out)
 {
 	enum { PAGES = 3000 };
@@ -484,7 +493,10 @@ Test(cvhrc, the_same_calls_give_the_same_bits)
 	cr_expect(memcmp(&first, &c, sizeof(c)) == 0);
 }
 
-/* uniform: the slope is even; more of the same memory is worth as much, up to the end and no further */
+/*
+ * uniform: the slope is even; more of the same memory is worth as much, up to the end and no
+ * further
+ */
 Test(cvhrc, marginal_hits)
 {
 	static const struct cvhrc_curve k = {
@@ -504,7 +516,9 @@ Test(cvhrc, marginal_hits)
 	cr_expect(cvhrc_hit_ratio(&k, 250 * PAGE) == 0.45);
 }
 
-/* Runs epochs in which `touched` sampled pages are touched and the scan takes spent_ns; then asks. */
+/*
+ * Runs epochs in which `touched` sampled pages are touched and the scan takes spent_ns; then asks.
+ */
 static struct cvhrc_advice advised(uint64_t pages, uint32_t sampled, uint32_t touched,
 				   uint64_t spent_ns, uint64_t epoch_ns, uint32_t rate)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The curve from accessed bits against the exact one, on reference strings that are known: what is left is
- * the error of the model and of the sampling.
+ * The curve from accessed bits against the exact one, on reference strings that are known: what is
+ * left is the error of the model and of the sampling.
  */
 #include "core/cvhrc.h"
 #include "core/cvhrc_files.h"
@@ -225,7 +225,10 @@ Test(cvhrc_accuracy, decay_follows_a_change)
 	refstring_close(&r);
 }
 
-/* The hot set is touched several times per epoch: where in it the knee lies cannot be seen, nor is it told. */
+/*
+ * The hot set is touched several times per epoch: where in it the knee lies cannot be seen, nor is
+ * it told.
+ */
 Test(cvhrc_accuracy, no_knee_below_the_resolution)
 {
 	static const struct refstring_spec specs[] = {

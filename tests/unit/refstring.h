@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Reference strings of known workloads, the exact curve of each by Mattson's stack, and the accessed bits
- * that a scanner would have found: what the estimate of core/cvhrc is compared with.
+ * Reference strings of known workloads, the exact curve of each by Mattson's stack, and the
+ * accessed bits that a scanner would have found: what the estimate of core/cvhrc is compared with.
  *
- * Order: refstring_open(), refstring_epoch() once per epoch, then the results; refstring_close(). Pages are
- * numbered from 0; all were touched once, in that order, before the first epoch. The exact curve is that
- * of the first touches per epoch, after the warm-up, in which the scanner learns where the pages are.
+ * Order: refstring_open(), refstring_epoch() once per epoch, then the results; refstring_close().
+ * Pages are numbered from 0; all were touched once, in that order, before the first epoch. The
+ * exact curve is that of the first touches per epoch, after the warm-up, in which the scanner
+ * learns where the pages are.
  */
 #ifndef PFUSE_TEST_REFSTRING_H
 #define PFUSE_TEST_REFSTRING_H
@@ -53,7 +54,9 @@ void refstring_open(struct refstring *r, const struct refstring_spec *spec);
 void refstring_epoch(struct refstring *r);
 void refstring_close(struct refstring *r);
 
-/* Exact hit ratio at a size in pages, and the knee as cvhrc.h defines it (slope 250, of `pages`). */
+/*
+ * Exact hit ratio at a size in pages, and the knee as cvhrc.h defines it (slope 250, of `pages`).
+ */
 double refstring_hit_ratio(const struct refstring *r, uint32_t pages);
 uint32_t refstring_knee(const struct refstring *r);
 

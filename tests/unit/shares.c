@@ -89,7 +89,9 @@ Test(shares, unknown_groups_share_evenly)
 	cr_expect(s[1].ret_bytes >= 159 * MIB && s[1].ret_bytes <= 160 * MIB);
 }
 
-/* No more than there is, everybody within its bounds, nothing left over that somebody would take. */
+/*
+ * No more than there is, everybody within its bounds, nothing left over that somebody would take.
+ */
 Test(shares, property)
 {
 	struct random_state r = { 77 };
