@@ -15,12 +15,14 @@
  * it says nothing.
  *
  * Order. cvhrc_init(); then per epoch:
- *	cvhrc_begin(); true: first cvhrc_renumber() each tag that the caller keeps (once in some 400 epochs)
- *	per sampled page: touched (its accessed bit was set): cvhrc_touch() with its tag, or several pages of
- *		one tag at once; then the page's tag is cvhrc_now()
+ *	cvhrc_begin(); true (once in some 400 epochs): first cvhrc_renumber() each tag that the
+ *		caller keeps
+ *	per sampled page that was touched (its accessed bit was set): cvhrc_touch() with its tag, or
+ *		several pages of one tag at once; then the page's tag is cvhrc_now()
  *	a sampled page that exists no more: cvhrc_leave()
- *	a page that is older than our knowledge of it (our first epoch; the process joined; the rate was
- *		changed): cvhrc_arrive(). A page that is new has tag CVHRC_NEVER, and cvhrc_touch() will do.
+ *	a page that is older than our knowledge of it (our first epoch; the process joined; the rate
+ *		was changed): cvhrc_arrive(). A new page has tag CVHRC_NEVER, and cvhrc_touch()
+ *		will do.
  *	cvhrc_end()
  * and at any time between two epochs cvhrc_curve() and cvhrc_advise(). The caller samples by its
  * own rule (pages in chunks, file pages by hash, see cvhrc_files.h) and splits the sample in two
