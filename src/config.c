@@ -24,10 +24,10 @@
 #define S (1000 * MS)
 #define HOUR (3600 * S)
 
-const char *const config_policy_words[] = { "fusebox", NULL };
+const char *const config_policy_words[] = { "fusebox", "adaptive", NULL };
 const char *const config_stop_words[] = { "auto", "freeze", "signal", NULL };
 
-static const char *const later_words[] = { "adaptive", NULL };
+static const char *const later_words[] = { NULL };
 
 /*
  * The file as libcyaml reads it. Quantities stay text: their units are ours to parse. Words are
@@ -57,6 +57,7 @@ struct raw_ram {
 	char *ceiling;
 	char *high_water;
 	char *cool_down;
+	char *grace;
 };
 
 struct raw_tables {
@@ -111,6 +112,7 @@ struct raw {
 
 static const cyaml_strval_t policy_values[] = {
 	{ "fusebox", CONFIG_FUSEBOX + 1 },
+	{ "adaptive", CONFIG_ADAPTIVE + 1 },
 };
 
 static const cyaml_strval_t stop_values[] = {
@@ -200,6 +202,7 @@ static const cyaml_schema_field_t ram_fields[] = {
 	TEXT("ceiling", struct raw_ram, ceiling),
 	TEXT("high_water", struct raw_ram, high_water),
 	TEXT("cool_down", struct raw_ram, cool_down),
+	TEXT("grace", struct raw_ram, grace),
 	CYAML_FIELD_END,
 };
 
@@ -271,7 +274,7 @@ static const cyaml_schema_value_t file_schema = {
 };
 
 const struct config_key config_keys[] = {
-	{ NULL, "policy", "fusebox", "the rule that decides" },
+	{ NULL, "policy", "fusebox|adaptive", "the rule that decides about memory" },
 	{ NULL, "interval", "1ms to 60s", "how often the groups are sampled (1s)" },
 	{ NULL, "stop", "auto, freeze, signal", "how groups are stopped (auto)" },
 	{ NULL, "cpus", "{ ... }", "how CPUs are split among groups with a type" },
@@ -321,6 +324,7 @@ const struct config_key config_keys[] = {
 	  "share of a limit from which usage counts as high; also of cpu and io (90%)" },
 	{ "ram", "cool_down", "0s to 1h",
 	  "no shrink for so long after a growth; also of cpu, io and net (3s)" },
+	{ "ram", "grace", "0s to 1h", "adaptive: nothing is reclaimed for so long after the start (20s)" },
 	{ "cpu", "mode", "observe, off, act", "act: set the limit (observe)" },
 	{ "cpu", "floor", "0.05", "CPUs; no limit below (0.05)" },
 	{ "cpu", "ceiling", "2", "CPUs; no limit above (all CPUs, where the limit is lifted)" },
@@ -342,6 +346,7 @@ void config_default(struct config *ret)
 		.interval_ns = 1 * S,
 	};
 	workload_policy_defaults(&ret->cpus);
+	ret->defaults.grace_ns = 20 * S;
 	fcb_policy_defaults(&ret->defaults.policy, 0); /* 0: the ceiling is what the machine has */
 }
 
@@ -712,6 +717,10 @@ static int take_group(const struct place *at, const struct raw_group *raw,
 	if (raw->page_out)
 		group->page_out = raw->page_out - 1;
 	r = take_ram(at, &raw->ram, policy);
+	if (r < 0)
+		return r;
+	r = take_duration(at, "ram", "grace", raw->ram.grace, 0, HOUR,
+			  "a duration from 0s to 1h", &group->grace_ns);
 	if (r < 0)
 		return r;
 	r = take_cpu(at, &raw->cpu, policy);

@@ -9,7 +9,7 @@
  *	weights: { first: -1, list: "2000 1024 500" }	# table: own, from nice -1 on; 1024: nice 0
  *	groups:				# first match wins
  *	  - match: "system.slice/web*"	# GROUP or glob; also the path of the cgroup
- *	    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 90%, cool_down: 3s }
+ *	    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 90%, cool_down: 3s, grace: 20s }
  *	    cpu: { mode: act, floor: 0.05, ceiling: 2 }		# in CPUs
  *	    io: { mode: act, floor: 1M, ceiling: 500M }		# per second, disk and direction
  *	    net: { mode: act, low: 0, high: 6 }			# socket priorities
@@ -46,6 +46,7 @@
 
 enum config_policy {
 	CONFIG_FUSEBOX = 0,
+	CONFIG_ADAPTIVE,
 };
 
 enum config_stop {
@@ -60,6 +61,7 @@ struct config_group {
 	struct cpus_policy cpus;
 	uint64_t slice_ns; /* of the tasks of a batch group; 0: the kernel's */
 	bool page_out; /* what is frozen guarded goes to swap */
+	uint64_t grace_ns; /* adaptive: nothing is reclaimed for so long after the start */
 };
 
 struct config {

@@ -20,6 +20,7 @@ enum pfuse_control {
 	/* Below: of the machine as a whole, see core/cpus.h; a struct fcb has none of it. */
 	PFUSE_CTL_CPUS,	  /* number of CPUs, the set is orchestrator_cpu_set(); PFUSE_UNLIMITED: released */
 	PFUSE_CTL_WEIGHT, /* of cpu.weight, 1..10000; 0: released */
+	PFUSE_CTL_RECLAIM, /* bytes of usage: what is above `to` is to be reclaimed once */
 	PFUSE_CONTROLS,
 };
 
@@ -59,6 +60,10 @@ enum pfuse_reason {
 	PFUSE_WHY_SLA,	      /* allocate_SLA(): the least CPUs that keep a service's targets */
 	PFUSE_WHY_REMAINDER,  /* allocate_PR(): what services leave, evenly */
 	PFUSE_WHY_CHARACTER,  /* the priority table of the group's character */
+	PFUSE_WHY_NEED,	      /* adaptive: more than the hit-ratio curve says that it needs */
+	PFUSE_WHY_PROBE,      /* adaptive: no curve, so a small step shows whether it is missed */
+	PFUSE_WHY_SHARE,      /* adaptive: memory is short, and others make more of it */
+	PFUSE_WHY_HARM,	      /* adaptive: the last step did harm, and is taken back */
 	PFUSE_REASONS,
 };
 

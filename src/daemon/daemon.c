@@ -21,6 +21,7 @@
 #include "daemon/report.h"
 #include "daemon/say.h"
 #include "daemon/split.h"
+#include "daemon/squeeze.h"
 #include "edge/group.h"
 
 /* The keeper of a daemon that was just killed may be at work. */
@@ -322,6 +323,7 @@ static int watch_member(struct daemon *daemon, uint32_t slot)
 	if (code)
 		return code;
 	orchestrator_attach(&daemon->core, slot, member->group.id, &policy, &first, clock_now_ns());
+	squeeze_choose(daemon, slot, &first, entry_of(daemon, member)->grace_ns);
 	member->page_out = entry_of(daemon, member)->page_out;
 	member->reapply = policy.foreign == FCB_FOREIGN_REAPPLY;
 	probe_arm(machine->probe, slot,
@@ -421,6 +423,8 @@ static int open_all(struct daemon *daemon, struct err *err)
 
 	if (!code)
 		code = split_open(daemon, err);
+	if (!code)
+		code = squeeze_open(daemon, err);
 	if (!code)
 		code = open_probe(daemon, err);
 	if (code)
@@ -546,6 +550,7 @@ enum exit_status daemon_close(struct daemon *daemon, enum exit_status status)
 		status = EXIT_FAILED;
 	restored = restore_all(daemon);
 	split_close(daemon->split);
+	squeeze_close(daemon);
 	close_members(&daemon->members);
 	close_edges(daemon);
 	wait_for_command(daemon);

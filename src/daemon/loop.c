@@ -18,6 +18,7 @@
 #include "daemon/report.h"
 #include "daemon/say.h"
 #include "daemon/split.h"
+#include "daemon/squeeze.h"
 #include "daemon/stopping.h"
 
 /* The kernel may merge our wake-ups with others that near. */
@@ -90,6 +91,7 @@ static void forget_member(struct daemon *daemon, uint32_t slot)
 	orchestrator_event(&daemon->core, &gone, daemon->loop.now_ns, none);
 	member_leave_probe(&daemon->machine, member, slot); /* its id never comes back */
 	paging_end(member);
+	squeeze_end(daemon, slot);
 	if (daemon->machine.ledger)
 		(void)ledger_restore(daemon->machine.ledger, &how, &counts); /* forgets it */
 	member->awake = false;
@@ -169,6 +171,10 @@ void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 	for (unsigned i = 0; i < count; i++) {
 		struct carried carried;
 
+		if (verdicts[i].control == PFUSE_CTL_RECLAIM) {
+			squeeze_begin(daemon, slot, &verdicts[i], since_ns);
+			continue;
+		}
 		member_carry_out(&daemon->machine, member, &verdicts[i], since_ns, &carried);
 		struct say_decision said = { .name = member->name,
 					     .verdict = &verdicts[i],
@@ -214,6 +220,7 @@ static void take_sample(struct daemon *daemon, uint32_t slot)
 		forget_member(daemon, slot);
 	if (err)
 		return; /* tried again at the next interval */
+	squeeze_fill(daemon, slot, &sample);
 	const struct fcb_control *ram = &daemon->members.fcbs[slot].control[PFUSE_CTL_RAM];
 	bool theirs = ram->let_go;
 	unsigned n = orchestrator_sample(&daemon->core, slot, &sample, now_ns, verdicts);
@@ -643,9 +650,9 @@ static void say_ready(struct daemon *daemon)
 {
 	uint32_t groups = daemon->members.count - 1;
 
-	say_note(daemon->out, "pfuse-bpf", "%s %u group%s, policy fusebox, cgroup %s%s",
+	say_note(daemon->out, "pfuse-bpf", "%s %u group%s, policy %s, cgroup %s%s",
 		 daemon->machine.dry_run ? "watches (dry run: nothing is changed)" : "orchestrates",
-		 groups, groups == 1 ? "" : "s",
+		 groups, groups == 1 ? "" : "s", config_policy_words[daemon_policy(daemon)],
 		 cgroup_tree_anchor(&daemon->machine.tree) == PFUSE_ANCHOR_V2 ? "v2" : "v1",
 		 cgroup_tree_is_hybrid(&daemon->machine.tree) ? " with a v2 tree" : "");
 	sd_notifyf(0, "READY=1\nSTATUS=%u groups", groups);
