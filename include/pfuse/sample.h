@@ -36,6 +36,13 @@ struct pfuse_sample {
 	__u32 cpu_throttled; /* of these, the ones in which it met the limit */
 	__u32 net_priority;  /* the level that we have set; 0: none */
 	__u32 reserved;
+	/* Of RAM, for the policy `adaptive` only. */
+	__u64 stall_ns;		   /* time in which some task waited for memory (PSI) */
+	__u64 refaults;		   /* pages that came back soon after they were taken */
+	__u64 host_reclaimed;	   /* pages that the host took for others (kswapd) */
+	__u64 anon_bytes;	   /* anonymous and shared memory: goes to swap or nowhere */
+	__u64 unreclaimable_bytes; /* kernel memory, locked pages */
+	__u64 swap_free_bytes;	   /* that the group may still fill */
 };
 
 #endif

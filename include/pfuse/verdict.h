@@ -17,6 +17,7 @@ enum pfuse_control {
 	PFUSE_CTL_IO_READ, /* bytes per second and disk; PFUSE_UNLIMITED: released */
 	PFUSE_CTL_IO_WRITE,
 	PFUSE_CTL_NET, /* socket priority, 0..7 */
+	PFUSE_CTL_RECLAIM, /* bytes of usage: what is above `to` is to be reclaimed once */
 	PFUSE_CONTROLS,
 };
 
@@ -36,6 +37,10 @@ enum pfuse_reason {
 	PFUSE_WHY_SIGNAL,     /* a signal came for the stopped group */
 	PFUSE_WHY_ENTERED,    /* a process entered the stopped group */
 	PFUSE_WHY_EXIT,	      /* the daemon leaves, or lets go of the group */
+	PFUSE_WHY_NEED,	      /* adaptive: more than the hit-ratio curve says that it needs */
+	PFUSE_WHY_PROBE,      /* adaptive: no curve, so a small step shows whether it is missed */
+	PFUSE_WHY_SHARE,      /* adaptive: memory is short, and others make more of it */
+	PFUSE_WHY_HARM,	      /* adaptive: the last step did harm, and is taken back */
 	PFUSE_REASONS,
 };
 

@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The policy `adaptive`: a group keeps the memory that its hit-ratio curve says it needs, and gives back
- * the rest in steps, each of which is measured before the next.
+ * The policy `adaptive`: a group keeps the memory that its hit-ratio curve says it needs, and gives
+ * back the rest in steps, each of which is measured before the next.
  *
  *	target = max(need * headroom, unreclaimable + floor), at most the group's share where memory is
  *	short (core/shares.h), never below unreclaimable + floor
  *
- * need is the knee of the curve (where that lies below the resolution: the resolution, an upper bound).
- * Without a curve the target is unreclaimable + floor, and the steps are a hundredth of the usage: they
- * feel their way, and what hurts ends them. Unreclaimable is what the kernel says, and the anonymous
- * memory that free swap cannot take: without swap, all of it.
+ * need is the knee of the curve (where that lies below the resolution: the resolution, an upper
+ * bound). Without a curve the target is unreclaimable + floor, and the steps are a hundredth of the
+ * usage: they feel their way, and what hurts ends them. Unreclaimable is what the kernel says, and
+ * the anonymous memory that free swap cannot take: without swap, all of it.
  *
- * One step: so many bytes are reclaimed; then, over a window, the stall and the refaults are compared with
- * what they were before. What exceeds the budget is harm: the step is taken back (a limit that stands
- * is raised, the level before is the lowest for a while), and the next waits for a cool-down that doubles
- * with each harm and halves with each step that did none. Refaults of pages that the host's own
- * reclaim took are not ours: they stop the next step, but double nothing.
+ * One step: so many bytes are reclaimed; then, over a window, the stall and the refaults are
+ * compared with what they were before. What exceeds the budget is harm: the step is taken back (a
+ * limit that stands is raised, the level before is the lowest for a while), and the next waits for
+ * a cool-down that doubles with each harm and halves with each step that did none. Refaults of
+ * pages that the host's own reclaim took are not ours: they stop the next step, but double nothing.
  * No step in the grace after the start, nor while the usage grows: the load phase is not squeezed.
  * Growth is not decided here: limits grow by the events of the high-water mark, as under `fusebox`.
  *
- * Ownership: an array of the caller's, index = slot, no pointer inside; all zero is a group without a need
- * under the policy `fusebox`. Order: adaptive_start(), then adaptive_need() and adaptive_sample() in any
- * order, adaptive_carried_out() after each step that was. Times in ns of the caller's clock. Errors: none;
- * a sample that does not tell stall and refaults (0) shows no harm, so the caller must not use it.
+ * Ownership: an array of the caller's, index = slot, no pointer inside; all zero is a group without
+ * a need under the policy `fusebox`. Order: adaptive_start(), then adaptive_need() and
+ * adaptive_sample() in any order, adaptive_carried_out() after each step that was. Times in ns of
+ * the caller's clock. Errors: none; a sample that does not tell stall and refaults (0) shows no
+ * harm, so the caller must not use it.
  */
 #ifndef PFUSE_CORE_ADAPTIVE_H
 #define PFUSE_CORE_ADAPTIVE_H
@@ -101,15 +102,15 @@ struct adaptive_view {
 enum adaptive_act {
 	ADAPTIVE_SETTLED, /* nothing, and nothing as long as nothing happens */
 	ADAPTIVE_WAIT,	  /* nothing now */
-	ADAPTIVE_SHRINK,  /* reclaim bytes */
+	ADAPTIVE_SHRINK,  /* reclaim what is above to_bytes */
 	ADAPTIVE_REVERT, /* the last step did harm: a limit below the level before must be raised */
 };
 
 struct adaptive_step {
 	enum adaptive_act act;
 	enum pfuse_reason reason;
-	uint64_t bytes;	 /* SHRINK: to reclaim; REVERT: the usage to make room for */
-	uint64_t target; /* whole pages, in floor .. ceiling */
+	uint64_t to_bytes; /* SHRINK: the usage to come down to; REVERT: the one to make room for */
+	uint64_t target;   /* whole pages, in floor .. ceiling */
 };
 
 /* All fields at their defaults where they are 0, and what makes no sense clamped. */

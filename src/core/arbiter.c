@@ -133,6 +133,8 @@ enum arbiter_result arbiter_limit(const struct fcb *fcb, enum pfuse_control cont
 
 	if (!w || l.control->let_go)
 		return ARBITER_SETTLED;
+	if (w->squeeze)
+		l.mark = 0;
 	to = bounded(&l, w);
 	/* A bound may not turn a wish into its opposite: "grow" from unlimited to the ceiling. */
 	if ((w->grow ? to <= from : to >= from) || is_noise(&l, from, to))
@@ -149,6 +151,25 @@ enum arbiter_result arbiter_limit(const struct fcb *fcb, enum pfuse_control cont
 		ret_verdict->reason = PFUSE_WHY_CEILING;
 		ret_verdict->clamped = 1;
 	}
+	return ARBITER_VERDICT;
+}
+
+enum arbiter_result arbiter_reclaim(const struct fcb *fcb, const struct arbiter_wish *wish,
+				    uint64_t now_ns, struct pfuse_verdict *ret_verdict)
+{
+	uint64_t from = fcb->res[FCB_RAM].usage;
+	uint64_t to = arith_max(wish->to, fcb->policy.ram_floor_bytes);
+
+	if (to >= from)
+		return ARBITER_SETTLED;
+	if (now_ns < fcb->control[PFUSE_CTL_RAM].retry_ns)
+		return ARBITER_WAIT;
+	*ret_verdict = verdict(fcb, PFUSE_CTL_RAM, now_ns);
+	ret_verdict->control = PFUSE_CTL_RECLAIM;
+	ret_verdict->from = from;
+	ret_verdict->to = to;
+	ret_verdict->reason = wish->reason;
+	ret_verdict->clamped = wish->clamped || to != wish->to;
 	return ARBITER_VERDICT;
 }
 

@@ -7,7 +7,8 @@
  *   1. A growth beats every shrink, and RAM's is never delayed; of several wishes the largest limit
  *      wins.
  *   2. No limit below the floor, nor at or below the mark at which the present usage would count as
- *      high: a shrink can neither squeeze what is in use nor cross the mark by itself.
+ *      high: a shrink can neither squeeze what is in use nor cross the mark by itself. Unless it
+ *      is meant to (`squeeze`): how memory is reclaimed where there is no other way.
  *   3. No limit above the ceiling. A growth that ends there has reason PFUSE_WHY_CEILING. RAM: the edge
  *      releases its brake, and the kernel's own rule (OOM kill at the limit) holds again. CPU and I/O:
  *      a ceiling that somebody configured is kept as limit; one that stands for "unlimited" is not
@@ -35,6 +36,7 @@ struct arbiter_wish {
 	uint32_t reason; /* enum pfuse_reason */
 	bool grow;	 /* not STOP: wants more (or less) than there is */
 	bool clamped;	 /* the wish is cut already */
+	bool squeeze; /* RAM: means to go below what is in use, so that the kernel reclaims it */
 };
 
 enum arbiter_result {
@@ -47,6 +49,10 @@ enum arbiter_result {
 enum arbiter_result arbiter_limit(const struct fcb *fcb, enum pfuse_control control,
 				  const struct arbiter_wish *wishes, unsigned nwishes,
 				  uint64_t now_ns, struct pfuse_verdict *ret_verdict);
+
+/* RECLAIM: wish.to is the usage to come down to; not within the cool-down after a growth of RAM. */
+enum arbiter_result arbiter_reclaim(const struct fcb *fcb, const struct arbiter_wish *wish,
+				    uint64_t now_ns, struct pfuse_verdict *ret_verdict);
 
 /* NET: wish.to is a level. */
 enum arbiter_result arbiter_level(const struct fcb *fcb, const struct arbiter_wish *wishes,

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The hit-ratio curve of one group: which share of its page references would hit if the group had so many
- * bytes of memory under LRU; and the knee of that curve, the group's memory need.
+ * The hit-ratio curve of one group: which share of its page references would hit if the group had
+ * so many bytes of memory under LRU; and the knee of that curve, the group's memory need.
  *
- * Source: CvHRC (Kim, Noh), with the stack kept as epochs and not as a list: time is cut into epochs,
- * each page carries the tag of the epoch that touched it last, and only how many pages carry which
- * tag is kept here. A page touched now, last touched in epoch l, has everything above it that was touched
- * since, and an unknown part of what was touched together with it; see cvhrc.c, "epoch union".
+ * Source: CvHRC (Kim, Noh), with the stack kept as epochs and not as a list: time is cut into
+ * epochs, each page carries the tag of the epoch that touched it last, and only how many pages
+ * carry which tag is kept here. A page touched now, last touched in epoch l, has everything above
+ * it that was touched since, and an unknown part of what was touched together with it; see cvhrc.c,
+ * "epoch union".
  *
- * What a reference is: the first touch of a page in an epoch. More is not to be had from accessed bits.
- * Further touches in the same epoch hit at any size above F1, the pages touched per epoch: from F1 on the
- * curve's misses per second are those of all accesses; below F1 (resolution_bytes) it says nothing.
+ * What a reference is: the first touch of a page in an epoch. More is not to be had from accessed
+ * bits. Further touches in the same epoch hit at any size above F1, the pages touched per epoch:
+ * from F1 on the curve's misses per second are those of all accesses; below F1 (resolution_bytes)
+ * it says nothing.
  *
  * Order. cvhrc_init(); then per epoch:
  *	cvhrc_begin(); true: first cvhrc_renumber() each tag that the caller keeps (once in some 400 epochs)
@@ -20,14 +22,16 @@
  *	a page that is older than our knowledge of it (our first epoch; the process joined; the rate was
  *		changed): cvhrc_arrive(). A page that is new has tag CVHRC_NEVER, and cvhrc_touch() will do.
  *	cvhrc_end()
- * and at any time between two epochs cvhrc_curve() and cvhrc_advise(). The caller samples by its own rule
- * (pages in chunks, file pages by hash, see cvhrc_files.h) and splits the sample in two halves, even and
- * odd chunks, each of which stands for the whole: the error is estimated from what they differ by.
+ * and at any time between two epochs cvhrc_curve() and cvhrc_advise(). The caller samples by its
+ * own rule (pages in chunks, file pages by hash, see cvhrc_files.h) and splits the sample in two
+ * halves, even and odd chunks, each of which stands for the whole: the error is estimated from what
+ * they differ by.
  *
- * Swapped pages are pages: they keep tag and place, and a touch brings them back from there. Pages whose
- * accessed bit cannot be cleared (shared, locked) are not given to cvhrc_touch() but counted in the
- * totals: they count as always in use, on top of everything. File pages that are mapped by a process of
- * the group belong to the page tables, and a read(2) of them is not to be told: no page counts twice.
+ * Swapped pages are pages: they keep tag and place, and a touch brings them back from there. Pages
+ * whose accessed bit cannot be cleared (shared, locked) are not given to cvhrc_touch() but counted
+ * in the totals: they count as always in use, on top of everything. File pages that are mapped by a
+ * process of the group belong to the page tables, and a read(2) of them is not to be told: no page
+ * counts twice.
  *
  * Ownership: the caller's memory, no pointer inside, may be moved. Sizes: 61 KiB. Errors: none, any
  * numbers give a finite, monotone curve within 0..1. The same calls give the same bits.
@@ -83,16 +87,21 @@ struct cvhrc {
 	uint64_t pages;	     /* of the last totals */
 	uint64_t resident_pages;
 	uint64_t unclearable_pages;
+	uint64_t sampled_pages;	    /* mapped ones */
+	double file_pages;	    /* estimated */
 	double scale[CVHRC_PLANES]; /* how many pages one sampled page stands for, in its half */
 	double refs, cold;	    /* decayed sums, like the histograms */
+	double vague; /* of the references: those to pages at CVHRC_BEFORE or `first` */
 	double half_refs[2];
-	double seconds;		       /* decayed time that the references were made in */
-	double epochs;		       /* decayed number of epochs */
-	double cost_ns;		       /* of an epoch: running mean */
-	uint32_t counted;	       /* epochs since the last change of their length; saturates */
-	uint16_t now;		       /* tag of the current epoch */
-	bool begun;		       /* the first epoch is over */
-	int64_t arrived[CVHRC_PLANES]; /* get the current tag, besides those touched */
+	double seconds;	  /* decayed time that the references were made in */
+	double epochs;	  /* decayed number of epochs */
+	double cost_ns;	  /* of an epoch: running mean */
+	uint32_t counted; /* epochs since the last change of their length; saturates */
+	uint32_t wait;	  /* epochs until the next advice may differ from the last */
+	uint16_t now;	  /* tag of the current epoch */
+	uint16_t first; /* of the first epoch: in what order its pages were touched is not known */
+	bool begun;	/* the first epoch is over */
+	int64_t arrived[CVHRC_PLANES];		    /* get the current tag, besides those touched */
 	uint32_t count[CVHRC_PLANES][CVHRC_TAGS];   /* pages by tag, at the start of the epoch */
 	uint32_t touched[CVHRC_PLANES][CVHRC_TAGS]; /* of these, in this epoch */
 	uint16_t renumbered[CVHRC_TAGS];
@@ -146,8 +155,9 @@ struct cvhrc_point {
 enum cvhrc_share { CVHRC_P90, CVHRC_P95, CVHRC_P99, CVHRC_SHARES };
 
 struct cvhrc_curve {
-	double refs_per_s; /* references, see above */
-	double cold_ratio; /* share of them that would miss at any size */
+	double refs_per_s;    /* references, see above */
+	double cold_ratio;    /* share of them that would miss at any size */
+	double refault_ratio; /* share that would hit at some size above the extent */
 	double sampled_share;
 	double error;		   /* expected mean absolute error of hit_ratio, by half-samples */
 	uint64_t resolution_bytes; /* F1 */
@@ -155,15 +165,17 @@ struct cvhrc_curve {
 	uint64_t resident_bytes;   /* without what is swapped */
 	uint64_t unclearable_bytes;
 	/*
-	 * The knee by slope, the paper's: the largest size at which a further byte still brings
-	 * knee_slope_permille / 1000 of what a byte brings on average (all hits / extent).
-	 * knee_below_resolution: it is no larger than resolution_bytes, which stands here then.
+	 * The knee by slope, the paper's: the size x with the highest hit_ratio(x) / hits - s * x /
+	 * extent, s being knee_slope_permille / 1000 and hits the ratio at the extent. Up to there
+	 * memory pays s of what it pays on average, past it no amount does. knee_below_resolution:
+	 * it lies below 1.2 * resolution_bytes, so it may be anywhere from 0 to knee_bytes, which
+	 * is an upper bound then, and no less than resolution_bytes.
 	 */
 	uint64_t knee_bytes;
-	uint64_t knee_curvature_bytes;	   /* the point farthest above the chord ("kneedle") */
+	uint64_t knee_curvature_bytes;	   /* the same with s = 1: farthest above the chord */
 	uint64_t need_bytes[CVHRC_SHARES]; /* for this share of the hits that can be had */
 	bool knee_below_resolution;
-	bool confident; /* enough epochs counted for the knee to be believed */
+	bool confident; /* enough epochs, and most pages' last touch was seen: believe the knee */
 	uint32_t page_bytes;
 	uint32_t npoints; /* sizes ascending from 0 */
 	struct cvhrc_point points[CVHRC_POINTS_MAX];
@@ -176,8 +188,9 @@ bool cvhrc_curve(const struct cvhrc *c, struct cvhrc_curve *ret);
 double cvhrc_hit_ratio(const struct cvhrc_curve *curve, uint64_t bytes);
 
 /*
- * What a further page brings at this size, in hits per second, for sharing memory among groups: who has
- * the most gets the next page. Below the resolution: the mean slope up to there, the best that is known.
+ * What a further page brings at this size, in hits per second, for sharing memory among groups: who
+ * has the most gets the next page. Below the resolution: the mean slope up to there, the best that
+ * is known.
  */
 double cvhrc_marginal(const struct cvhrc_curve *curve, uint64_t bytes);
 
@@ -187,7 +200,7 @@ struct cvhrc_advice {
 	uint32_t rate;	   /* one chunk of so many: a power of two, 1 .. 2^20 */
 };
 
-/* rate: as it is now. */
-void cvhrc_advise(const struct cvhrc *c, uint32_t rate, struct cvhrc_advice *ret);
+/* rate: as it is now. To be asked once after each epoch, or less often. */
+void cvhrc_advise(struct cvhrc *c, uint32_t rate, struct cvhrc_advice *ret);
 
 #endif

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * File pages that a group reads with read(2): no page table tells of them, so each sampled read is told
- * here, and becomes a touch in the same epochs and the same curve as the mapped pages (core/cvhrc.h).
+ * File pages that a group reads with read(2): no page table tells of them, so each sampled read is
+ * told here, and becomes a touch in the same epochs and the same curve as the mapped pages
+ * (core/cvhrc.h).
  *
- * Source: SHARDS (FAST'15), fixed size: a page is sampled if the hash of its (device, inode, index) is
- * below a threshold; when the table is full the threshold falls, and the pages above it are forgotten.
- * A page stays in the sample when the kernel evicts it: its next read has a distance above the
- * resident size, and so the curve goes on above it.
+ * Source: SHARDS (FAST'15), fixed size: a page is sampled if the hash of its (device, inode, index)
+ * is below a threshold; when the table is full the threshold falls, and the pages above it are
+ * forgotten. A page stays in the sample when the kernel evicts it: its next read has a distance
+ * above the resident size, and so the curve goes on above it.
  *
  * Order: cvhrc_files_init(); between cvhrc_begin() and cvhrc_end() of the epoch, after
  * cvhrc_files_renumber() where cvhrc_begin() said so: cvhrc_files_read() per sampled read; then
- * cvhrc_totals.file_threshold = cvhrc_files_threshold(). Reads of pages that are mapped by the group are not
- * to be told. Who filters before (BPF) may do so by the same threshold, or by an older one.
- * Ownership: the caller's memory, no pointer inside. 48 KiB, only for groups that read files.
- * Errors: none.
+ * cvhrc_totals.file_threshold = cvhrc_files_threshold(). Reads of pages that are mapped by the
+ * group are not to be told. Who filters before (BPF) may do so by the same threshold, or by an
+ * older one. Ownership: the caller's memory, no pointer inside. 48 KiB, only for groups that read
+ * files. Errors: none.
  */
 #ifndef PFUSE_CORE_CVHRC_FILES_H
 #define PFUSE_CORE_CVHRC_FILES_H

@@ -150,7 +150,7 @@ void fcb_set_policy(struct fcb *fcb, const struct fcb_policy *policy, uint64_t m
 	p->net_high = (uint8_t)at_most(p->net_high, NET_LEVEL_MAX);
 	p->net_low = (uint8_t)at_most(p->net_low, p->net_high);
 	fcb->settled = false;
-	fcb->unsettled = ((1 << PFUSE_CONTROLS) - 1) & ~(1 << PFUSE_CTL_STOP);
+	fcb->unsettled = ((1 << FCB_CONTROLS) - 1) & ~(1 << PFUSE_CTL_STOP);
 }
 
 static uint64_t limit_of(uint64_t value)

@@ -22,6 +22,7 @@
 #include "pfuse/verdict.h"
 
 #define FCB_NEVER UINT64_MAX
+#define FCB_CONTROLS (PFUSE_CTL_NET + 1) /* those whose state is kept here */
 #define FCB_RETRY_DOUBLINGS 6 /* the back-off after failures is doubled so many times at most */
 
 enum fcb_resource_kind {
@@ -133,7 +134,7 @@ struct fcb {
 	struct fcb_policy policy;
 	struct fcb_resource res[FCB_RESOURCES];
 	struct signalflag flag;
-	struct fcb_control control[PFUSE_CONTROLS];
+	struct fcb_control control[FCB_CONTROLS];
 	struct fcb_totals totals;
 	struct fcb_last last;
 	/* From FCB_IO_READ on: the highest rate so far, see fcb_bounds(). */

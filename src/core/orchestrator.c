@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "core/adaptive_ram.h"
 #include "core/arbiter.h"
 #include "core/arith.h"
 #include "core/freezer.h"
@@ -74,6 +75,57 @@ void orchestrator_attach(struct orchestrator *o, uint32_t slot, uint64_t group_i
 	fcb_set_policy(&o->fcbs[slot], policy, o->machine_ram_bytes);
 }
 
+void orchestrator_adaptive(struct orchestrator *o, struct adaptive *adaptive,
+			   const struct adaptive_setup *setup)
+{
+	o->adaptive = adaptive;
+	o->adaptive_setup = *setup;
+	adaptive_setup_complete(&o->adaptive_setup);
+}
+
+/* NULL: this group's policy is `fusebox`. */
+static struct adaptive *adaptive_of(const struct orchestrator *o, uint32_t slot)
+{
+	return o->adaptive && slot < o->nslots && o->adaptive[slot].chosen ? &o->adaptive[slot]
+									    : NULL;
+}
+
+void orchestrator_choose(struct orchestrator *o, uint32_t slot, bool adaptive, bool by_limit,
+			 const struct pfuse_sample *first, uint64_t now_ns)
+{
+	struct fcb *fcb = orchestrator_fcb(o, slot);
+
+	if (!fcb || !o->adaptive)
+		return;
+	o->adaptive[slot].chosen = adaptive;
+	o->adaptive[slot].by_limit = by_limit;
+	adaptive_start(&o->adaptive[slot], &o->adaptive_setup, first, now_ns);
+	fcb_settle(fcb, PFUSE_CTL_RAM, false);
+}
+
+void orchestrator_need(struct orchestrator *o, uint32_t slot, const struct adaptive_need *need,
+		       uint64_t now_ns)
+{
+	struct adaptive *a = adaptive_of(o, slot);
+	struct fcb *fcb = live(o, slot);
+
+	if (!a || !fcb)
+		return;
+	adaptive_need(a, &o->adaptive_setup, need, now_ns);
+	fcb_settle(fcb, PFUSE_CTL_RAM, false);
+}
+
+void orchestrator_share(struct orchestrator *o, uint32_t slot, uint64_t share_bytes)
+{
+	struct adaptive *a = adaptive_of(o, slot);
+	struct fcb *fcb = live(o, slot);
+
+	if (!a || !fcb || a->share_bytes == share_bytes)
+		return;
+	a->share_bytes = share_bytes;
+	fcb_settle(fcb, PFUSE_CTL_RAM, false);
+}
+
 void orchestrator_policy(struct orchestrator *o, uint32_t slot, const struct fcb_policy *policy)
 {
 	struct fcb *fcb = orchestrator_fcb(o, slot);
@@ -88,8 +140,11 @@ void orchestrator_detach(struct orchestrator *o, uint32_t slot)
 {
 	struct fcb *fcb = orchestrator_fcb(o, slot);
 
-	if (fcb)
-		memset(fcb, 0, sizeof(*fcb));
+	if (!fcb)
+		return;
+	memset(fcb, 0, sizeof(*fcb));
+	if (o->adaptive)
+		memset(&o->adaptive[slot], 0, sizeof(o->adaptive[slot]));
 }
 
 static void note_score(struct fcb *fcb, enum fcb_resource_kind kind, const struct fusebox *rule)
@@ -189,16 +244,20 @@ static unsigned net_by_sample(struct fcb *fcb, uint64_t now_ns, struct pfuse_ver
 	return result == ARBITER_VERDICT;
 }
 
-static unsigned limit_by_sample(struct fcb *fcb, enum fcb_resource_kind kind, uint64_t now_ns,
-				struct pfuse_verdict *ret)
+static unsigned limit_by_sample(const struct orchestrator *o, struct fcb *fcb,
+				const struct pfuse_sample *sample, enum fcb_resource_kind kind,
+				uint64_t now_ns, struct pfuse_verdict *ret)
 {
+	struct adaptive *a = adaptive_of(o, fcb->slot);
+
 	if (fcb->stopped || fcb->policy.mode[kind] == FCB_OFF) {
 		fcb_settle(fcb, fcb_control_of(kind), true);
 		return 0;
 	}
 	switch (kind) {
 	case FCB_RAM:
-		return ram_by_sample(fcb, now_ns, ret);
+		return a ? adaptive_ram(a, &o->adaptive_setup, fcb, sample, now_ns, ret)
+			 : ram_by_sample(fcb, now_ns, ret);
 	case FCB_NET:
 		return net_by_sample(fcb, now_ns, ret);
 	default:
@@ -211,12 +270,14 @@ static unsigned limit_by_sample(struct fcb *fcb, enum fcb_resource_kind kind, ui
  * process then. Here that holds while the group is stopped. A group that talks to nobody but works
  * is not controlled by signals either, and must not lose its limit control: it is driven by score.
  */
-static unsigned limits_by_sample(struct fcb *fcb, uint64_t now_ns, struct pfuse_verdict *ret)
+static unsigned limits_by_sample(const struct orchestrator *o, struct fcb *fcb,
+				 const struct pfuse_sample *sample, uint64_t now_ns,
+				 struct pfuse_verdict *ret)
 {
 	unsigned n = 0;
 
 	for (unsigned kind = 0; kind < FCB_RESOURCES; kind++)
-		n += limit_by_sample(fcb, (enum fcb_resource_kind)kind, now_ns, &ret[n]);
+		n += limit_by_sample(o, fcb, sample, (enum fcb_resource_kind)kind, now_ns, &ret[n]);
 	return n;
 }
 
@@ -263,7 +324,7 @@ unsigned orchestrator_sample(struct orchestrator *o, uint32_t slot,
 		return 0;
 	now_ns = enter(fcb, now_ns);
 	fcb_sample(fcb, sample, now_ns);
-	n = limits_by_sample(fcb, now_ns, ret_verdicts);
+	n = limits_by_sample(o, fcb, sample, now_ns, ret_verdicts);
 	return n + freezer_decide(fcb, true, now_ns, &ret_verdicts[n]);
 }
 
@@ -455,6 +516,18 @@ static void failed(struct fcb *fcb, const struct pfuse_verdict *v,
 		freezer_overdue(fcb, v->reason);
 }
 
+/* A step of `adaptive`, by whichever control, has come to its window, or failed. */
+static void note_step(const struct orchestrator *o, const struct pfuse_verdict *v,
+		      enum orchestrator_outcome outcome, uint64_t now_ns)
+{
+	struct adaptive *a = adaptive_of(o, v->slot);
+	bool done = outcome == ORCHESTRATOR_APPLIED || outcome == ORCHESTRATOR_DRY;
+
+	if (a && (v->reason == PFUSE_WHY_NEED || v->reason == PFUSE_WHY_PROBE ||
+		  v->reason == PFUSE_WHY_SHARE))
+		adaptive_carried_out(a, &o->adaptive_setup, done, now_ns);
+}
+
 void orchestrator_applied(struct orchestrator *o, const struct pfuse_verdict *verdict,
 			  enum orchestrator_outcome outcome, uint64_t now_ns)
 {
@@ -463,6 +536,12 @@ void orchestrator_applied(struct orchestrator *o, const struct pfuse_verdict *ve
 	if (!fcb || verdict->control >= PFUSE_CONTROLS)
 		return;
 	now_ns = enter(fcb, now_ns);
+	note_step(o, verdict, outcome, now_ns);
+	if (verdict->control >= FCB_CONTROLS) {
+		if (outcome == ORCHESTRATOR_FAILED)
+			count_failure(fcb, outcome);
+		return;
+	}
 	switch (outcome) {
 	case ORCHESTRATOR_APPLIED:
 	case ORCHESTRATOR_DRY:

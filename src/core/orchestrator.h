@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/adaptive.h"
 #include "core/fcb.h"
 #include "pfuse/event.h"
 #include "pfuse/sample.h"
@@ -55,6 +56,8 @@ struct orchestrator {
 	uint64_t machine_ram_bytes;
 	uint32_t ncpus; /* of the machine: 1 until the caller sets it, before it attaches groups */
 	uint64_t ignored[ORCHESTRATOR_IGNORED];
+	struct adaptive *adaptive; /* of the caller, by slot; NULL: all under `fusebox` */
+	struct adaptive_setup adaptive_setup;
 };
 
 /* Clears the array. page_bytes: 0 stands for 4096. */
@@ -63,6 +66,28 @@ void orchestrator_init(struct orchestrator *o, struct fcb *fcbs, uint32_t nslots
 
 /* The caller has copied the FCBs to a larger array whose new part is zeroed. */
 void orchestrator_move(struct orchestrator *o, struct fcb *fcbs, uint32_t nslots);
+
+/*
+ * The policy `adaptive` (core/adaptive.h) is to be had: `adaptive` is an array of nslots, zeroed, moved
+ * and grown like the FCBs (and set anew after that). Before the attach of the groups that choose it.
+ */
+void orchestrator_adaptive(struct orchestrator *o, struct adaptive *adaptive,
+			   const struct adaptive_setup *setup);
+
+/*
+ * After attach: the RAM of this group is under `adaptive` from now on, or under `fusebox` again.
+ * by_limit: its memory cannot be reclaimed by PFUSE_CTL_RECLAIM, so limits below the usage do it.
+ */
+void orchestrator_choose(struct orchestrator *o, uint32_t slot, bool adaptive, bool by_limit,
+			 const struct pfuse_sample *first, uint64_t now_ns);
+
+/*
+ * A curve says what the group needs; and, where memory is short, what its share is (0: it is not). No
+ * verdict: the next sample has it. A group that is quiet must be sampled for that.
+ */
+void orchestrator_need(struct orchestrator *o, uint32_t slot, const struct adaptive_need *need,
+		       uint64_t now_ns);
+void orchestrator_share(struct orchestrator *o, uint32_t slot, uint64_t share_bytes);
 
 /* group_id must not be 0, and first is the starting point: it gives no verdict. */
 void orchestrator_attach(struct orchestrator *o, uint32_t slot, uint64_t group_id,

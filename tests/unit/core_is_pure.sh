@@ -27,7 +27,7 @@ if [ -s "$work/foreign" ]; then
 fi
 
 # The same for what it includes: a macro or an inline function leaves no symbol.
-headers='"core/[a-z]+\.h"|"pfuse/(sample|verdict|event|reach)\.h"|<(stdint|stdbool|stddef|string|math)\.h>'
+headers='"core/[a-z_]+\.h"|"pfuse/(sample|verdict|event|reach)\.h"|<(stdint|stdbool|stddef|string|math)\.h>'
 if grep -En '^[[:space:]]*#[[:space:]]*include' "$core"/*.[ch] | grep -Ev "include ($headers)\$"; then
 	echo "core_is_pure: these headers are not for the core"
 	exit 1

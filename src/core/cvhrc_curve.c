@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include <string.h>
+
+#include "core/arith.h"
+#include "core/cvhrc.h"
+#include "core/cvhrc_inside.h"
+
+#define LINEAR_STEPS 64 /* points of the curve at even sizes, and as many at even hit ratios */
+#define GRID_STEPS 128	/* for the error */
+#define WINDOWS 40	/* of the extent: less is noise to a slope */
+
+/* A knee that is not above the resolution by this much may be an artefact of it. */
+#define RESOLVED_PERMILLE 1200
+
+/*
+ * Fewer epochs than that make no knee that could be believed; nor does a curve of which a fifth of
+ * the references are to pages of which it is not known when they were touched last.
+ */
+#define EPOCHS_MIN 8
+#define VAGUE_SHARE 0.2
+
+/* Traces of what has decayed are no part of the extent. */
+#define TRACE 1e-4
+
+/*
+ * A histogram with its sums: sum[b] lies below bin b. No page lies beyond `top`, nor does any bin.
+ */
+struct ladder {
+	const double *hist;
+	double top;
+	unsigned bits, bins;
+	double sum[CVHRC_BINS];
+};
+
+static void climb(struct ladder *l, const double *hist, unsigned bits, unsigned bins)
+{
+	double sum = 0;
+
+	l->hist = hist;
+	l->bits = bits;
+	l->bins = bins;
+	l->top = CVHRC_BEYOND;
+	for (unsigned i = 0; i < bins; i++) {
+		l->sum[i] = sum;
+		sum += hist[i];
+	}
+}
+
+static double bin_end(const struct ladder *l, unsigned bin)
+{
+	double end = cvhrc_bin_low(bin + 1, l->bits);
+
+	return l->top > cvhrc_bin_low(bin, l->bits) && l->top < end ? l->top : end;
+}
+
+/* References with a distance below x pages: these hit at that size. */
+static double hits_at(const struct ladder *l, double x)
+{
+	unsigned bin = cvhrc_bin(x, l->bits, l->bins);
+	double low, high;
+
+	if (bin >= l->bins - 1)
+		return l->sum[l->bins - 1];
+	low = cvhrc_bin_low(bin, l->bits);
+	high = bin_end(l, bin);
+	return l->sum[bin] + (x < high ? l->hist[bin] * ((x - low) / (high - low)) : l->hist[bin]);
+}
+
+/* The smallest size with so many hits. */
+static double size_for(const struct ladder *l, double hits)
+{
+	unsigned lo = 0, hi = l->bins - 1;
+	double low, high, part;
+
+	while (lo < hi) {
+		unsigned mid = lo + (hi - lo) / 2;
+
+		if (l->sum[mid + 1] >= hits)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	low = cvhrc_bin_low(lo, l->bits);
+	if (lo == l->bins - 1 || !(l->hist[lo] > 0))
+		return low;
+	high = bin_end(l, lo);
+	part = (hits - l->sum[lo]) / l->hist[lo];
+	return low + (high - low) * (part < 0 ? 0 : part > 1 ? 1 : part);
+}
+
+/*
+ * All mapped pages, and of the pages of files those that are read again: a backup that reads a disk
+ * once is not to make the axis so long that all the rest is a dot at its origin.
+ */
+static double extent_of(const struct cvhrc *c, const struct ladder *l)
+{
+	double mapped = (double)(c->pages - c->unclearable_pages);
+	double all = mapped + c->file_pages;
+	double far = size_for(l, l->sum[l->bins - 1] * (1 - TRACE));
+
+	far = far < all ? far : all;
+	far = far > mapped ? far : mapped;
+	return far > 1 ? far : 1;
+}
+
+struct axis {
+	const struct ladder *ladder;
+	double extent; /* pages */
+	double hits;   /* at the extent */
+};
+
+/*
+ * Where the curve lies highest above a line of this slope: the last size up to which memory pays
+ * that much, be it by a steady rise or by a step. It is a point of the concave hull, so no noise,
+ * no flat part before a step, and no step that is small for what it costs can mislead it, and no
+ * window need be chosen.
+ *
+ * Slope 1 is the chord: the point of the strongest curvature. Default of the knee, 0.25: past it no
+ * amount of further memory brings a quarter of what memory brings on average. A straight curve
+ * (uniform use), or a step at its end (a loop), is worth all of it; a fifth of the references
+ * spread over four fifths of the memory is just not.
+ */
+static double tangent(const struct axis *a, double slope)
+{
+	double best = 0, knee = 0;
+
+	for (unsigned bin = 1; bin < CVHRC_BINS; bin++) {
+		double x = cvhrc_bin_low(bin, CVHRC_BITS), above;
+
+		x = x < a->extent ? x : a->extent;
+		above = hits_at(a->ladder, x) / a->hits - slope * x / a->extent;
+		if (above > best) {
+			best = above;
+			knee = x;
+		}
+		if (x >= a->extent)
+			break;
+	}
+	return knee;
+}
+
+static double ratio(double part, double whole)
+{
+	double r = whole > 0 ? part / whole : 0;
+
+	return r < 0 ? 0 : r > 1 ? 1 : r;
+}
+
+/*
+ * Of the mean of two halves: that differ by d when each is off by d / 1.4, and their mean by d / 2.
+ */
+static double error_of(const struct cvhrc *c, double extent, struct ladder *l)
+{
+	double at[GRID_STEPS + 1], sum = 0;
+
+	if (!(c->half_refs[0] > 0 && c->half_refs[1] > 0))
+		return 1;
+	climb(l, c->half[0], CVHRC_HALF_BITS, CVHRC_HALF_BINS);
+	l->top = extent;
+	for (unsigned i = 1; i <= GRID_STEPS; i++)
+		at[i] = ratio(hits_at(l, extent * i / GRID_STEPS), c->half_refs[0]);
+	climb(l, c->half[1], CVHRC_HALF_BITS, CVHRC_HALF_BINS);
+	l->top = extent;
+	for (unsigned i = 1; i <= GRID_STEPS; i++) {
+		double d = at[i] - ratio(hits_at(l, extent * i / GRID_STEPS), c->half_refs[1]);
+
+		sum += d < 0 ? -d : d;
+	}
+	return sum / GRID_STEPS / 2;
+}
+
+static uint64_t bytes_of(const struct cvhrc *c, double pages)
+{
+	return arith_from_double(pages * (double)c->setup.page_bytes);
+}
+
+/* What cannot be cleared is always in use: it lies below every size of the curve. */
+static uint64_t size_of(const struct cvhrc *c, double pages)
+{
+	return bytes_of(c, pages + (double)c->unclearable_pages);
+}
+
+static void add_point(struct cvhrc_curve *ret, uint64_t size_bytes, double hit_ratio)
+{
+	struct cvhrc_point *last = ret->npoints ? &ret->points[ret->npoints - 1] : NULL;
+
+	if (last && size_bytes <= last->size_bytes)
+		last->hit_ratio = hit_ratio;
+	else if (ret->npoints < CVHRC_POINTS_MAX)
+		ret->points[ret->npoints++] = (struct cvhrc_point){ size_bytes, hit_ratio };
+}
+
+/* Even sizes for the eye, even hit ratios for what happens in a small part of the memory. */
+static void add_points(const struct cvhrc *c, const struct axis *a, struct cvhrc_curve *ret)
+{
+	unsigned i = 0, j = 1;
+
+	while (i <= LINEAR_STEPS) {
+		double x = a->extent * i / LINEAR_STEPS;
+		double y = j < LINEAR_STEPS ? size_for(a->ladder, a->hits * j / LINEAR_STEPS) : x;
+
+		if (y < x)
+			j++;
+		else
+			i++;
+		x = y < x ? y : x;
+		add_point(ret, size_of(c, x), ratio(hits_at(a->ladder, x), c->refs));
+	}
+}
+
+static void fill_knees(const struct cvhrc *c, const struct axis *a, struct cvhrc_curve *ret)
+{
+	static const double shares[CVHRC_SHARES] = { 0.90, 0.95, 0.99 };
+	double f1 = c->refs / c->epochs;
+	double curvature = tangent(a, 1);
+	double knee = tangent(a, c->setup.knee_slope_permille / 1000.0);
+
+	ret->knee_below_resolution = knee * 1000 < f1 * RESOLVED_PERMILLE;
+	if (ret->knee_below_resolution && knee < f1)
+		knee = f1;
+	ret->knee_bytes = size_of(c, knee);
+	ret->knee_curvature_bytes = size_of(c, curvature > 0 ? curvature : a->extent);
+	for (unsigned i = 0; i < CVHRC_SHARES; i++)
+		ret->need_bytes[i] = size_of(c, size_for(a->ladder, a->hits * shares[i]));
+}
+
+static void fill_facts(const struct cvhrc *c, const struct axis *a, struct cvhrc_curve *ret)
+{
+	ret->refs_per_s = c->refs / c->seconds;
+	ret->resolution_bytes = size_of(c, c->refs / c->epochs);
+	ret->cold_ratio = ratio(c->cold, c->refs);
+	ret->refault_ratio = ratio(c->refs - c->cold - a->hits, c->refs);
+	ret->sampled_share =
+		ratio((double)c->sampled_pages, (double)(c->pages - c->unclearable_pages));
+	ret->extent_bytes = size_of(c, a->extent);
+	ret->resident_bytes = bytes_of(c, (double)c->resident_pages);
+	ret->unclearable_bytes = bytes_of(c, (double)c->unclearable_pages);
+	ret->page_bytes = c->setup.page_bytes;
+	ret->confident = c->counted >= EPOCHS_MIN && c->vague <= VAGUE_SHARE * c->refs;
+}
+
+bool cvhrc_curve(const struct cvhrc *c, struct cvhrc_curve *ret)
+{
+	struct ladder l;
+	struct axis a = { .ladder = &l };
+
+	if (!(c->refs > 0 && c->epochs > 0 && c->seconds > 0))
+		return false;
+	memset(ret, 0, sizeof(*ret));
+	climb(&l, c->hist, CVHRC_BITS, CVHRC_BINS);
+	a.extent = l.top = extent_of(c, &l);
+	a.hits = hits_at(&l, a.extent);
+	fill_facts(c, &a, ret);
+	if (c->unclearable_pages)
+		add_point(ret, 0, 0);
+	add_points(c, &a, ret);
+	if (a.hits > 0)
+		fill_knees(c, &a, ret);
+	else
+		ret->confident = false;
+	ret->error = error_of(c, a.extent, &l);
+	return true;
+}
+
+double cvhrc_hit_ratio(const struct cvhrc_curve *curve, uint64_t bytes)
+{
+	unsigned lo = 0, hi = curve->npoints;
+	const struct cvhrc_point *p = curve->points;
+
+	if (hi == 0)
+		return 0;
+	if (bytes <= p[0].size_bytes)
+		return p[0].hit_ratio;
+	if (bytes >= p[hi - 1].size_bytes)
+		return p[hi - 1].hit_ratio;
+	while (hi - lo > 1) {
+		unsigned mid = lo + (hi - lo) / 2;
+
+		if (p[mid].size_bytes <= bytes)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return p[lo].hit_ratio + (p[hi].hit_ratio - p[lo].hit_ratio) *
+					 ((double)(bytes - p[lo].size_bytes) /
+					  (double)(p[hi].size_bytes - p[lo].size_bytes));
+}
+
+double cvhrc_marginal(const struct cvhrc_curve *curve, uint64_t bytes)
+{
+	uint64_t low = bytes, window = arith_max(curve->extent_bytes / WINDOWS, curve->page_bytes);
+	uint64_t high = arith_add(low, window);
+	double hits;
+
+	if (bytes < curve->resolution_bytes) {
+		low = 0;
+		high = curve->resolution_bytes;
+	}
+	hits = cvhrc_hit_ratio(curve, high) - cvhrc_hit_ratio(curve, low);
+	if (high <= low)
+		return 0;
+	return hits * curve->refs_per_s * (curve->page_bytes / (double)(high - low));
+}

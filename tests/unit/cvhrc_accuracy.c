@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The curve from accessed bits against the exact one, on reference strings that are known: what is
+ * left is the error of the model and of the sampling.
+ */
+#include "core/cvhrc.h"
+#include "core/cvhrc_files.h"
+
+#include <criterion/criterion.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "refstring.h"
+
+#define PAGE ((uint64_t)4096)
+#define CHUNK 64 /* pages: the scanner's 256 KiB */
+#define EPOCH_NS 250000000ull
+
+/* A scanner as the edge has it: tags of the sampled pages, one chunk of `rate` in each stratum. */
+struct scanner {
+	struct cvhrc c;
+	uint16_t *tags;
+	uint32_t pages;
+	uint32_t rate;
+	uint32_t warm_up;
+	uint32_t epochs;
+};
+
+static void scanner_open(struct scanner *s, uint32_t pages, uint32_t rate, uint64_t half_life_ns)
+{
+	struct cvhrc_setup setup = { .half_life_ns = half_life_ns, .seed = 42 };
+
+	memset(s, 0, sizeof(*s));
+	cvhrc_init(&s->c, &setup);
+	s->tags = calloc(pages, sizeof(*s->tags));
+	s->pages = pages;
+	s->rate = rate;
+}
+
+static bool is_sampled(const struct scanner *s, uint32_t page)
+{
+	uint64_t chunk = page / CHUNK, stratum = chunk / s->rate;
+
+	return chunk % s->rate == ((stratum + 5) * 0x9e3779b97f4a7c15ull >> 40) % s->rate;
+}
+
+static enum cvhrc_plane plane_of(uint32_t page)
+{
+	return page / CHUNK / 16 % 2 ? CVHRC_MAPPED_ODD : CVHRC_MAPPED_EVEN;
+}
+
+static void scan_page(struct scanner *s, uint32_t page, bool touched)
+{
+	enum cvhrc_plane plane = plane_of(page);
+
+	if (s->epochs == 0) {
+		cvhrc_arrive(&s->c, plane, touched, 1);
+		s->tags[page] = touched ? cvhrc_now(&s->c) : CVHRC_BEFORE;
+	} else if (touched) {
+		cvhrc_touch(&s->c, plane, s->tags[page], 1);
+		s->tags[page] = cvhrc_now(&s->c);
+	}
+}
+
+static void scanner_epoch(struct scanner *s, const bool *touched)
+{
+	struct cvhrc_totals totals = { .length_ns = EPOCH_NS, .pages = s->pages };
+
+	/* Another length of the epochs: what was counted in the warm-up is dropped. */
+	if (cvhrc_begin(&s->c, s->epochs < s->warm_up ? 2 * EPOCH_NS : EPOCH_NS))
+		for (uint32_t i = 0; i < s->pages; i++)
+			s->tags[i] = cvhrc_renumber(&s->c, s->tags[i]);
+	for (uint32_t i = 0; i < s->pages; i++)
+		if (is_sampled(s, i))
+			scan_page(s, i, s->epochs == 0 || touched[i]);
+	cvhrc_end(&s->c, &totals);
+	s->epochs++;
+}
+
+struct result {
+	struct cvhrc_curve curve;
+	double mae;
+	double worst;
+	double knee_error; /* relative */
+};
+
+static void compare(const struct refstring *r, struct result *ret)
+{
+	uint32_t n = r->spec.pages, grid = 512, knee = refstring_knee(r);
+	double hits = 0;
+
+	ret->mae = ret->worst = 0;
+	for (uint32_t d = 0; d < n; d++) {
+		double off;
+
+		hits += r->hist[d];
+		if ((d + 1) % (n / grid))
+			continue;
+		off = fabs(hits / r->refs - cvhrc_hit_ratio(&ret->curve, (d + 1) * PAGE));
+		ret->mae += off / grid;
+		ret->worst = fmax(ret->worst, off);
+	}
+	ret->knee_error = (double)ret->curve.knee_bytes / PAGE / knee - 1;
+}
+
+static void measure(const struct refstring_spec *spec, uint32_t rate, struct result *ret)
+{
+	struct scanner *s = malloc(sizeof(*s));
+	struct refstring r;
+
+	refstring_open(&r, spec);
+	scanner_open(s, spec->pages, rate, UINT64_MAX);
+	s->warm_up = spec->warm_up;
+	for (uint32_t i = 0; i < spec->warm_up + spec->epochs; i++) {
+		refstring_epoch(&r);
+		scanner_epoch(s, r.touched);
+	}
+	cr_assert(cvhrc_curve(&s->c, &ret->curve));
+	compare(&r, ret);
+	free(s->tags);
+	free(s);
+	refstring_close(&r);
+}
+
+static void expect(const char *name, const struct refstring_spec *spec, uint32_t rate,
+		   double mae_max)
+{
+	struct result r;
+
+	measure(spec, rate, &r);
+	printf("%-8s 1/%-2u MAE %.4f max %.3f, error told %.4f, F1 %" PRIu64 " knee %" PRIu64
+	       " (%+.1f %%) curvature %" PRIu64 " pages%s%s\n",
+	       name, rate, r.mae, r.worst, r.curve.error, r.curve.resolution_bytes / PAGE,
+	       r.curve.knee_bytes / PAGE, r.knee_error * 100, r.curve.knee_curvature_bytes / PAGE,
+	       r.curve.knee_below_resolution ? ", below the resolution" : "",
+	       r.curve.confident ? "" : ", not confident");
+	cr_expect(r.mae <= mae_max, "%s 1/%u: MAE %.4f", name, rate, r.mae);
+	cr_expect(r.curve.confident, "%s 1/%u: not confident", name, rate);
+	cr_expect(!r.curve.knee_below_resolution, "%s 1/%u: knee below the resolution", name, rate);
+	cr_expect(fabs(r.knee_error) <= 0.05, "%s 1/%u: knee off by %+.3f", name, rate,
+		  r.knee_error);
+}
+
+Test(cvhrc_accuracy, uniform)
+{
+	static const struct refstring_spec spec = { REF_UNIFORM, 0, 32768, 8192, 12, 60 };
+
+	expect("uniform", &spec, 1, 0.01);
+	expect("uniform", &spec, 16, 0.01);
+}
+
+Test(cvhrc_accuracy, loop)
+{
+	static const struct refstring_spec spec = { REF_LOOP, 0, 32768, 3000, 12, 60 };
+
+	expect("loop", &spec, 1, 0.03);
+	expect("loop", &spec, 16, 0.03);
+}
+
+Test(cvhrc_accuracy, zipf)
+{
+	static const double alphas[] = { 0.6, 0.8, 0.99, 1.2 };
+	char name[16];
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct refstring_spec spec = { REF_ZIPF, alphas[i], 65536, 10000, 40, 100 };
+
+		snprintf(name, sizeof(name), "zipf %.2f", alphas[i]);
+		expect(name, &spec, 1, 0.01);
+		expect(name, &spec, i < 3 ? 4 : 2, 0.01);
+	}
+}
+
+Test(cvhrc_accuracy, hot_and_cold)
+{
+	static const struct refstring_spec spec = { REF_HOTCOLD, 0, 65536, 4000, 130, 130 };
+
+	expect("hotcold", &spec, 4, 0.01);
+}
+
+Test(cvhrc_accuracy, mix)
+{
+	static const struct refstring_spec spec = { REF_MIX, 0, 65536, 8000, 40, 100 };
+
+	expect("mix", &spec, 4, 0.01);
+	expect("mix", &spec, 8, 0.01);
+}
+
+Test(cvhrc_accuracy, phases)
+{
+	static const struct refstring_spec spec = { REF_PHASES, 0, 32768, 4000, 0, 160 };
+
+	expect("phases", &spec, 1, 0.01);
+	expect("phases", &spec, 16, 0.01);
+}
+
+/* Old references fade: after the change the knee is that of the new phase alone. */
+Test(cvhrc_accuracy, decay_follows_a_change)
+{
+	static const struct refstring_spec spec = { REF_PHASES, 0, 32768, 4000, 0, 160 };
+	struct scanner *s = malloc(sizeof(*s));
+	struct cvhrc_curve curve;
+	struct refstring r;
+
+	refstring_open(&r, &spec);
+	scanner_open(s, spec.pages, 4, 5 * 4 * EPOCH_NS);
+	for (uint32_t i = 0; i < spec.epochs; i++) {
+		refstring_epoch(&r);
+		scanner_epoch(s, r.touched);
+		if (i == spec.epochs / 2 - 1) {
+			cr_assert(cvhrc_curve(&s->c, &curve));
+			cr_expect(curve.knee_bytes / PAGE > 16384 * 0.95 &&
+					  curve.knee_bytes / PAGE < 16384 * 1.05,
+				  "first phase: %" PRIu64, curve.knee_bytes / PAGE);
+		}
+	}
+	cr_assert(cvhrc_curve(&s->c, &curve));
+	cr_expect(curve.knee_bytes / PAGE > 8192 * 0.95 && curve.knee_bytes / PAGE < 8192 * 1.05,
+		  "second phase: %" PRIu64, curve.knee_bytes / PAGE);
+	free(s->tags);
+	free(s);
+	refstring_close(&r);
+}
+
+/*
+ * The hot set is touched several times per epoch: where in it the knee lies cannot be seen, nor is
+ * it told.
+ */
+Test(cvhrc_accuracy, no_knee_below_the_resolution)
+{
+	static const struct refstring_spec specs[] = {
+		{ REF_UNIFORM, 0, 8192, 65536, 8, 20 },
+		{ REF_MIX, 0, 4096, 40000, 8, 20 },
+		{ REF_ZIPF, 1.2, 8192, 400000, 8, 12 },
+		{ REF_LOOP, 0, 4096, 10000, 8, 20 },
+	};
+
+	for (unsigned i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
+		struct result r;
+		uint64_t knee;
+
+		measure(&specs[i], 1, &r);
+		knee = r.curve.knee_bytes;
+		printf("kind %d: F1 %" PRIu64 " knee <= %" PRIu64 " pages\n", specs[i].kind,
+		       r.curve.resolution_bytes / PAGE, knee / PAGE);
+		cr_expect(r.curve.knee_below_resolution, "kind %d: knee %" PRIu64, specs[i].kind,
+			  knee / PAGE);
+		cr_expect(knee >= r.curve.resolution_bytes, "kind %d: an upper bound",
+			  specs[i].kind);
+		cr_expect(r.knee_error > -0.02, "kind %d: the knee is %.3f of it", specs[i].kind,
+			  1 / (1 + r.knee_error));
+	}
+}
+
+/* Files: every page that is read, by hash; fewer and fewer of them are in the sample. */
+static uint32_t hash_of(uint32_t page)
+{
+	uint64_t x = (page + 1) * 0x9e3779b97f4a7c15ull;
+
+	x ^= x >> 29;
+	x *= 0xbf58476d1ce4e5b9ull;
+	return (uint32_t)(x >> 32);
+}
+
+static void files_epoch(struct cvhrc *c, struct cvhrc_files *files, const bool *touched,
+			uint32_t pages)
+{
+	struct cvhrc_totals totals = { .length_ns = EPOCH_NS };
+
+	if (cvhrc_begin(c, EPOCH_NS))
+		cvhrc_files_renumber(files, c);
+	for (uint32_t i = 0; i < pages; i++)
+		if (touched[i])
+			cvhrc_files_read(files, c, hash_of(i));
+	totals.file_threshold = cvhrc_files_threshold(files);
+	cvhrc_end(c, &totals);
+}
+
+static void expect_files(const char *name, const struct refstring_spec *spec)
+{
+	struct cvhrc *c = malloc(sizeof(*c));
+	struct cvhrc_files *files = malloc(sizeof(*files));
+	struct cvhrc_setup setup = { .half_life_ns = UINT64_MAX };
+	bool *all = malloc(spec->pages);
+	struct refstring r;
+	struct result result;
+
+	refstring_open(&r, spec);
+	cvhrc_init(c, &setup);
+	cvhrc_files_init(files);
+	memset(all, 1, spec->pages);
+	for (uint32_t i = 0; i < 1 + spec->epochs; i++) {
+		refstring_epoch(&r);
+		files_epoch(c, files, i ? r.touched : all, spec->pages);
+	}
+	cr_assert(cvhrc_curve(c, &result.curve));
+	compare(&r, &result);
+	printf("files %-8s MAE %.4f max %.3f, error told %.4f, share %.3f, knee %" PRIu64
+	       " (%+.1f %%) extent %" PRIu64 "\n",
+	       name, result.mae, result.worst, result.curve.error,
+	       cvhrc_files_threshold(files) / 4294967296.0, result.curve.knee_bytes / PAGE,
+	       result.knee_error * 100, result.curve.extent_bytes / PAGE);
+	cr_expect(result.mae <= 0.01, "files %s: MAE %.4f", name, result.mae);
+	cr_expect(files->used <= CVHRC_FILES_MAX);
+	cr_expect(fabs(result.knee_error) <= 0.05, "files %s: knee off by %+.3f", name,
+		  result.knee_error);
+	free(all);
+	free(files);
+	free(c);
+	refstring_close(&r);
+}
+
+Test(cvhrc_accuracy, files_that_are_read)
+{
+	static const struct refstring_spec uniform = { REF_UNIFORM, 0, 32768, 4000, 1, 60 };
+	static const struct refstring_spec zipf = { REF_ZIPF, 0.8, 65536, 10000, 1, 120 };
+
+	expect_files("uniform", &uniform);
+	expect_files("zipf", &zipf);
+}
+
+/* Half of the string goes to mapped pages, half to files that are read: one LRU, one curve. */
+Test(cvhrc_accuracy, mapped_and_read_in_one_curve)
+{
+	static const struct refstring_spec spec = { REF_UNIFORM, 0, 32768, 4000, 1, 80 };
+	struct scanner *s = malloc(sizeof(*s));
+	struct cvhrc_files *files = malloc(sizeof(*files));
+	uint32_t half = spec.pages / 2;
+	struct refstring r;
+	struct result result;
+
+	refstring_open(&r, &spec);
+	scanner_open(s, half, 4, UINT64_MAX);
+	cvhrc_files_init(files);
+	for (uint32_t e = 0; e < 1 + spec.epochs; e++) {
+		struct cvhrc_totals totals = { .length_ns = EPOCH_NS, .pages = half };
+
+		refstring_epoch(&r);
+		cr_assert(!cvhrc_begin(&s->c, EPOCH_NS));
+		for (uint32_t i = 0; i < half; i++)
+			if (is_sampled(s, i))
+				scan_page(s, i, e == 0 || r.touched[i]);
+		for (uint32_t i = half; i < spec.pages; i++)
+			if (e == 0 || r.touched[i])
+				cvhrc_files_read(files, &s->c, hash_of(i));
+		totals.file_threshold = cvhrc_files_threshold(files);
+		cvhrc_end(&s->c, &totals);
+		s->epochs++;
+	}
+	cr_assert(cvhrc_curve(&s->c, &result.curve));
+	compare(&r, &result);
+	printf("joined: MAE %.4f max %.3f, knee %+.1f %%\n", result.mae, result.worst,
+	       result.knee_error * 100);
+	cr_expect(result.mae <= 0.01, "MAE %.4f", result.mae);
+	cr_expect(fabs(result.knee_error) <= 0.05, "knee off by %+.3f", result.knee_error);
+	free(files);
+	free(s->tags);
+	free(s);
+	refstring_close(&r);
+}
