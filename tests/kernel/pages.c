@@ -45,24 +45,30 @@ static char *map_aligned(size_t bytes, int flags, int fd)
 	return mmap(start, bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
 }
 
-static long map_and_touch(int flags, int fd, int advice)
+static long map_and_touch(size_t pages, int flags, int fd, int advice)
 {
-	memory = map_aligned(PAGES * PAGE, flags, fd);
+	memory = map_aligned(pages * PAGE, flags, fd);
 	if (memory == MAP_FAILED || madvise(memory, memory_bytes, advice) < 0)
 		return 0;
-	for (size_t i = 0; i < PAGES; i++)
+	for (size_t i = 0; i < pages; i++)
 		memory[i * PAGE] = 1;
 	return (long)memory;
 }
 
 static long job_map_small(long arg)
 {
-	return map_and_touch(MAP_PRIVATE | MAP_ANONYMOUS, -1, MADV_NOHUGEPAGE);
+	return map_and_touch(PAGES, MAP_PRIVATE | MAP_ANONYMOUS, -1, MADV_NOHUGEPAGE);
+}
+
+/* So much that what else the process has does not matter. */
+static long job_map_large(long arg)
+{
+	return map_and_touch(8 * PAGES, MAP_PRIVATE | MAP_ANONYMOUS, -1, MADV_NOHUGEPAGE);
 }
 
 static long job_map_huge(long arg)
 {
-	return map_and_touch(MAP_PRIVATE | MAP_ANONYMOUS, -1, MADV_HUGEPAGE);
+	return map_and_touch(PAGES, MAP_PRIVATE | MAP_ANONYMOUS, -1, MADV_HUGEPAGE);
 }
 
 static long job_map_file(long arg)
@@ -72,12 +78,12 @@ static long job_map_file(long arg)
 
 	if (fd < 0 || unlink(name) < 0 || ftruncate(fd, PAGES * PAGE) < 0)
 		return 0;
-	return map_and_touch(MAP_SHARED, fd, MADV_NORMAL);
+	return map_and_touch(PAGES, MAP_SHARED, fd, MADV_NORMAL);
 }
 
 static long job_map_shared(long arg)
 {
-	return map_and_touch(MAP_SHARED | MAP_ANONYMOUS, -1, MADV_NORMAL);
+	return map_and_touch(PAGES, MAP_SHARED | MAP_ANONYMOUS, -1, MADV_NORMAL);
 }
 
 /* A set that no regular mistake produces. */
@@ -384,7 +390,7 @@ Test(pages, of_a_sample_the_share_is_known)
 	struct worker *worker = worker_start(group);
 	int fd;
 
-	cr_assert(worker_do(worker, job_map_small, 0));
+	cr_assert(worker_do(worker, job_map_large, 0));
 	struct pagescan *scan = scan_group(group, &fd);
 	uint64_t all = turn(scan, FIRST_TAG, 1)->pages;
 	struct pagescan_result *result = turn(scan, FIRST_TAG + 1, 8);
