@@ -16,7 +16,7 @@
 #define ADVICE_MAX 512	     /* ranges of one call; the kernel takes 1024 */
 #define COUNT_EVERY 32	     /* turns after which all pages are counted again */
 #define WHOLE_PERMILLE 125   /* unclearable, from which on whole processes are cleared */
-#define WHOLE_TURNS 64	     /* for so many, then MADV_COLD is tried again */
+#define WHOLE_TURNS 1024     /* for so many, then MADV_COLD is tried again: places are lost by that */
 #define HUGE_BYTES (UINT64_C(2) << 20)
 
 /* One process. */

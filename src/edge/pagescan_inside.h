@@ -18,6 +18,7 @@ struct chunk {
 	uint64_t number; /* of anonymous memory: address / 256 KiB; else bit 63 and a hash */
 	uint64_t present, out, covered; /* one bit a page, of this turn */
 	uint64_t again, suspect, stuck; /* still set after a clearing: now, once, twice in a row */
+	uint64_t pending;		/* suspect and touched: the next clearing tells if in truth */
 	uint16_t space; /* whose anonymous memory; 0: that of a file or object */
 	uint16_t next;	/* 1 + index, in the chain of its head or of free ones */
 	uint16_t seen;	/* turn */
@@ -39,6 +40,7 @@ struct keep {
 	uint16_t now;
 	uint32_t level;
 	bool arriving; /* what is new was there before */
+	bool unstuck;  /* and so is what could not be cleared until now: the next turn arrives */
 	bool full;     /* something had no room */
 	bool shrunk;   /* chunks beyond room are to be dropped */
 	uint64_t entries; /* in the sample, not empty, of this turn */

@@ -170,6 +170,8 @@ void keep_begin(struct keep *keep, const struct pagescan_turn *turn, struct page
 	keep->turn++;
 	keep->full = false;
 	keep->entries = 0;
+	keep->arriving |= keep->unstuck;
+	keep->unstuck = false;
 	if (turn->renumbered)
 		renumber(keep, turn->renumbered);
 	if (keep->shrunk)
@@ -230,7 +232,7 @@ static void freshen(const struct keep *keep, struct chunk *chunk)
 	if (is_current(keep, chunk))
 		return;
 	chunk->seen = keep->turn;
-	chunk->present = chunk->out = chunk->covered = chunk->again = 0;
+	chunk->present = chunk->out = chunk->covered = chunk->again = chunk->pending = 0;
 	chunk->checked = 0;
 }
 
@@ -258,6 +260,10 @@ static void touch(struct keep *keep, struct chunk *chunk, unsigned int i, bool t
 
 	if (tag == keep->now || chunk->stuck >> i & 1)
 		return;
+	if (chunk->suspect >> i & 1) {
+		chunk->pending |= (uint64_t)touched << i;
+		return;
+	}
 	if (tag == PAGESCAN_NEVER && (arriving || !touched)) {
 		keep->counts->arrived[chunk->half][touched]++;
 		chunk->tags[i] = touched ? keep->now : PAGESCAN_BEFORE;
@@ -407,11 +413,13 @@ void keep_again(struct keep *keep, const struct source *source,
 
 static void judge(struct keep *keep, struct chunk *chunk)
 {
-	uint64_t before = chunk->stuck;
+	uint64_t before = chunk->stuck, pending = chunk->pending;
 
-	if (!chunk->checked)
-		return;
-	chunk->stuck = chunk->again & (chunk->suspect | chunk->stuck);
+	if (chunk->checked)
+		chunk->stuck = chunk->again & (chunk->suspect | chunk->stuck);
+	chunk->suspect = 0;
+	for (pending &= ~chunk->stuck; pending; pending &= pending - 1)
+		touch(keep, chunk, (unsigned int)__builtin_ctzll(pending), true, keep->arriving);
 	chunk->suspect = chunk->again;
 	for (uint64_t fresh = chunk->stuck & ~before; fresh; fresh &= fresh - 1) {
 		unsigned int i = (unsigned int)__builtin_ctzll(fresh);
@@ -462,4 +470,5 @@ void keep_unstick(struct keep *keep)
 {
 	for (uint32_t i = 0; i < keep->count; i++)
 		keep->chunks[i].stuck = keep->chunks[i].suspect = keep->chunks[i].again = 0;
+	keep->unstuck = true;
 }

@@ -46,7 +46,7 @@ near() { # WHAT WANTED SEEN PERCENT
 say "the knee of a group, as JSON"
 anon_huge() { awk '/^AnonHugePages/ { s += $2 } END { print s }' "/proc/$subject/smaps"; }
 before=$(anon_huge)
-"$pfuse" curve --for "$(fast 12s 30s)" --format json "$(group busy)" >"$tmp/out" 2>"$tmp/err"
+"$pfuse" curve --for "$(fast 8s 30s)" --format json "$(group busy)" >"$tmp/out" 2>"$tmp/err"
 expect "lines on stderr, which is no terminal" 0 "$(wc -l <"$tmp/err")"
 keys=$(json "$tmp/out" | sort | tr '\n' ' ')
 expect "keys" "curve error knee_below_resolution knee_bytes knee_curvature_bytes need_bytes resolution_bytes sampled_share source " "$keys"
@@ -62,7 +62,7 @@ say "an early end, into a file"
 "$pfuse" curve --for 1h --format svg -o "$tmp/curve.svg" "pid:$subject" >"$tmp/out" 2>"$tmp/err" </dev/null &
 curve=$!
 pids+=("$curve")
-nap "$(fast 3 10)"
+nap "$(fast 2 10)"
 kill -INT "$curve"
 status=0
 wait "$curve" || status=$?
@@ -73,12 +73,12 @@ expect_line "$tmp/curve.svg" '</svg>$'
 expect_line "$tmp/curve.svg" '>knee '
 
 say "text and CSV"
-LC_ALL=C "$pfuse" curve --for 3s "$(group busy)" >"$tmp/out" 2>"$tmp/err"
+LC_ALL=C "$pfuse" curve --for "$(fast 2s 6s)" "$(group busy)" >"$tmp/out" 2>"$tmp/err"
 expect_line "$tmp/out" '^ 100 % [|]'
 expect_line "$tmp/out" '^knee +[0-9.]+ [KMG]iB'
 no_control_bytes "$tmp/out"
 ! LC_ALL=C grep -qP '[\x80-\xff]' "$tmp/out" || fail "bytes that an ASCII terminal cannot show"
-"$pfuse" curve --for 3s --format csv "$(group busy)" >"$tmp/out" 2>"$tmp/err"
+"$pfuse" curve --for "$(fast 2s 6s)" --format csv "$(group busy)" >"$tmp/out" 2>"$tmp/err"
 expect "headline" size_bytes,hit_ratio "$(head -1 "$tmp/out")"
 awk -F, 'NR > 1 { if ($1 < s || $2 < r || $2 > 1) exit 1; s = $1; r = $2 } END { exit NR < 10 }' \
 	"$tmp/out" || fail "the curve falls, or is too short"
@@ -87,7 +87,7 @@ say "a process that ends meanwhile"
 "$pfuse" curve --for 1h --format csv "$(group busy)" >"$tmp/out" 2>"$tmp/err" </dev/null &
 curve=$!
 pids+=("$curve")
-nap "$(fast 3 10)"
+nap "$(fast 2 10)"
 kill "$subject"
 status=0
 wait "$curve" || status=$?
@@ -96,5 +96,7 @@ expect "headline" size_bytes,hit_ratio "$(head -1 "$tmp/out")"
 
 say "a group that touches nothing"
 spawn busy sleep 1000
-refused 1 'no curve' --for 2s "$(group busy)"
+kill -STOP "$spawned"
+must_come 5 "stop of the process" is_signalled "$spawned"
+refused 1 'no curve' --for 1500ms "$(group busy)"
 say "ok"

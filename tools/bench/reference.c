@@ -86,7 +86,7 @@ static uint32_t next_hotcold(struct reference *reference)
 {
 	uint32_t hot = reference->pages / 5;
 
-	if (below(reference, 64))
+	if (below(reference, 256))
 		return below(reference, hot);
 	return next_in(reference, hot, reference->pages - hot);
 }

@@ -10,7 +10,7 @@
 
 /*
  * uniform; loop: over all pages; zipf: by `exponent`, places scattered; sequential: as loop, but meant to
- * be so long that nothing comes twice; hotcold: 63 of 64 to a hot fifth, the rest sweeps the others; phase:
+ * be so long that nothing comes twice; hotcold: 255 of 256 to a hot fifth, the rest sweeps the others; phase:
  * uniform in one half, after `period` references in the other; mix: a third each to a loop over a tenth,
  * a zipf 0.99 over half, and uniform over the rest.
  */
