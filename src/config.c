@@ -22,10 +22,10 @@
 #define S (1000 * MS)
 #define HOUR (3600 * S)
 
-const char *const config_policy_words[] = { "fusebox", NULL };
+const char *const config_policy_words[] = { "fusebox", "adaptive", NULL };
 const char *const config_stop_words[] = { "auto", "freeze", "signal", NULL };
 
-static const char *const later_words[] = { "adaptive", NULL };
+static const char *const later_words[] = { NULL };
 
 /*
  * The file as libcyaml reads it. Quantities stay text: their units are ours to parse. Words are
@@ -81,6 +81,7 @@ struct raw {
 
 static const cyaml_strval_t policy_values[] = {
 	{ "fusebox", CONFIG_FUSEBOX + 1 },
+	{ "adaptive", CONFIG_ADAPTIVE + 1 },
 };
 
 static const cyaml_strval_t stop_values[] = {
@@ -177,7 +178,7 @@ static const cyaml_schema_value_t file_schema = {
 };
 
 const struct config_key config_keys[] = {
-	{ NULL, "policy", "fusebox", "the rule that decides" },
+	{ NULL, "policy", "fusebox|adaptive", "the rule that decides about memory" },
 	{ NULL, "interval", "100ms to 60s", "how often the groups are sampled (1s)" },
 	{ NULL, "stop", "auto, freeze, signal", "how groups are stopped (auto)" },
 	{ NULL, "groups", "a list", "the first entry whose match fits a group is its policy" },

@@ -36,6 +36,7 @@
 
 enum config_policy {
 	CONFIG_FUSEBOX = 0,
+	CONFIG_ADAPTIVE,
 };
 
 enum config_stop {

@@ -6,8 +6,6 @@
 
 #define AT(field) offsetof(struct options, field)
 
-static const char *const later_policies[] = { "adaptive", NULL };
-
 static const struct option_info run_options[] = {
 	{ .name = "config",
 	  .letter = 'c',
@@ -25,7 +23,6 @@ static const struct option_info run_options[] = {
 	  .type = OPT_ENUM,
 	  .offset = AT(policy),
 	  .words = config_policy_words,
-	  .later = later_policies,
 	  .help = "the rule that decides; overrides the configuration" },
 	{ .name = "for",
 	  .placeholder = "DURATION",

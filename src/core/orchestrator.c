@@ -537,8 +537,10 @@ void orchestrator_applied(struct orchestrator *o, const struct pfuse_verdict *ve
 		return;
 	now_ns = enter(fcb, now_ns);
 	note_step(o, verdict, outcome, now_ns);
-	if (verdict->control >= FCB_CONTROLS) {
-		if (outcome == ORCHESTRATOR_FAILED)
+	if (verdict->control == PFUSE_CTL_RECLAIM) {
+		if (outcome == ORCHESTRATOR_APPLIED || outcome == ORCHESTRATOR_DRY)
+			fcb->control[PFUSE_CTL_RAM].downs++;
+		else
 			count_failure(fcb, outcome);
 		return;
 	}

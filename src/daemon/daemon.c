@@ -20,6 +20,7 @@
 #include "daemon/paging.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
+#include "daemon/squeeze.h"
 #include "edge/group.h"
 
 /* The keeper of a daemon that was just killed may be at work. */
@@ -313,6 +314,7 @@ static int watch_member(struct daemon *daemon, uint32_t slot)
 	if (code)
 		return code;
 	orchestrator_attach(&daemon->core, slot, member->group.id, &policy, &first, clock_now_ns());
+	squeeze_choose(daemon, slot, &first);
 	member->page_out = entry_of(daemon, member)->page_out;
 	probe_arm(machine->probe, slot,
 		  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
@@ -409,6 +411,8 @@ static int open_all(struct daemon *daemon, struct err *err)
 {
 	int code = open_members(daemon, err);
 
+	if (!code)
+		code = squeeze_open(daemon, err);
 	if (!code)
 		code = open_probe(daemon, err);
 	if (code)
@@ -532,6 +536,7 @@ enum exit_status daemon_close(struct daemon *daemon, enum exit_status status)
 	if (daemon->loop.started_ns && status == EXIT_DONE && report(daemon))
 		status = EXIT_FAILED;
 	restored = restore_all(daemon);
+	squeeze_close(daemon);
 	close_members(&daemon->members);
 	close_edges(daemon);
 	wait_for_command(daemon);

@@ -74,6 +74,7 @@ struct daemon {
 	struct rlimit files;	     /* RLIMIT_NOFILE before we raised it */
 	struct cgroup command_group; /* open until its member takes it */
 	struct loop loop;
+	struct squeeze *squeeze; /* NULL: no policy `adaptive` */
 	int status; /* exit status so far */
 	bool command_ended;
 };
@@ -88,6 +89,13 @@ enum exit_status daemon_close(struct daemon *daemon, enum exit_status status);
 static inline const struct config *daemon_config(const struct daemon *daemon)
 {
 	return daemon->reread.interval_ns ? &daemon->reread : daemon->config;
+}
+
+/* The command line's, or else the configuration's at the start. */
+static inline enum config_policy daemon_policy(const struct daemon *daemon)
+{
+	return daemon->options->policy >= 0 ? (enum config_policy)daemon->options->policy
+					    : daemon->config->policy;
 }
 
 /* Where some group's policy asks for the guarded freezer, and it is not open yet. */

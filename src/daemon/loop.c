@@ -17,6 +17,7 @@
 #include "daemon/paging.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
+#include "daemon/squeeze.h"
 #include "daemon/stopping.h"
 
 /* The kernel may merge our wake-ups with others that near. */
@@ -89,6 +90,7 @@ static void forget_member(struct daemon *daemon, uint32_t slot)
 	orchestrator_event(&daemon->core, &gone, daemon->loop.now_ns, none);
 	member_leave_probe(&daemon->machine, member, slot); /* its id never comes back */
 	paging_end(member);
+	squeeze_end(daemon, slot);
 	if (daemon->machine.ledger)
 		(void)ledger_restore(daemon->machine.ledger, &how, &counts); /* forgets it */
 	member->awake = false;
@@ -165,6 +167,10 @@ void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 	for (unsigned i = 0; i < count; i++) {
 		struct carried carried;
 
+		if (verdicts[i].control == PFUSE_CTL_RECLAIM) {
+			squeeze_begin(daemon, slot, &verdicts[i], since_ns);
+			continue;
+		}
 		member_carry_out(&daemon->machine, member, &verdicts[i], since_ns, &carried);
 		struct say_decision said = { .name = member->name,
 					     .verdict = &verdicts[i],
@@ -210,6 +216,7 @@ static void take_sample(struct daemon *daemon, uint32_t slot)
 		forget_member(daemon, slot);
 	if (err)
 		return; /* tried again at the next interval */
+	squeeze_fill(daemon, slot, &sample);
 	unsigned n = orchestrator_sample(&daemon->core, slot, &sample, now_ns, verdicts);
 
 	daemon_carry_out(daemon, slot, verdicts, n, now_ns);
@@ -628,9 +635,9 @@ static void say_ready(struct daemon *daemon)
 {
 	uint32_t groups = daemon->members.count - 1;
 
-	say_note(daemon->out, "pfuse-bpf", "%s %u group%s, policy fusebox, cgroup %s%s",
+	say_note(daemon->out, "pfuse-bpf", "%s %u group%s, policy %s, cgroup %s%s",
 		 daemon->machine.dry_run ? "watches (dry run: nothing is changed)" : "orchestrates",
-		 groups, groups == 1 ? "" : "s",
+		 groups, groups == 1 ? "" : "s", config_policy_words[daemon_policy(daemon)],
 		 cgroup_tree_anchor(&daemon->machine.tree) == PFUSE_ANCHOR_V2 ? "v2" : "v1",
 		 cgroup_tree_is_hybrid(&daemon->machine.tree) ? " with a v2 tree" : "");
 	sd_notifyf(0, "READY=1\nSTATUS=%u groups", groups);

@@ -194,7 +194,7 @@ static void fill_daemon(const struct daemon *daemon, const char *release,
 	const struct machine *machine = &daemon->machine;
 	uint64_t bytes;
 
-	out->policy = config_policy_words[daemon->config->policy];
+	out->policy = config_policy_words[daemon_policy(daemon)];
 	out->version = PFUSE_VERSION;
 	out->kernel = release;
 	out->hierarchy = cgroup_tree_anchor(&machine->tree) == PFUSE_ANCHOR_V2 ? "v2" : "v1";

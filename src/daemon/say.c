@@ -24,6 +24,10 @@ static const char *const reasons[PFUSE_REASONS] = {
 	[PFUSE_WHY_DATA] = "data waits for it",
 	[PFUSE_WHY_SIGNAL] = "a signal came for it",
 	[PFUSE_WHY_ENTERED] = "a process entered it",
+	[PFUSE_WHY_NEED] = "its hit-ratio curve needs no more",
+	[PFUSE_WHY_PROBE] = "without a curve: a small step shows whether it is missed",
+	[PFUSE_WHY_SHARE] = "memory is short, and others make more of it",
+	[PFUSE_WHY_HARM] = "the last step did harm",
 };
 
 static const char *const channels[PFUSE_CHANNELS] = {
@@ -98,6 +102,15 @@ static void say_ram(FILE *out, const struct pfuse_verdict *verdict)
 	fprintf(out, "ram  %s -> %s  %s (usage %s, before %s, score %.2f%s)",
 		say_bytes(verdict->from, a), say_bytes(verdict->to, b), reasons[verdict->reason],
 		say_bytes(verdict->usage, c), say_bytes(verdict->usage_prev, d), verdict->score,
+		verdict->clamped ? ", clamped" : "");
+}
+
+static void say_reclaim(FILE *out, const struct pfuse_verdict *verdict)
+{
+	char a[24], b[24], c[24];
+
+	fprintf(out, "reclaim  %s -> %s  %s (target %s%s)", say_bytes(verdict->from, a),
+		say_bytes(verdict->to, b), reasons[verdict->reason], say_bytes(verdict->size, c),
 		verdict->clamped ? ", clamped" : "");
 }
 
@@ -179,6 +192,9 @@ static void say_change(FILE *out, const struct say_decision *decision)
 	switch (decision->verdict->control) {
 	case PFUSE_CTL_RAM:
 		say_ram(out, decision->verdict);
+		break;
+	case PFUSE_CTL_RECLAIM:
+		say_reclaim(out, decision->verdict);
 		break;
 	case PFUSE_CTL_CPU:
 		say_cpu(out, decision->verdict);

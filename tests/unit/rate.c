@@ -347,7 +347,7 @@ Test(rate, cool_down_back_off_and_let_go)
 
 		f.res[FCB_CPU].limit = 1500 * MS;
 		f.net_level = 3;
-		for (int c = 0; c < PFUSE_CONTROLS; c++) {
+		for (int c = 0; c < FCB_CONTROLS; c++) {
 			f.control[c].retry_ns = table[i].retry;
 			f.control[c].failures = table[i].failures;
 		}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "daemon/squeeze.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "core/adaptive.h"
+#include "daemon/say.h"
+#include "edge/reclaim.h"
+
+struct job {
+	struct reclaim reclaim;
+	struct pfuse_verdict verdict;
+	uint64_t since_ns;
+	bool running;
+};
+
+struct squeeze {
+	struct adaptive *adaptive; /* the core's, by slot */
+	struct job *jobs;	   /* by slot */
+	sd_event_source *idle;	   /* NULL: nothing was ever reclaimed */
+};
+
+int squeeze_open(struct daemon *daemon, struct err *err)
+{
+	static const struct adaptive_setup defaults;
+	struct squeeze *s;
+
+	if (daemon_policy(daemon) != CONFIG_ADAPTIVE)
+		return 0;
+	s = daemon->squeeze = calloc(1, sizeof(*s));
+	if (s) {
+		s->adaptive = calloc(daemon->members.count, sizeof(*s->adaptive));
+		s->jobs = calloc(daemon->members.count, sizeof(*s->jobs));
+	}
+	if (!s || !s->adaptive || !s->jobs)
+		return err_set(err, -ENOMEM, "out of memory for %u groups",
+			       daemon->members.count - 1);
+	orchestrator_adaptive(&daemon->core, s->adaptive, &defaults);
+	return 0;
+}
+
+void squeeze_close(struct daemon *daemon)
+{
+	struct squeeze *s = daemon->squeeze;
+
+	if (!s)
+		return;
+	sd_event_source_unref(s->idle);
+	free(s->adaptive);
+	free(s->jobs);
+	free(s);
+	daemon->squeeze = NULL;
+	daemon->core.adaptive = NULL;
+}
+
+static void fill(struct pfuse_sample *sample, const struct reclaim_facts *facts)
+{
+	sample->stall_ns = facts->stall_ns;
+	sample->refaults = facts->refaults;
+	sample->host_reclaimed = facts->host_reclaimed;
+	sample->anon_bytes = facts->anon_bytes;
+	sample->unreclaimable_bytes = facts->unreclaimable_bytes;
+	sample->swap_free_bytes = facts->swap_free_bytes;
+}
+
+void squeeze_choose(struct daemon *daemon, uint32_t slot, struct pfuse_sample *first)
+{
+	const struct cgroup_tree *tree = &daemon->machine.tree;
+	const struct member *member = &daemon->members.at[slot];
+	struct reclaim_facts facts;
+
+	if (!daemon->squeeze)
+		return;
+	if (reclaim_look(tree, &member->group, &facts) < 0 || !facts.tells_harm) {
+		say_note(daemon->out, member->name,
+			 "policy fusebox: neither its stall nor its refaults can be read");
+		return;
+	}
+	fill(first, &facts);
+	orchestrator_choose(&daemon->core, slot, true, !reclaim_available(tree, &member->group),
+			    first, clock_now_ns());
+}
+
+/* Figures that cannot be had at this moment are those of the sample before: nothing was done since. */
+void squeeze_fill(const struct daemon *daemon, uint32_t slot, struct pfuse_sample *sample)
+{
+	const struct member *member = &daemon->members.at[slot];
+	const struct squeeze *s = daemon->squeeze;
+	struct reclaim_facts facts;
+
+	if (!s || !s->adaptive[slot].chosen)
+		return;
+	if (reclaim_look(&daemon->machine.tree, &member->group, &facts) == 0) {
+		fill(sample, &facts);
+		return;
+	}
+	sample->stall_ns = s->adaptive[slot].last.stall_ns;
+	sample->refaults = s->adaptive[slot].last.refaults;
+	sample->host_reclaimed = s->adaptive[slot].last.host_reclaimed;
+	sample->unreclaimable_bytes = sample->ram_usage_bytes; /* and nothing will be */
+}
+
+/* The core hears of it, the user reads of it. Less than was asked for is a success if it is something. */
+static void finish(struct daemon *daemon, uint32_t slot, int err)
+{
+	struct job *job = &daemon->squeeze->jobs[slot];
+	struct member *member = &daemon->members.at[slot];
+	struct say_decision said = { .name = member->name, .verdict = &job->verdict, .why = "" };
+	uint64_t now_ns = clock_now_ns();
+
+	job->running = false;
+	if (err == -EAGAIN && job->reclaim.after_bytes < job->reclaim.before_bytes)
+		err = 0;
+	if (err == 0 && job->reclaim.after_bytes < job->verdict.from)
+		job->verdict.to = job->reclaim.after_bytes;
+	said.err = err;
+	said.outcome = err ? ORCHESTRATOR_FAILED : ORCHESTRATOR_APPLIED;
+	said.took_ns = now_ns > job->since_ns ? now_ns - job->since_ns : 0;
+	member->failed += err != 0;
+	orchestrator_applied(&daemon->core, &job->verdict, said.outcome, now_ns);
+	say_decision(daemon->out, &said);
+}
+
+static bool step(struct daemon *daemon)
+{
+	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
+		struct job *job = &daemon->squeeze->jobs[slot];
+		int r;
+
+		if (!job->running)
+			continue;
+		r = reclaim_step(&job->reclaim);
+		if (r <= 0)
+			finish(daemon, slot, r);
+		return true;
+	}
+	return false;
+}
+
+static int on_idle(sd_event_source *source, uint64_t usec, void *context)
+{
+	if (!step(context))
+		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	int err = sd_event_source_set_time(source, clock_now_ns() / 1000);
+
+	return err < 0 ? err : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int run_when_idle(struct daemon *daemon)
+{
+	sd_event_source **idle = &daemon->squeeze->idle;
+	uint64_t now_us = clock_now_ns() / 1000;
+	int err;
+
+	if (*idle) {
+		(void)sd_event_source_set_time(*idle, now_us);
+		return sd_event_source_set_enabled(*idle, SD_EVENT_ONESHOT);
+	}
+	err = sd_event_add_time(daemon->loop.event, idle, CLOCK_MONOTONIC, now_us, 1, on_idle,
+				daemon);
+	return err < 0 ? err : sd_event_source_set_priority(*idle, SD_EVENT_PRIORITY_IDLE);
+}
+
+static void leave_out(struct daemon *daemon, uint32_t slot, const struct pfuse_verdict *verdict)
+{
+	struct member *member = &daemon->members.at[slot];
+	struct say_decision said = {
+		.name = member->name, .verdict = verdict, .outcome = ORCHESTRATOR_DRY, .why = ""
+	};
+
+	member->avoided++;
+	orchestrator_applied(&daemon->core, verdict, ORCHESTRATOR_DRY, clock_now_ns());
+	say_decision(daemon->out, &said);
+}
+
+void squeeze_begin(struct daemon *daemon, uint32_t slot, const struct pfuse_verdict *verdict,
+		   uint64_t since_ns)
+{
+	struct job *job;
+	int err;
+
+	if (!daemon->squeeze || daemon->squeeze->jobs[slot].running)
+		return;
+	if (daemon->machine.dry_run) {
+		leave_out(daemon, slot, verdict);
+		return;
+	}
+	job = &daemon->squeeze->jobs[slot];
+	*job = (struct job){ .verdict = *verdict, .since_ns = since_ns, .running = true };
+	err = reclaim_begin(&daemon->machine.tree, &daemon->members.at[slot].group, verdict->to,
+			    &job->reclaim);
+	if (err >= 0)
+		err = run_when_idle(daemon);
+	if (err < 0)
+		finish(daemon, slot, err);
+}
+
+void squeeze_end(struct daemon *daemon, uint32_t slot)
+{
+	if (daemon->squeeze)
+		daemon->squeeze->jobs[slot].running = false;
+}

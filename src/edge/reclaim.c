@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "edge/reclaim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/num.h"
+#include "edge/control.h"
+
+/* Moving 1 MiB to compressed memory took 0.3 to 1.2 ms, so a slice takes less than 5 ms. */
+#define SLICE_BYTES (UINT64_C(4) << 20)
+#define WORTH_BYTES 262144 /* a slice that failed but freed this much is not the last */
+#define STAT_BYTES 8192
+
+/* The sum of those keys that are there. */
+static uint64_t sum_of(const char *text, const char *const keys[])
+{
+	uint64_t sum = 0, value;
+
+	for (; *keys; keys++)
+		if (num_find_key(text, *keys, &value) == 0)
+			sum += value;
+	return sum;
+}
+
+/* v1 counts the group alone without "total_", and its anonymous memory without what is shared. */
+static void look_at_stat(const char *text, bool is_v2, struct reclaim_facts *facts)
+{
+	static const char *const anon[] = { "anon", "shmem", NULL };
+	static const char *const anon_v1[] = { "total_rss", "total_shmem", NULL };
+	static const char *const stuck[] = { "kernel_stack", "pagetables", "sec_pagetables",
+					     "percpu",	     "sock",	   "slab_unreclaimable",
+					     "unevictable",  NULL };
+	static const char *const stuck_v1[] = { "total_unevictable", NULL };
+	static const char *const back[] = { "workingset_refault_anon", "workingset_refault_file",
+					    "workingset_refault", NULL };
+	static const char *const taken[] = { "pgsteal_kswapd", NULL };
+
+	facts->refaults = sum_of(text, back);
+	facts->host_reclaimed = sum_of(text, taken);
+	facts->anon_bytes = sum_of(text, is_v2 ? anon : anon_v1);
+	facts->unreclaimable_bytes = sum_of(text, is_v2 ? stuck : stuck_v1);
+}
+
+static bool is_v2(const struct cgroup_tree *tree)
+{
+	return cgroup_tree_anchor(tree) == PFUSE_ANCHOR_V2;
+}
+
+/* "SwapFree:       123 kB" */
+static uint64_t machine_swap_free(const struct cgroup_tree *tree)
+{
+	static const char key[] = "\nSwapFree:";
+	const char *at = NULL;
+	uint64_t kib = 0;
+	char text[4096];
+
+	if (fd_read_head_at(tree->proc_fd, "meminfo", text, sizeof(text), NULL) == 0)
+		at = strstr(text, key);
+	if (!at)
+		return 0;
+	at += sizeof(key) - 1;
+	(void)num_parse(at + strspn(at, " "), NULL, &kib);
+	return kib * 1024;
+}
+
+static uint64_t read_size(const struct cgroup *group, const char *file, uint64_t otherwise)
+{
+	uint64_t value;
+	char text[64];
+
+	if (fd_read_one_at(group->fd, file, text, sizeof(text)) < 0 ||
+	    num_parse_all(text, &value) < 0)
+		return otherwise; /* "max" too */
+	return value;
+}
+
+static uint64_t swap_free(const struct cgroup_tree *tree, const struct cgroup *group)
+{
+	uint64_t machine = machine_swap_free(tree), max, used;
+
+	if (!is_v2(tree))
+		return read_size(group, "memory.swappiness", 0) ? machine : 0;
+	max = read_size(group, "memory.swap.max", UINT64_MAX);
+	used = read_size(group, "memory.swap.current", 0);
+	max = max > used ? max - used : 0;
+	return machine < max ? machine : max;
+}
+
+int reclaim_look(const struct cgroup_tree *tree, const struct cgroup *group,
+		 struct reclaim_facts *ret_facts)
+{
+	struct reclaim_facts facts = { 0 };
+	char text[STAT_BYTES];
+	uint64_t stall_us;
+	int r = fd_read_head_at(group->fd, "memory.stat", text, sizeof(text), NULL);
+
+	if (r < 0)
+		return r == -ENOENT && !cgroup_gone(group) ? -ENOENT : -ENODEV;
+	look_at_stat(text, is_v2(tree), &facts);
+	facts.tells_harm = num_find_key(text, "workingset_refault_file", &stall_us) == 0 ||
+			   num_find_key(text, "workingset_refault", &stall_us) == 0;
+	if (control_read(tree, group, CONTROL_STALL_US, &stall_us) == 0) {
+		facts.stall_ns = stall_us * 1000;
+		facts.tells_harm = true;
+	}
+	facts.swap_free_bytes = swap_free(tree, group);
+	*ret_facts = facts;
+	return 0;
+}
+
+bool reclaim_available(const struct cgroup_tree *tree, const struct cgroup *group)
+{
+	return is_v2(tree) && faccessat(group->fd, "memory.reclaim", F_OK, 0) == 0;
+}
+
+int reclaim_begin(const struct cgroup_tree *tree, const struct cgroup *group, uint64_t to_bytes,
+		  struct reclaim *ret_reclaim)
+{
+	struct reclaim reclaim = { .tree = tree, .group = group, .to_bytes = to_bytes };
+	int r = control_read(tree, group, CONTROL_USAGE, &reclaim.before_bytes);
+
+	if (r < 0)
+		return r;
+	reclaim.after_bytes = reclaim.before_bytes;
+	*ret_reclaim = reclaim;
+	return 0;
+}
+
+/* -EAGAIN of the kernel: it found less than it was asked for. Half a slice is worth another try. */
+int reclaim_step(struct reclaim *reclaim)
+{
+	uint64_t before = reclaim->after_bytes, bytes;
+	char text[24];
+	int written, r;
+
+	if (before <= reclaim->to_bytes)
+		return 0;
+	bytes = before - reclaim->to_bytes;
+	snprintf(text, sizeof(text), "%" PRIu64, bytes < SLICE_BYTES ? bytes : SLICE_BYTES);
+	written = fd_write_at(reclaim->group->fd, "memory.reclaim", text);
+	r = control_read(reclaim->tree, reclaim->group, CONTROL_USAGE, &reclaim->after_bytes);
+	if (written < 0 && written != -EAGAIN && written != -EINTR)
+		return written;
+	if (r < 0)
+		return r;
+	if (reclaim->after_bytes <= reclaim->to_bytes)
+		return 0;
+	if (written == -EAGAIN &&
+	    (before <= reclaim->after_bytes || before - reclaim->after_bytes < WORTH_BYTES))
+		return -EAGAIN;
+	return 1;
+}

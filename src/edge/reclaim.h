@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What the policy `adaptive` looks at and does: the figures of a group's memory that are no part of a usual
+ * sample, and memory.reclaim, a slice at a time.
+ *
+ * reclaim_look() reads memory.stat once, memory.pressure and the swap files. Reclaiming: reclaim_begin() →
+ * reclaim_step() in the idle turns of the loop while it says 1, each of 4 MiB, so that nobody waits for more
+ * than that → the usage before and after are in the struct. reclaim_end() at any time.
+ * Nothing is changed that would have to be undone. Units: bytes, pages, ns.
+ */
+#ifndef PFUSE_EDGE_RECLAIM_H
+#define PFUSE_EDGE_RECLAIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "edge/cgroup.h"
+
+/* 0: not to be had here. */
+struct reclaim_facts {
+	uint64_t stall_ns;
+	uint64_t refaults;	      /* pages */
+	uint64_t host_reclaimed;      /* pages, by kswapd */
+	uint64_t anon_bytes;	      /* shared memory included */
+	uint64_t unreclaimable_bytes; /* of the kernel, and locked */
+	uint64_t swap_free_bytes;     /* of the machine, within the group's own limit */
+	bool tells_harm;	      /* stall or refaults are to be had */
+};
+
+/* -ENODEV: the group is gone. What it lacks is 0. */
+int reclaim_look(const struct cgroup_tree *tree, const struct cgroup *group,
+		 struct reclaim_facts *ret_facts);
+
+/* Is there a memory.reclaim? Else (v1, before 5.19) a limit below the usage does it. */
+bool reclaim_available(const struct cgroup_tree *tree, const struct cgroup *group);
+
+struct reclaim {
+	const struct cgroup_tree *tree; /* borrowed, as is the group */
+	const struct cgroup *group;
+	uint64_t to_bytes; /* usage to come down to */
+	uint64_t before_bytes;
+	uint64_t after_bytes; /* after the latest slice */
+};
+
+/* -ENODEV: the group is gone. */
+int reclaim_begin(const struct cgroup_tree *tree, const struct cgroup *group, uint64_t to_bytes,
+		  struct reclaim *ret_reclaim);
+
+/* 1: there is more to do · 0: done · -EAGAIN: the kernel finds no more to reclaim · -errno. */
+int reclaim_step(struct reclaim *reclaim);
+
+#endif
