@@ -250,10 +250,15 @@ static int want_clear(struct turn *turn, const struct pfuse_page_record *record)
 	return 0;
 }
 
-/* Could others have the page, too? */
-static bool may_be_shared(const struct pagescan *scan, const struct source *source)
+/*
+ * May the bits stay set? Where others could have the page, too; and new pages are passed over until the
+ * kernel has put them on its lists, some dozens at a time. Elsewhere it is not asked: of private memory
+ * those that are set again so soon are the hot ones.
+ */
+static bool is_doubtful(const struct pagescan *scan, const struct source *source)
 {
-	return source->object || source->locked || scan->keep.frames;
+	return source->object || source->locked || scan->keep.frames || scan->keep.arriving ||
+	       source->arriving;
 }
 
 static int look_again(struct turn *turn)
@@ -266,7 +271,7 @@ static int look_again(struct turn *turn)
 		const struct pfuse_page_record *record = &pages->records[i];
 		const struct source *source = &reader->sources[record->range];
 
-		if (may_be_shared(turn->scan, source))
+		if (is_doubtful(turn->scan, source))
 			keep_again(&turn->scan->keep, source, record);
 	}
 	return r;
@@ -277,7 +282,7 @@ static int take_slice(struct reader *reader, void *what)
 	struct turn *turn = what;
 	struct pagescan *scan = turn->scan;
 	const struct probe_pages *pages = reader->pages;
-	bool shared = false;
+	bool doubtful = false;
 	int r = 0;
 
 	turn->count = 0;
@@ -287,13 +292,13 @@ static int take_slice(struct reader *reader, void *what)
 
 		if (!keep_record(&scan->keep, source, record) || turn->whole)
 			continue;
-		shared |= may_be_shared(scan, source);
+		doubtful |= is_doubtful(scan, source);
 		if (!source->locked)
 			r = want_clear(turn, record);
 	}
 	if (r == 0 && !turn->whole)
 		r = clear_now(turn);
-	return r == 0 && shared ? look_again(turn) : r;
+	return r == 0 && doubtful ? look_again(turn) : r;
 }
 
 /* A process that ends meanwhile is none of ours any more. */

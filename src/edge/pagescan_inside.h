@@ -18,7 +18,7 @@ struct chunk {
 	uint64_t number; /* of anonymous memory: address / 256 KiB; else bit 63 and a hash */
 	uint64_t present, out, covered; /* one bit a page, of this turn */
 	uint64_t again, suspect, stuck; /* still set after a clearing: now, once, twice in a row */
-	uint64_t pending;		/* suspect and touched: the next clearing tells if in truth */
+	uint64_t pending; /* suspect, and set again */
 	uint16_t space; /* whose anonymous memory; 0: that of a file or object */
 	uint16_t next;	/* 1 + index, in the chain of its head or of free ones */
 	uint16_t seen;	/* turn */

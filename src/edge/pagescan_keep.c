@@ -411,15 +411,26 @@ void keep_again(struct keep *keep, const struct source *source,
 
 /* The end of a turn */
 
+/* Still set after a clearing, then found set: that proves nothing, so it gets its place and no more. */
+static void place_pending(struct keep *keep, struct chunk *chunk)
+{
+	for (uint64_t pending = chunk->pending & ~chunk->stuck; pending; pending &= pending - 1) {
+		unsigned int i = (unsigned int)__builtin_ctzll(pending);
+
+		if (chunk->tags[i])
+			leave(keep, chunk, i);
+		keep->counts->arrived[chunk->half][1]++;
+		chunk->tags[i] = keep->now;
+	}
+}
+
 static void judge(struct keep *keep, struct chunk *chunk)
 {
-	uint64_t before = chunk->stuck, pending = chunk->pending;
+	uint64_t before = chunk->stuck;
 
 	if (chunk->checked)
 		chunk->stuck = chunk->again & (chunk->suspect | chunk->stuck);
-	chunk->suspect = 0;
-	for (pending &= ~chunk->stuck; pending; pending &= pending - 1)
-		touch(keep, chunk, (unsigned int)__builtin_ctzll(pending), true, keep->arriving);
+	place_pending(keep, chunk);
 	chunk->suspect = chunk->again;
 	for (uint64_t fresh = chunk->stuck & ~before; fresh; fresh &= fresh - 1) {
 		unsigned int i = (unsigned int)__builtin_ctzll(fresh);

@@ -94,9 +94,16 @@ wait "$curve" || status=$?
 expect "exit status after its end" 0 "$status"
 expect "headline" size_bytes,hit_ratio "$(head -1 "$tmp/out")"
 
-say "a group that touches nothing"
+say "too short a time, and a process that touches nothing"
 spawn busy sleep 1000
+refused 1 'no curve' --for 1ms "$(group busy)"
 kill -STOP "$spawned"
 must_come 5 "stop of the process" is_signalled "$spawned"
-refused 1 'no curve' --for 1500ms "$(group busy)"
+status=0
+"$pfuse" curve --for "$(fast 2s 6s)" --format json "$(group busy)" >"$tmp/out" 2>"$tmp/err" || status=$?
+if [ "$status" = 0 ]; then
+	expect_that "bytes touched per epoch, of some MiB" [ "$(json "$tmp/out" resolution_bytes)" -lt 65536 ]
+else
+	expect_line "$tmp/err" 'no curve'
+fi
 say "ok"
