@@ -40,7 +40,8 @@ static __always_inline __u64 entry_of(__u64 table, __u64 address, __u32 shift)
 {
 	__u64 entry = 0;
 
-	bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(table + (address >> shift & 511) * 8));
+	bpf_probe_read_kernel(&entry, sizeof(entry),
+			      (void *)(table + (address >> shift & 511) * 8));
 	return entry;
 }
 

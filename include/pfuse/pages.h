@@ -34,7 +34,7 @@ struct pfuse_page_record {
 	__u64 page; /* number of the first */
 	__u32 range;
 	__u16 count;
-	__u16 huge; /* 1: one entry of 2 MiB stands for all: entries[0] */
+	__u16 huge;			  /* 1: one entry of 2 MiB stands for all: entries[0] */
 	__u64 entries[PFUSE_PAGES_CHUNK]; /* as the hardware has them; 0: none */
 };
 
@@ -51,17 +51,17 @@ struct pfuse_mapping {
 
 /* How a walk is steered, and what came of it: in the .bss of the programs, mapped by their reader. */
 struct pfuse_pages_walk {
-	__u64 base; /* address of the direct map of all memory; 0: not known */
-	__u64 mask; /* the part of an entry that is a physical address */
-	__u32 five; /* levels of tables: 5, else 4 */
+	__u64 base;  /* address of the direct map of all memory; 0: not known */
+	__u64 mask;  /* the part of an entry that is a physical address */
+	__u32 five;  /* levels of tables: 5, else 4 */
 	__u32 level; /* of sampling */
 	__u32 ranges;
 	__u32 range; /* where the next slice begins: range and page */
 	__u64 page;
-	__u32 records; /* of this slice */
-	__u32 done;    /* it was the last one */
-	__u32 gone;    /* the process left its address space: the slice is worth nothing */
-	__u32 torn;    /* tables that changed while they were copied: left out */
+	__u32 records;	   /* of this slice */
+	__u32 done;	   /* it was the last one */
+	__u32 gone;	   /* the process left its address space: the slice is worth nothing */
+	__u32 torn;	   /* tables that changed while they were copied: left out */
 	__u64 giant_bytes; /* mapped by entries of 1 GiB, in the sample: left out */
 	/* To find `base`: a page of the reader, with its frame's number and what is written in it. */
 	__u64 own_address;
@@ -71,7 +71,7 @@ struct pfuse_pages_walk {
 
 /* The chunk of a block that is in the sample. */
 static inline __attribute__((always_inline)) __u64 pfuse_pages_pick(__u64 block, __u32 level,
-								     __u64 salt)
+								    __u64 salt)
 {
 	__u64 chunk = block;
 

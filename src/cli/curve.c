@@ -62,7 +62,8 @@ static int find_process(struct session *session, const char *number, struct err 
 			       r == -ESRCH ? "there is no such process" : strerror(-r));
 	if (procs_is_kernel_thread(&stat))
 		return err_set(err, -EINVAL,
-			       "pid:%d is a kernel thread, which has no memory of its own", (int)pid);
+			       "pid:%d is a kernel thread, which has no memory of its own",
+			       (int)pid);
 	session->target.pid = (pid_t)pid;
 	return 0;
 }
@@ -73,7 +74,8 @@ static int find_group(struct session *session, const char *name, struct err *err
 	uint32_t count = 0;
 	int r;
 
-	session->target = (struct pagescan_target){ .proc_fd = session->tree.proc_fd, .group_fd = -1 };
+	session->target =
+		(struct pagescan_target){ .proc_fd = session->tree.proc_fd, .group_fd = -1 };
 	if (strncmp(name, "pid:", 4) == 0)
 		return find_process(session, name + 4, err);
 	r = cgroup_open(&session->tree, name, &session->group, err);
@@ -119,8 +121,9 @@ static int open_probe(struct session *session, struct err *err)
 static enum exit_status open_session(struct session *session, struct err *err)
 {
 	if (geteuid() != 0) {
-		err_set(err, -EPERM, "curve needs root: it loads BPF programs and reads the page "
-				     "tables of others");
+		err_set(err, -EPERM,
+			"curve needs root: it loads BPF programs and reads the page "
+			"tables of others");
 		return EXIT_LACKS;
 	}
 	if (cgroup_tree_open(NULL, &session->tree, err))
@@ -294,7 +297,8 @@ static enum exit_status measure_and_print(struct session *session, struct err *e
 		return failed(r);
 	if (!measure_curve(session->measure, &session->curve)) {
 		err_set(err, -ENODATA,
-			"%s: no curve: it touched no page, or the time was too short (two epochs of "
+			"%s: no curve: it touched no page, or the time was too short (two epochs "
+			"of "
 			"half a second are the least)",
 			err_quote(options->groups[0], quoted));
 		return EXIT_FAILED;

@@ -13,10 +13,10 @@
 #include "edge/pagescan_inside.h"
 #include "edge/procs.h"
 
-#define ADVICE_MAX 512	     /* ranges of one call; the kernel takes 1024 */
-#define COUNT_EVERY 32	     /* turns after which all pages are counted again */
-#define WHOLE_PERMILLE 125   /* unclearable, from which on whole processes are cleared */
-#define WHOLE_TURNS 1024     /* for so many, then MADV_COLD is tried again: places are lost by that */
+#define ADVICE_MAX 512	   /* ranges of one call; the kernel takes 1024 */
+#define COUNT_EVERY 32	   /* turns after which all pages are counted again */
+#define WHOLE_PERMILLE 125 /* unclearable, from which on whole processes are cleared */
+#define WHOLE_TURNS 1024   /* for so many, then MADV_COLD is tried again: places are lost by that */
 #define HUGE_BYTES (UINT64_C(2) << 20)
 
 /* One process. */
@@ -156,8 +156,8 @@ static int sync_spaces(struct pagescan *scan)
 	int r = list_processes(scan, &list);
 
 	for (uint32_t i = 0; i < scan->count; i++)
-		scan->spaces[i].listed = procs_list_has(&list, scan->spaces[i].pid) &&
-					 is_alive(&scan->spaces[i]);
+		scan->spaces[i].listed =
+			procs_list_has(&list, scan->spaces[i].pid) && is_alive(&scan->spaces[i]);
 	for (uint32_t i = scan->count; i > 0; i--)
 		if (!scan->spaces[i - 1].listed)
 			forget_space(scan, i - 1);
@@ -215,9 +215,9 @@ struct turn {
 
 static int clear_now(struct turn *turn)
 {
-	int r = turn->count ? clear_ranges(turn->scan->reader.pidfd, turn->scan->ranges,
-					   turn->count)
-			    : 0;
+	int r = turn->count
+			? clear_ranges(turn->scan->reader.pidfd, turn->scan->ranges, turn->count)
+			: 0;
 
 	turn->count = 0;
 	return r;
@@ -395,8 +395,7 @@ static void choose_clearing(struct pagescan *scan, const struct keep_totals *tot
 {
 	if (scan->whole_until && scan->turns >= scan->whole_until) {
 		scan->whole_until = 0;
-	} else if (!scan->whole_until &&
-		   totals->stuck * 1000 > totals->present * WHOLE_PERMILLE) {
+	} else if (!scan->whole_until && totals->stuck * 1000 > totals->present * WHOLE_PERMILLE) {
 		scan->whole_until = scan->turns + WHOLE_TURNS;
 		keep_unstick(&scan->keep);
 	}

@@ -54,7 +54,7 @@ struct pagescan_turn {
 struct pagescan_counts {
 	uint32_t touched[2][PAGESCAN_TAGS];
 	uint32_t left[2][PAGESCAN_TAGS]; /* are there no more, or not in the sample */
-	uint32_t arrived[2][2];	/* older than what we know of them; [1]: touched */
+	uint32_t arrived[2][2];		 /* older than what we know of them; [1]: touched */
 };
 
 struct pagescan_result {

@@ -18,10 +18,10 @@ struct chunk {
 	uint64_t number; /* of anonymous memory: address / 256 KiB; else bit 63 and a hash */
 	uint64_t present, out, covered; /* one bit a page, of this turn */
 	uint64_t again, suspect, stuck; /* still set after a clearing: now, once, twice in a row */
-	uint64_t pending; /* suspect, and set again */
-	uint16_t space; /* whose anonymous memory; 0: that of a file or object */
-	uint16_t next;	/* 1 + index, in the chain of its head or of free ones */
-	uint16_t seen;	/* turn */
+	uint64_t pending;		/* suspect, and set again */
+	uint16_t space;			/* whose anonymous memory; 0: that of a file or object */
+	uint16_t next;			/* 1 + index, in the chain of its head or of free ones */
+	uint16_t seen;			/* turn */
 	uint8_t half : 1;
 	uint8_t used : 1;
 	uint8_t checked : 1; /* again is known */
@@ -30,8 +30,9 @@ struct chunk {
 
 struct keep {
 	struct chunk *chunks;
-	uint16_t (*frames)[PFUSE_PAGES_CHUNK]; /* of each chunk; NULL: one process, nothing is shared */
-	uint32_t count; /* ever used: the first of chunks */
+	uint16_t (*frames)
+		[PFUSE_PAGES_CHUNK]; /* of each chunk; NULL: one process, nothing is shared */
+	uint32_t count;		     /* ever used: the first of chunks */
 	uint32_t live;
 	uint32_t room;
 	uint32_t free; /* as chunk.next */
@@ -39,10 +40,10 @@ struct keep {
 	uint16_t turn;
 	uint16_t now;
 	uint32_t level;
-	bool arriving; /* what is new was there before */
-	bool unstuck;  /* and so is what could not be cleared until now: the next turn arrives */
-	bool full;     /* something had no room */
-	bool shrunk;   /* chunks beyond room are to be dropped */
+	bool arriving;	  /* what is new was there before */
+	bool unstuck;	  /* and so is what could not be cleared until now: the next turn arrives */
+	bool full;	  /* something had no room */
+	bool shrunk;	  /* chunks beyond room are to be dropped */
 	uint64_t entries; /* in the sample, not empty, of this turn */
 	struct pagescan_counts *counts;
 };
@@ -63,7 +64,8 @@ int keep_open(struct keep *keep, uint32_t processes);
 void keep_close(struct keep *keep);
 /* More than one process: 16 bits of each frame are kept from now on. */
 int keep_share(struct keep *keep);
-void keep_begin(struct keep *keep, const struct pagescan_turn *turn, struct pagescan_counts *counts);
+void keep_begin(struct keep *keep, const struct pagescan_turn *turn,
+		struct pagescan_counts *counts);
 /* True: some page was touched, so the accessed bits are to be cleared. */
 bool keep_record(struct keep *keep, const struct source *source,
 		 const struct pfuse_page_record *record);
@@ -91,7 +93,7 @@ struct reader {
 	int link; /* of copy_program */
 	struct source sources[PFUSE_PAGES_RANGES];
 	uint64_t ends[PFUSE_PAGES_RANGES]; /* addresses at which the ranges end */
-	uint64_t from_page; /* where the slice began */
+	uint64_t from_page;		   /* where the slice began */
 	uint32_t from_range;
 	struct reader_losses losses;
 };

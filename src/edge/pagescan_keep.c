@@ -297,8 +297,8 @@ static struct chunk *own_chunk(struct keep *keep, struct place *place)
 	uint8_t half = place->record->page / PFUSE_PAGES_CHUNK >> keep->level & 1;
 
 	if (!place->own)
-		place->own = add(keep, place->number, place->source->object ? 0 : place->source->space,
-				 half);
+		place->own = add(keep, place->number,
+				 place->source->object ? 0 : place->source->space, half);
 	if (place->own)
 		freshen(keep, place->own);
 	return place->own;
@@ -309,8 +309,8 @@ static void take_resident(struct keep *keep, struct place *place, unsigned int i
 	bool arriving = keep->arriving || place->source->arriving;
 	bool private = keep->frames && !place->source->object;
 	uint16_t frame = private ? frame_of(place->record, i - place->first) : 0;
-	struct chunk *other = private ? same_frame(keep, place->own, place->number, i, frame, true)
-				      : NULL;
+	struct chunk *other =
+		private ? same_frame(keep, place->own, place->number, i, frame, true) : NULL;
 
 	if (other) {
 		touch(keep, other, i, touched, arriving);

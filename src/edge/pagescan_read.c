@@ -117,10 +117,9 @@ int reader_prepare(const struct probe_pages *pages, struct err *err)
 		munmap(page, PAGE_BYTES);
 	if (r == 0)
 		return 0;
-	return err_set(err, r == -EPERM ? r : -EOPNOTSUPP,
-		       "page tables cannot be read: %s",
-		       r == -EPERM   ? "the numbers of page frames are kept from us (CAP_SYS_ADMIN "
-				       "is needed)"
+	return err_set(err, r == -EPERM ? r : -EOPNOTSUPP, "page tables cannot be read: %s",
+		       r == -EPERM ? "the numbers of page frames are kept from us (CAP_SYS_ADMIN "
+				     "is needed)"
 		       : r == -ENOTSUP ? "BPF may not read kernel memory here (lockdown?), or the "
 					 "kernel maps memory in a way that is not known"
 				       : strerror(-r));
@@ -179,7 +178,7 @@ static int walk_ranges(struct reader *reader, uint32_t count, reader_slice *slic
 	walk->ranges = count;
 	walk->range = 0;
 	walk->page = 0;
-	for (bool done = false; r == 0 && !done; ) {
+	for (bool done = false; r == 0 && !done;) {
 		reader->from_range = walk->range;
 		reader->from_page = walk->page;
 		r = run_slice(reader);
@@ -230,10 +229,9 @@ static void add_range(struct reader *reader, uint32_t *count, const struct sourc
 		reader->ends[*count - 1] = mapping->end;
 		return;
 	}
-	ranges[*count] = (struct pfuse_page_range){ .first = start + shift,
-						    .end = end + shift,
-						    .shift = shift,
-						    .salt = source->object };
+	ranges[*count] = (struct pfuse_page_range){
+		.first = start + shift, .end = end + shift, .shift = shift, .salt = source->object
+	};
 	reader->sources[*count] = *source;
 	reader->ends[*count] = mapping->end;
 	(*count)++;

@@ -34,26 +34,25 @@ static json_t *points(const struct cvhrc_curve *curve)
 	json_t *array = json_array();
 
 	for (uint32_t i = 0; array && i < curve->npoints; i++)
-		json_array_append_new(array,
-				      json_pack("{s:I, s:f}", "size_bytes",
-						(json_int_t)curve->points[i].size_bytes,
-						"hit_ratio", curve->points[i].hit_ratio));
+		json_array_append_new(array, json_pack("{s:I, s:f}", "size_bytes",
+						       (json_int_t)curve->points[i].size_bytes,
+						       "hit_ratio", curve->points[i].hit_ratio));
 	return array;
 }
 
 int curve_json(const struct curve_report *report, FILE *out)
 {
 	const struct cvhrc_curve *curve = report->curve;
-	json_t *root = json_pack(
-		"{s:s, s:I, s:f, s:f, s:I, s:I, s:b, s:{s:I, s:I, s:I}, s:o}", "source",
-		report->source, "resolution_bytes", (json_int_t)curve->resolution_bytes,
-		"sampled_share", curve->sampled_share, "error", curve->error, "knee_bytes",
-		(json_int_t)curve->knee_bytes, "knee_curvature_bytes",
-		(json_int_t)curve->knee_curvature_bytes, "knee_below_resolution",
-		(int)curve->knee_below_resolution, "need_bytes", "p90",
-		(json_int_t)curve->need_bytes[CVHRC_P90], "p95",
-		(json_int_t)curve->need_bytes[CVHRC_P95], "p99",
-		(json_int_t)curve->need_bytes[CVHRC_P99], "curve", points(curve));
+	json_t *root =
+		json_pack("{s:s, s:I, s:f, s:f, s:I, s:I, s:b, s:{s:I, s:I, s:I}, s:o}", "source",
+			  report->source, "resolution_bytes", (json_int_t)curve->resolution_bytes,
+			  "sampled_share", curve->sampled_share, "error", curve->error,
+			  "knee_bytes", (json_int_t)curve->knee_bytes, "knee_curvature_bytes",
+			  (json_int_t)curve->knee_curvature_bytes, "knee_below_resolution",
+			  (int)curve->knee_below_resolution, "need_bytes", "p90",
+			  (json_int_t)curve->need_bytes[CVHRC_P90], "p95",
+			  (json_int_t)curve->need_bytes[CVHRC_P95], "p99",
+			  (json_int_t)curve->need_bytes[CVHRC_P99], "curve", points(curve));
 
 	if (!root)
 		return -ENOMEM;

@@ -21,8 +21,8 @@ struct curve_report {
 	const char *group;
 	const char *source;
 	const struct cvhrc_curve *curve;
-	double seconds;		/* that were measured */
-	double cost;		/* CPU time of the measuring, share of one CPU */
+	double seconds; /* that were measured */
+	double cost;	/* CPU time of the measuring, share of one CPU */
 	uint32_t processes;
 };
 

@@ -10,7 +10,8 @@
 #define TOP 56
 #define WIDTH 640
 #define HEIGHT 320
-#define MARKS 5 /* of the axis of sizes, about */
+#define MARKS 5	      /* of the axis of sizes, about */
+#define GREY_TEXT 190 /* that the words in the grey part take */
 
 static double x_of(const struct cvhrc_curve *curve, double bytes)
 {
@@ -60,8 +61,13 @@ static void put_frame(const struct cvhrc_curve *curve, FILE *out)
 	char text[CURVE_SIZE_TEXT];
 	double step = step_of(curve);
 
-	fprintf(out, "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"#eee\"/>\n", LEFT, TOP,
-		x_of(curve, (double)curve->resolution_bytes) - LEFT, HEIGHT);
+	fprintf(out, "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"#eee\"/>\n", LEFT,
+		TOP, x_of(curve, (double)curve->resolution_bytes) - LEFT, HEIGHT);
+	if (x_of(curve, (double)curve->resolution_bytes) - LEFT > GREY_TEXT)
+		fprintf(out,
+			"<text x=\"%d\" y=\"%d\" fill=\"#777\">touched per epoch: not resolved"
+			"</text>\n",
+			LEFT + 6, TOP + 16);
 	for (int i = 0; i <= 5; i++) {
 		double y = y_of(i / 5.0);
 
@@ -76,10 +82,10 @@ static void put_frame(const struct cvhrc_curve *curve, FILE *out)
 			"<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n",
 			x_of(curve, size), TOP + HEIGHT, x_of(curve, size), TOP + HEIGHT + 22,
 			size > 0 ? curve_size_text(size, text) : "0");
-	fprintf(out, "<path d=\"M%d %dv%dh%d\" fill=\"none\" stroke=\"#444\"/>\n", LEFT, TOP, HEIGHT,
-		WIDTH);
-	fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">memory</text>\n", LEFT + WIDTH / 2,
-		TOP + HEIGHT + 44);
+	fprintf(out, "<path d=\"M%d %dv%dh%d\" fill=\"none\" stroke=\"#444\"/>\n", LEFT, TOP,
+		HEIGHT, WIDTH);
+	fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">memory</text>\n",
+		LEFT + WIDTH / 2, TOP + HEIGHT + 44);
 	fprintf(out,
 		"<text transform=\"translate(16 %d) rotate(-90)\" text-anchor=\"middle\">hit ratio"
 		"</text>\n",
@@ -107,7 +113,8 @@ static void put_knee(const struct cvhrc_curve *curve, FILE *out)
 		"<path d=\"M%.1f %dv%d\" stroke=\"#c30\" stroke-dasharray=\"5 4\"/>"
 		"<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"#c30\"/>\n",
 		x, TOP, HEIGHT, x, y_of(ratio));
-	fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\" fill=\"#c30\">knee %s%s</text>\n",
+	fprintf(out,
+		"<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\" fill=\"#c30\">knee %s%s</text>\n",
 		right ? x + 8 : x - 8, TOP + HEIGHT - 12, right ? "start" : "end",
 		curve->knee_below_resolution ? "≤ " : "",
 		curve_size_text((double)curve->knee_bytes, text));
@@ -119,9 +126,9 @@ static void put_needs(const struct cvhrc_curve *curve, FILE *out)
 
 	for (int i = 0; i < CVHRC_SHARES; i++)
 		fprintf(out,
-			"<path d=\"M%.1f %dv-8\" stroke=\"#080\"/>"
-			"<title>need for %s of the hits</title>\n",
-			x_of(curve, (double)curve->need_bytes[i]), TOP + HEIGHT, names[i]);
+			"<g><title>need for %s of the hits</title>"
+			"<path d=\"M%.1f %dv-8\" stroke=\"#080\" stroke-width=\"2\"/></g>\n",
+			names[i], x_of(curve, (double)curve->need_bytes[i]), TOP + HEIGHT);
 }
 
 static void put_title(const struct curve_report *report, FILE *out)
@@ -131,8 +138,10 @@ static void put_title(const struct curve_report *report, FILE *out)
 
 	fprintf(out, "<text x=\"%d\" y=\"22\" font-size=\"16\">", LEFT);
 	put_name(report->group, out);
-	fprintf(out, "</text>\n<text x=\"%d\" y=\"42\" fill=\"#555\">need for 90 / 95 / 99 %% of the hits: "
-		     "%s / %s / %s; error of the hit ratio %.2f %%; %.0f s</text>\n",
+	fprintf(out,
+		"</text>\n<text x=\"%d\" y=\"42\" fill=\"#555\">need for 90 / 95 / 99 %% of the "
+		"hits: "
+		"%s / %s / %s; error of the hit ratio %.2f %%; %.0f s</text>\n",
 		LEFT, curve_size_text((double)curve->need_bytes[CVHRC_P90], p90),
 		curve_size_text((double)curve->need_bytes[CVHRC_P95], p95),
 		curve_size_text((double)curve->need_bytes[CVHRC_P99], p99), curve->error * 100,

@@ -113,21 +113,24 @@ static void put_figures(const struct curve_report *report, FILE *out)
 	char text[CURVE_SIZE_TEXT], note[128];
 
 	put_line(out, "knee", curve->knee_bytes,
-		 curve->knee_below_resolution ? "or less: so much is touched in one epoch, and no less "
-						"can be told apart"
-		 : curve->confident	      ? "the memory need: more brings little"
-					      : "not sure yet: measure longer");
+		 curve->knee_below_resolution
+			 ? "or less: so much is touched in one epoch, and no less "
+			   "can be told apart"
+		 : curve->confident ? "the memory need: more brings little"
+				    : "not sure yet: measure longer");
 	put_line(out, "", curve->knee_curvature_bytes, "by curvature");
 	put_line(out, "need", curve->need_bytes[CVHRC_P90], "for 90 % of the hits that can be had");
 	put_line(out, "", curve->need_bytes[CVHRC_P95], "for 95 %");
 	put_line(out, "", curve->need_bytes[CVHRC_P99], "for 99 %");
-	snprintf(note, sizeof(note), "resident, of %s in all", curve_size_text((double)curve->extent_bytes, text));
+	snprintf(note, sizeof(note), "resident, of %s in all",
+		 curve_size_text((double)curve->extent_bytes, text));
 	put_line(out, "has", curve->resident_bytes, note);
 	put_line(out, "resolution", curve->resolution_bytes, "touched per epoch");
 	if (curve->unclearable_bytes)
 		put_line(out, "unseen", curve->unclearable_bytes,
 			 "shared or locked, taken for always in use");
-	fprintf(out, "error      %9.2f %%  of the hit ratio, expected; sampled %.3g %% of the pages\n",
+	fprintf(out,
+		"error      %9.2f %%  of the hit ratio, expected; sampled %.3g %% of the pages\n",
 		curve->error * 100, curve->sampled_share * 100);
 }
 
@@ -145,8 +148,8 @@ int curve_text(const struct curve_report *report, unsigned int columns, bool utf
 	put_rows(&plot, report->curve, out);
 	put_axis(&plot, report->curve, out);
 	put_figures(report, out);
-	fprintf(out, "measured   %8.1f s   %u process%s, %.2f %% of one CPU, by %s\n", report->seconds,
-		report->processes, report->processes == 1 ? "" : "es", report->cost * 100,
-		report->source);
+	fprintf(out, "measured   %8.1f s   %u process%s, %.2f %% of one CPU, by %s\n",
+		report->seconds, report->processes, report->processes == 1 ? "" : "es",
+		report->cost * 100, report->source);
 	return ferror(out) ? -EIO : 0;
 }

@@ -31,9 +31,10 @@ refused 2 'is no duration' --for 0 "$(group busy)"
 refused 2 'allowed: text, csv, json, svg' --format png "$(group busy)"
 refused 2 'nothing to measure'
 
-# 256 MiB, of which a fifth is hot. An epoch of half a second touches two thirds of the hot part.
+# 256 MiB, of which a fifth is hot. An epoch touches two thirds of the hot part; where measuring takes long,
+# epochs are long, too.
 hot=$((256 * MiB / 5))
-spawn busy "$bin/touch" 256 30000 >"$tmp/touch"
+spawn busy "$bin/touch" 256 "$(fast 30000 5000)" >"$tmp/touch"
 subject=$spawned
 usage_is() { [ "$(usage_of busy)" -gt $((256 * MiB)) ]; }
 must_come "$(fast 10 60)" "the memory of the program" usage_is
@@ -46,7 +47,7 @@ near() { # WHAT WANTED SEEN PERCENT
 say "the knee of a group, as JSON"
 anon_huge() { awk '/^AnonHugePages/ { s += $2 } END { print s }' "/proc/$subject/smaps"; }
 before=$(anon_huge)
-"$pfuse" curve --for "$(fast 8s 30s)" --format json "$(group busy)" >"$tmp/out" 2>"$tmp/err"
+"$pfuse" curve --for "$(fast 7s 30s)" --format json "$(group busy)" >"$tmp/out" 2>"$tmp/err"
 expect "lines on stderr, which is no terminal" 0 "$(wc -l <"$tmp/err")"
 keys=$(json "$tmp/out" | sort | tr '\n' ' ')
 expect "keys" "curve error knee_below_resolution knee_bytes knee_curvature_bytes need_bytes resolution_bytes sampled_share source " "$keys"
@@ -62,7 +63,7 @@ say "an early end, into a file"
 "$pfuse" curve --for 1h --format svg -o "$tmp/curve.svg" "pid:$subject" >"$tmp/out" 2>"$tmp/err" </dev/null &
 curve=$!
 pids+=("$curve")
-nap "$(fast 2 10)"
+nap "$(fast 1.5 10)"
 kill -INT "$curve"
 status=0
 wait "$curve" || status=$?
@@ -73,12 +74,12 @@ expect_line "$tmp/curve.svg" '</svg>$'
 expect_line "$tmp/curve.svg" '>knee '
 
 say "text and CSV"
-LC_ALL=C "$pfuse" curve --for "$(fast 2s 6s)" "$(group busy)" >"$tmp/out" 2>"$tmp/err"
+LC_ALL=C "$pfuse" curve --for "$(fast 1500ms 6s)" "$(group busy)" >"$tmp/out" 2>"$tmp/err"
 expect_line "$tmp/out" '^ 100 % [|]'
 expect_line "$tmp/out" '^knee +[0-9.]+ [KMG]iB'
 no_control_bytes "$tmp/out"
 ! LC_ALL=C grep -qP '[\x80-\xff]' "$tmp/out" || fail "bytes that an ASCII terminal cannot show"
-"$pfuse" curve --for "$(fast 2s 6s)" --format csv "$(group busy)" >"$tmp/out" 2>"$tmp/err"
+"$pfuse" curve --for "$(fast 1500ms 6s)" --format csv "$(group busy)" >"$tmp/out" 2>"$tmp/err"
 expect "headline" size_bytes,hit_ratio "$(head -1 "$tmp/out")"
 awk -F, 'NR > 1 { if ($1 < s || $2 < r || $2 > 1) exit 1; s = $1; r = $2 } END { exit NR < 10 }' \
 	"$tmp/out" || fail "the curve falls, or is too short"
@@ -87,7 +88,7 @@ say "a process that ends meanwhile"
 "$pfuse" curve --for 1h --format csv "$(group busy)" >"$tmp/out" 2>"$tmp/err" </dev/null &
 curve=$!
 pids+=("$curve")
-nap "$(fast 2 10)"
+nap "$(fast 1.5 10)"
 kill "$subject"
 status=0
 wait "$curve" || status=$?
@@ -100,7 +101,7 @@ refused 1 'no curve' --for 1ms "$(group busy)"
 kill -STOP "$spawned"
 must_come 5 "stop of the process" is_signalled "$spawned"
 status=0
-"$pfuse" curve --for "$(fast 2s 6s)" --format json "$(group busy)" >"$tmp/out" 2>"$tmp/err" || status=$?
+"$pfuse" curve --for "$(fast 1500ms 6s)" --format json "$(group busy)" >"$tmp/out" 2>"$tmp/err" || status=$?
 if [ "$status" = 0 ]; then
 	expect_that "bytes touched per epoch, of some MiB" [ "$(json "$tmp/out" resolution_bytes)" -lt 65536 ]
 else

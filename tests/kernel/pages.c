@@ -410,8 +410,8 @@ Test(pages, of_a_sample_the_share_is_known)
 	struct pagescan_result *result = turn(scan, FIRST_TAG + 1, 8);
 
 	cr_expect_eq(result->rate, 8);
-	cr_expect(result->pages > all - all / 50 && result->pages < all + all / 50, "%lu, by sample %lu",
-		  all, result->pages);
+	cr_expect(result->pages > all - all / 50 && result->pages < all + all / 50,
+		  "%lu, by sample %lu", all, result->pages);
 	cr_expect(result->sampled_pages < all / 4 && result->sampled_pages > all / 16, "%lu of %lu",
 		  result->sampled_pages, all);
 	cr_expect_leq(result->state_bytes, 256 * 1024);

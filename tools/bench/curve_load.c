@@ -72,8 +72,8 @@ int load_open_reference(const struct curve_load *load, uint32_t process, struct 
 	int r = reference_open(ret, load->kind, load->exponent, load->mib * (MIB / PAGE),
 			       load->seed + process);
 
-	ret->period = (uint64_t)(load->rate * load->phase_s) ? (uint64_t)(load->rate * load->phase_s)
-							     : 1;
+	ret->period =
+		(uint64_t)(load->rate * load->phase_s) ? (uint64_t)(load->rate * load->phase_s) : 1;
 	return r;
 }
 
@@ -87,9 +87,9 @@ static void note(struct load_log *log, uint32_t process, uint64_t made)
 	atomic_store(&log->notes[process], n + 1);
 }
 
-static void __attribute__((noreturn)) touch_for_ever(const struct curve_load *load,
-						     struct load_log *log, uint32_t process,
-						     volatile char *memory)
+static void __attribute__((noreturn))
+touch_for_ever(const struct curve_load *load, struct load_log *log, uint32_t process,
+	       volatile char *memory)
 {
 	uint64_t batch = load->rate > 0 ? (uint64_t)(load->rate * BATCH_NS / 1e9) + 1 : 4096;
 	struct reference reference;

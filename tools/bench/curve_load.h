@@ -20,11 +20,11 @@ struct curve_load {
 	enum reference_kind kind;
 	double exponent;
 	uint32_t mib;
-	double rate; /* references per second, of each process; 0: as fast as it can */
+	double rate;	    /* references per second, of each process; 0: as fast as it can */
 	uint32_t processes; /* that share the memory */
 	bool file;	    /* a mapped file; else anonymous */
 	bool huge;
-	uint64_t seed; /* of the first process; the others count on */
+	uint64_t seed;	/* of the first process; the others count on */
 	double phase_s; /* of REFERENCE_PHASE */
 };
 
@@ -40,8 +40,7 @@ struct load_log {
 	struct load_note note[LOAD_PROCESSES][LOAD_NOTES];
 };
 
-int load_open_reference(const struct curve_load *load, uint32_t process,
-			struct reference *ret);
+int load_open_reference(const struct curve_load *load, uint32_t process, struct reference *ret);
 /* All pages are touched once, in order, then the string begins. Does not return; log may be NULL. */
 void load_run(const struct curve_load *load, struct load_log *log) __attribute__((noreturn));
 
