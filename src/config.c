@@ -55,6 +55,7 @@ struct raw_ram {
 	char *ceiling;
 	char *high_water;
 	char *cool_down;
+	char *grace;
 };
 
 struct raw_group {
@@ -142,6 +143,7 @@ static const cyaml_schema_field_t ram_fields[] = {
 	TEXT("ceiling", struct raw_ram, ceiling),
 	TEXT("high_water", struct raw_ram, high_water),
 	TEXT("cool_down", struct raw_ram, cool_down),
+	TEXT("grace", struct raw_ram, grace),
 	CYAML_FIELD_END,
 };
 
@@ -202,6 +204,7 @@ const struct config_key config_keys[] = {
 	  "share of a limit from which usage counts as high; also of cpu and io (90%)" },
 	{ "ram", "cool_down", "0s to 1h",
 	  "no shrink for so long after a growth; also of cpu, io and net (3s)" },
+	{ "ram", "grace", "0s to 1h", "adaptive: nothing is reclaimed for so long after the start (20s)" },
 	{ "cpu", "mode", "observe, off, act", "act: set the limit (observe)" },
 	{ "cpu", "floor", "0.05", "CPUs; no limit below (0.05)" },
 	{ "cpu", "ceiling", "2", "CPUs; no limit above (all CPUs, where the limit is lifted)" },
@@ -222,6 +225,7 @@ void config_default(struct config *ret)
 		.stop = CONFIG_STOP_AUTO,
 		.interval_ns = 1 * S,
 	};
+	ret->defaults.grace_ns = 20 * S;
 	fcb_policy_defaults(&ret->defaults.policy, 0); /* 0: the ceiling is what the machine has */
 }
 
@@ -455,6 +459,10 @@ static int take_group(const struct place *at, const struct raw_group *raw,
 	if (raw->page_out)
 		group->page_out = raw->page_out - 1;
 	r = take_ram(at, &raw->ram, policy);
+	if (r < 0)
+		return r;
+	r = take_duration(at, "ram", "grace", raw->ram.grace, 0, HOUR,
+			  "a duration from 0s to 1h", &group->grace_ns);
 	if (r < 0)
 		return r;
 	r = take_cpu(at, &raw->cpu, policy);

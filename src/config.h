@@ -7,7 +7,7 @@
  *	stop: auto			# auto | freeze | signal
  *	groups:				# first match wins
  *	  - match: "system.slice/web*"	# GROUP or glob; also the path of the cgroup
- *	    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 90%, cool_down: 3s }
+ *	    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 90%, cool_down: 3s, grace: 20s }
  *	    cpu: { mode: act, floor: 0.05, ceiling: 2 }		# in CPUs
  *	    io: { mode: act, floor: 1M, ceiling: 500M }		# per second, disk and direction
  *	    net: { mode: act, low: 0, high: 6 }			# socket priorities
@@ -49,6 +49,7 @@ struct config_group {
 	char *match; /* owned; NULL in the defaults */
 	struct fcb_policy policy;
 	bool page_out; /* what is frozen guarded goes to swap */
+	uint64_t grace_ns; /* adaptive: nothing is reclaimed for so long after the start */
 };
 
 struct config {

@@ -52,7 +52,6 @@ void adaptive_setup_complete(struct adaptive_setup *s)
 	complete(&s->step_permille, 333, 1, 1000);
 	complete(&s->stall_permille, 10, 1, 1000);
 	complete(&s->refaults_per_s, 32, 1, UINT32_MAX);
-	complete_ns(&s->grace_ns, 20 * NS_PER_S, 1);
 	complete_ns(&s->window_ns, 2 * NS_PER_S, 1);
 	complete_ns(&s->cool_down_ns, 10 * NS_PER_S, 1);
 	complete_ns(&s->cool_down_max_ns, 600 * NS_PER_S, s->cool_down_ns);
@@ -76,7 +75,7 @@ static void enter(struct adaptive *a, enum adaptive_phase phase, uint64_t now_ns
 }
 
 void adaptive_start(struct adaptive *a, const struct adaptive_setup *setup,
-		    const struct pfuse_sample *first, uint64_t now_ns)
+		    const struct pfuse_sample *first, uint64_t grace_ns, uint64_t now_ns)
 {
 	*a = (struct adaptive){
 		.chosen = a->chosen,
@@ -85,7 +84,7 @@ void adaptive_start(struct adaptive *a, const struct adaptive_setup *setup,
 		.usage_bytes = first->ram_usage_bytes,
 		.last = mark_of(first, now_ns),
 	};
-	enter(a, ADAPTIVE_GRACE, now_ns, setup->grace_ns);
+	enter(a, ADAPTIVE_GRACE, now_ns, grace_ns);
 }
 
 static uint64_t per_mille(uint64_t value, uint32_t permille)

@@ -48,7 +48,6 @@ struct adaptive_setup {
 	uint32_t step_permille;	    /* of what is above the target, in one step (333) */
 	uint32_t stall_permille;    /* budget: stall more than before, of the window (10) */
 	uint32_t refaults_per_s;    /* budget: refaults more than before (32) */
-	uint64_t grace_ns;	    /* after the start (20 s) */
 	uint64_t window_ns;	    /* a step is measured for so long (2 s) */
 	uint64_t cool_down_ns;	    /* after the first harm (10 s) */
 	uint64_t cool_down_max_ns;  /* (600 s) */
@@ -118,7 +117,7 @@ void adaptive_setup_complete(struct adaptive_setup *setup);
 
 /* Keeps `chosen` and `by_limit`. */
 void adaptive_start(struct adaptive *a, const struct adaptive_setup *setup,
-		    const struct pfuse_sample *first, uint64_t now_ns);
+		    const struct pfuse_sample *first, uint64_t grace_ns, uint64_t now_ns);
 
 /* A curve result has come. */
 void adaptive_need(struct adaptive *a, const struct adaptive_setup *setup,

@@ -91,7 +91,7 @@ static struct adaptive *adaptive_of(const struct orchestrator *o, uint32_t slot)
 }
 
 void orchestrator_choose(struct orchestrator *o, uint32_t slot, bool adaptive, bool by_limit,
-			 const struct pfuse_sample *first, uint64_t now_ns)
+			 const struct pfuse_sample *first, uint64_t grace_ns, uint64_t now_ns)
 {
 	struct fcb *fcb = orchestrator_fcb(o, slot);
 
@@ -99,7 +99,7 @@ void orchestrator_choose(struct orchestrator *o, uint32_t slot, bool adaptive, b
 		return;
 	o->adaptive[slot].chosen = adaptive;
 	o->adaptive[slot].by_limit = by_limit;
-	adaptive_start(&o->adaptive[slot], &o->adaptive_setup, first, now_ns);
+	adaptive_start(&o->adaptive[slot], &o->adaptive_setup, first, grace_ns, now_ns);
 	fcb_settle(fcb, PFUSE_CTL_RAM, false);
 }
 

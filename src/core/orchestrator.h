@@ -77,9 +77,10 @@ void orchestrator_adaptive(struct orchestrator *o, struct adaptive *adaptive,
 /*
  * After attach: the RAM of this group is under `adaptive` from now on, or under `fusebox` again.
  * by_limit: its memory cannot be reclaimed by PFUSE_CTL_RECLAIM, so limits below the usage do it.
+ * grace_ns: how long the group is left alone first.
  */
 void orchestrator_choose(struct orchestrator *o, uint32_t slot, bool adaptive, bool by_limit,
-			 const struct pfuse_sample *first, uint64_t now_ns);
+			 const struct pfuse_sample *first, uint64_t grace_ns, uint64_t now_ns);
 
 /*
  * A curve says what the group needs; and, where memory is short, what its share is (0: it is not). No

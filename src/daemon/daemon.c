@@ -314,7 +314,7 @@ static int watch_member(struct daemon *daemon, uint32_t slot)
 	if (code)
 		return code;
 	orchestrator_attach(&daemon->core, slot, member->group.id, &policy, &first, clock_now_ns());
-	squeeze_choose(daemon, slot, &first);
+	squeeze_choose(daemon, slot, &first, entry_of(daemon, member)->grace_ns);
 	member->page_out = entry_of(daemon, member)->page_out;
 	probe_arm(machine->probe, slot,
 		  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);

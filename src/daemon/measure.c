@@ -98,5 +98,13 @@ int measure_turn(struct measure *measure, uint64_t now_ns, struct err *err)
 
 bool measure_curve(const struct measure *measure, struct cvhrc_curve *ret)
 {
-	return cvhrc_curve(&measure->core, ret);
+	const struct cvhrc *core = &measure->core;
+
+	if (!cvhrc_curve(core, ret))
+		return false;
+	/* Where pages were before we came is a guess: on average half of the curve's height off. */
+	double guessed = core->refs > 0 ? core->vague / core->refs / 2 : 0;
+
+	ret->error = ret->error > guessed ? ret->error : guessed;
+	return true;
 }

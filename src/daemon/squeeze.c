@@ -65,7 +65,8 @@ static void fill(struct pfuse_sample *sample, const struct reclaim_facts *facts)
 	sample->swap_free_bytes = facts->swap_free_bytes;
 }
 
-void squeeze_choose(struct daemon *daemon, uint32_t slot, struct pfuse_sample *first)
+void squeeze_choose(struct daemon *daemon, uint32_t slot, struct pfuse_sample *first,
+		    uint64_t grace_ns)
 {
 	const struct cgroup_tree *tree = &daemon->machine.tree;
 	const struct member *member = &daemon->members.at[slot];
@@ -80,7 +81,7 @@ void squeeze_choose(struct daemon *daemon, uint32_t slot, struct pfuse_sample *f
 	}
 	fill(first, &facts);
 	orchestrator_choose(&daemon->core, slot, true, !reclaim_available(tree, &member->group),
-			    first, clock_now_ns());
+			    first, grace_ns, clock_now_ns());
 }
 
 /* Figures that cannot be had at this moment are those of the sample before: nothing was done since. */

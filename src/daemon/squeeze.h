@@ -21,7 +21,8 @@ int squeeze_open(struct daemon *daemon, struct err *err);
 void squeeze_close(struct daemon *daemon);
 
 /* A group whose kernel tells neither stall nor refaults stays under `fusebox`, and that is said. */
-void squeeze_choose(struct daemon *daemon, uint32_t slot, struct pfuse_sample *first);
+void squeeze_choose(struct daemon *daemon, uint32_t slot, struct pfuse_sample *first,
+		    uint64_t grace_ns);
 
 void squeeze_fill(const struct daemon *daemon, uint32_t slot, struct pfuse_sample *sample);
 

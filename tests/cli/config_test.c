@@ -24,7 +24,7 @@ static const char good[] =
 	"stop: signal\n"
 	"groups:\n"
 	"  - match: \"docker:web*\"\n"
-	"    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 85%, cool_down: 0s }\n"
+	"    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 85%, cool_down: 0s, grace: 5s }\n"
 	"    cpu: { mode: act, floor: 0.1, ceiling: 1.5 }\n"
 	"    io: { mode: act, floor: 2M, ceiling: 500M }\n"
 	"    net:\n"
@@ -93,6 +93,8 @@ Test(config, good_file)
 	cr_assert_eq(p->ram_ceiling_bytes, 4096 * MIB);
 	cr_assert_eq(p->high_water_permille, 850);
 	cr_assert_eq(p->cool_down_ns, 0);
+	cr_assert_eq(c.groups[0].grace_ns, 5 * S);
+	cr_assert_eq(c.groups[1].grace_ns, 20 * S);
 	cr_assert_eq(p->mode[FCB_RAM], FCB_ACT);
 	cr_assert_eq(p->mode[FCB_CPU], FCB_ACT);
 	cr_assert_eq(p->cpu_floor_permille, 100);
@@ -172,7 +174,8 @@ static const struct bad {
 	  ":4: unknown key \"rams\"; allowed: match, ram, cpu, io, net, freeze, idle, deadline, "
 	  "window, probe, page_out" },
 	{ "groups:\n  - match: a\n  - match: b\n    ram:\n      mode: act\n      flor: 1M\n",
-	  ":6: unknown key \"flor\"; allowed: mode, floor, ceiling, high_water, cool_down" },
+	  ":6: unknown key \"flor\"; allowed: mode, floor, ceiling, high_water, cool_down, "
+	  "grace" },
 	{ "groups:\n  - match: a\n    net: { floor: 1M }\n",
 	  ":3: unknown key \"floor\"; allowed: mode, low, high" },
 	{ "stop: auto\n\nstop: auto\n", ":3: \"stop\" is given twice; once is allowed" },
@@ -194,6 +197,8 @@ static const struct bad {
 	{ "interval: [1s]\n", ":1: interval: expected a single value" },
 	{ "policy: { a: b }\n", ":1: policy: expected a single value" },
 	/* words */
+	{ "groups:\n  - match: a\n    ram: { grace: 2h }\n",
+	  ":3: ram.grace: \"2h\" is not allowed; allowed: a duration from 0s to 1h" },
 	{ "policy: best\n", ":1: policy: \"best\" is unknown; allowed: fusebox, adaptive" },
 	{ "policy:\n", ":1: policy: \"\" is unknown; allowed: fusebox, adaptive" },
 	{ "policy: 0\n", ":1: policy: \"0\" is unknown; allowed: fusebox, adaptive" },

@@ -11,6 +11,7 @@
 #define MIB ((uint64_t)1 << 20)
 #define MS 1000000ull
 #define SECOND 1000000000ull
+#define GRACE (20 * SECOND)
 
 static struct adaptive_setup defaults(void)
 {
@@ -114,7 +115,7 @@ static void rig_open(struct rig *r, uint64_t usage, uint64_t knee)
 	r->s.anon_bytes = usage / 2;
 	r->s.swap_free_bytes = 1024 * MIB;
 	r->now_ns = 100 * SECOND;
-	adaptive_start(&r->a, &r->setup, &r->s, r->now_ns);
+	adaptive_start(&r->a, &r->setup, &r->s, GRACE, r->now_ns);
 	if (knee)
 		adaptive_need(&r->a, &r->setup, &need, r->now_ns);
 }
@@ -362,7 +363,6 @@ Test(adaptive, property)
 						.step_permille = (uint32_t)random_size(&random),
 						.stall_permille = (uint32_t)random_size(&random),
 						.refaults_per_s = (uint32_t)random_size(&random),
-						.grace_ns = random_size(&random),
 						.window_ns = random_size(&random),
 						.cool_down_ns = random_size(&random) };
 		struct adaptive a = { 0 };
@@ -371,7 +371,7 @@ Test(adaptive, property)
 		unsigned harms = 0;
 
 		adaptive_setup_complete(&setup);
-		adaptive_start(&a, &setup, &s, 0);
+		adaptive_start(&a, &setup, &s, random_size(&random), 0);
 		for (unsigned i = 0; i < 60; i++) {
 			struct adaptive_need need = { random_size(&random), random_size(&random),
 						      random_below(&random, 2),
@@ -443,7 +443,7 @@ static void door_open(struct door *d, bool by_limit, uint64_t limit)
 	orchestrator_init(&d->o, d->fcbs, 2, 4096 * MIB, 4096);
 	orchestrator_adaptive(&d->o, d->adaptive, &setup);
 	orchestrator_attach(&d->o, 1, 77, &policy, &d->s, d->now_ns);
-	orchestrator_choose(&d->o, 1, true, by_limit, &d->s, d->now_ns);
+	orchestrator_choose(&d->o, 1, true, by_limit, &d->s, GRACE, d->now_ns);
 	orchestrator_need(&d->o, 1, &need, d->now_ns);
 }
 
@@ -553,7 +553,7 @@ Test(adaptive, a_group_that_was_not_chosen_stays_under_fusebox)
 	struct door d;
 
 	door_open(&d, false, PFUSE_UNLIMITED);
-	orchestrator_choose(&d.o, 1, false, false, &d.s, d.now_ns);
+	orchestrator_choose(&d.o, 1, false, false, &d.s, GRACE, d.now_ns);
 	cr_assert(door_sample(&d) == 1);
 	cr_expect(d.v[0].control == PFUSE_CTL_RAM && d.v[0].reason == PFUSE_WHY_SCORE_LOW);
 }
