@@ -164,6 +164,7 @@ void daemon_apply_policies(struct daemon *daemon)
 		orchestrator_policy(&daemon->core, slot, &policy);
 		daemon->members.at[slot].page_out =
 			entry_of(daemon, &daemon->members.at[slot])->page_out;
+		daemon->members.at[slot].reapply = policy.foreign == FCB_FOREIGN_REAPPLY;
 	}
 }
 
@@ -316,6 +317,7 @@ static int watch_member(struct daemon *daemon, uint32_t slot)
 	orchestrator_attach(&daemon->core, slot, member->group.id, &policy, &first, clock_now_ns());
 	squeeze_choose(daemon, slot, &first, entry_of(daemon, member)->grace_ns);
 	member->page_out = entry_of(daemon, member)->page_out;
+	member->reapply = policy.foreign == FCB_FOREIGN_REAPPLY;
 	probe_arm(machine->probe, slot,
 		  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
 	return member_spread_net(machine, member,
