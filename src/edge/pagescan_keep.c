@@ -264,9 +264,10 @@ static void touch(struct keep *keep, struct chunk *chunk, unsigned int i, bool t
 		chunk->pending |= (uint64_t)touched << i;
 		return;
 	}
+	/* Before we came nobody cleared the bit: it may have been set at any time. */
 	if (tag == PAGESCAN_NEVER && (arriving || !touched)) {
-		keep->counts->arrived[chunk->half][touched]++;
-		chunk->tags[i] = touched ? keep->now : PAGESCAN_BEFORE;
+		keep->counts->arrived[chunk->half][0]++;
+		chunk->tags[i] = PAGESCAN_BEFORE;
 	} else if (touched) {
 		keep->counts->touched[chunk->half][tag]++;
 		chunk->tags[i] = keep->now;
