@@ -17,6 +17,7 @@
 #include <bpf/bpf_core_read.h>
 #include <pfuse/event.h>
 #include <pfuse/knobs.h>
+#include <pfuse/pages.h>
 #include <pfuse/reach.h>
 #include <pfuse/span.h>
 #include <pfuse/stats.h>
@@ -31,6 +32,7 @@ DECLARED volatile __u32 generation;
 DECLARED volatile __u64 drops[PFUSE_DROPS];
 DECLARED volatile __u32 walked_slot; /* the group that an iterator's walk is about */
 DECLARED volatile struct pfuse_reach_walk reach_walk;
+DECLARED volatile struct pfuse_pages_walk pages_walk;
 
 /* One entry of `memo`. Torn entries need two interrupts by other programs of ours on one CPU between
  * two stores, and cost one misplaced count until the second store: harmless.
@@ -131,6 +133,23 @@ DECLARED struct {
 	__type(key, struct pfuse_reach_key);
 	__type(value, __u32);
 } reached SEC(".maps");
+
+/* Of one element each unless page tables are to be read. */
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pfuse_page_range);
+} page_ranges SEC(".maps");
+
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pfuse_page_record);
+} page_records SEC(".maps");
 
 static __always_inline void drop(enum pfuse_drop why)
 {

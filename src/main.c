@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include <stdio.h>
 
+#include "cli/curve.h"
 #include "cli/doctor.h"
 #include "cli/options.h"
 #include "cli/restore.h"
@@ -23,6 +24,8 @@ int main(int argc, char **argv)
 		return cmd_doctor(&options, stdout);
 	case CMD_RESTORE:
 		return cmd_restore(&options, stdout);
+	case CMD_CURVE:
+		return cmd_curve(&options);
 	case CMD_VERSION:
 		puts("pfuse-bpf " PFUSE_VERSION);
 		return EXIT_DONE;

@@ -76,6 +76,29 @@ static const struct option_info restore_options[] = {
 	{ 0 },
 };
 
+static const char *const curve_formats[] = { "text", "csv", "json", "svg", NULL };
+
+static const struct option_info curve_options[] = {
+	{ .name = "for",
+	  .placeholder = "DURATION",
+	  .type = OPT_DURATION,
+	  .offset = AT(for_ns),
+	  .help = "measure for DURATION (default 60s); Ctrl-C ends it early, with what there is" },
+	{ .name = "format",
+	  .placeholder = "FORMAT",
+	  .type = OPT_ENUM,
+	  .offset = AT(format),
+	  .words = curve_formats,
+	  .help = "how the curve is printed" },
+	{ .name = "output",
+	  .letter = 'o',
+	  .placeholder = "FILE",
+	  .type = OPT_PATH,
+	  .offset = AT(output),
+	  .help = "write to FILE instead of standard output" },
+	{ 0 },
+};
+
 static const struct option_info no_options[] = { { 0 } };
 
 const struct command_info commands[COMMANDS] = {
@@ -108,6 +131,18 @@ const struct command_info commands[COMMANDS] = {
 			"somebody else has changed since is theirs and is left alone.",
 		.options = restore_options,
 		.example = "restore --dry-run",
+	},
+	[CMD_CURVE] = {
+		.name = "curve", .synopsis = "[OPTION]... GROUP",
+		.brief = "measure how much memory a group needs: its hit-ratio curve",
+		.description =
+			"Watches which pages the processes of GROUP (a cgroup path, or pid:N for a "
+			"process and its descendants) touch, and tells which share of the touches "
+			"would hit if it had less memory, where more memory stops to pay (the knee), "
+			"and how much 90, 95 and 99 % of the hits need. Nothing is changed, except "
+			"that accessed bits in page tables are cleared.",
+		.options = curve_options,
+		.example = "curve --for 60s system.slice/nginx.service",
 	},
 	[CMD_HELP] = {
 		.name = "help", .synopsis = "[COMMAND]",

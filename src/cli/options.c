@@ -92,7 +92,7 @@ static int unknown_command(const char *word, struct err *err)
 	if (near)
 		return err_set(err, -EINVAL, "\"%s\" is no command; did you mean \"%s\"?",
 			       err_quote(word, q), near);
-	return err_set(err, -EINVAL, "\"%s\" is no command; there are: run, doctor, restore, help",
+	return err_set(err, -EINVAL, "\"%s\" is no command; there are: run, doctor, restore, curve, help",
 		       err_quote(word, q));
 }
 
@@ -261,17 +261,18 @@ static int add_group(const struct command_info *command, char *word, struct opti
 {
 	char q[ERR_QUOTED];
 
-	if (options->command != CMD_RUN)
+	if (options->command != CMD_RUN && options->command != CMD_CURVE)
 		return err_set(err, -EINVAL, "%s takes no argument \"%s\"; see pfuse-bpf %s --help",
 			       command->name, err_quote(word, q), command->name);
 	if (!word[0])
 		return err_set(err, -EINVAL,
-			       "run: an empty GROUP; name one, like system.slice/nginx.service");
+			       "%s: an empty GROUP; name one, like system.slice/nginx.service",
+			       command->name);
 	if (is_name_of_later(word))
 		return err_set(err, -EINVAL,
-			       "run: \"%s\": names of containers and units are not in this "
+			       "%s: \"%s\": names of containers and units are not in this "
 			       "release; give the path of the cgroup, or pid:N of a process in it",
-			       err_quote(word, q));
+			       command->name, err_quote(word, q));
 	options->groups[options->ngroups++] = word;
 	return 0;
 }
@@ -327,6 +328,18 @@ static int check_run(const struct options *options, struct err *err)
 	return 0;
 }
 
+static int check_curve(const struct options *options, struct err *err)
+{
+	if (options->argv)
+		return err_set(err, -EINVAL,
+			       "curve takes no COMMAND; see pfuse-bpf curve --help");
+	if (options->ngroups != 1)
+		return err_set(err, -EINVAL,
+			       "curve: %s; name one GROUP (cgroup path or pid:N)",
+			       options->ngroups ? "one group at a time" : "nothing to measure");
+	return 0;
+}
+
 static int check_help(int argc, char **argv, struct options *options, struct err *err)
 {
 	options->command = CMD_HELP;
@@ -354,6 +367,8 @@ static int parse_command(int argc, char **argv, struct options *options, struct 
 		return r;
 	if (options->command == CMD_RUN)
 		return check_run(options, err);
+	if (options->command == CMD_CURVE)
+		return check_curve(options, err);
 	if (options->argv)
 		return err_set(err, -EINVAL, "%s takes no COMMAND; see pfuse-bpf %s --help",
 			       argv[0], argv[0]);
@@ -368,7 +383,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 
 	if (argc < 2)
 		return err_set(err, -EINVAL,
-			       "a command is expected: run, doctor, restore, help; "
+			       "a command is expected: run, doctor, restore, curve, help; "
 			       "see pfuse-bpf --help");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		options.command = CMD_HELP;

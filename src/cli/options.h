@@ -30,9 +30,18 @@ enum command {
 	CMD_RUN,
 	CMD_DOCTOR,
 	CMD_RESTORE,
+	CMD_CURVE,
 	CMD_HELP,    /* --help, `help COMMAND`, `COMMAND --help`: `topic` says of what */
 	CMD_VERSION, /* --version */
 	COMMANDS,
+};
+
+/* curve --format */
+enum curve_format {
+	CURVE_TEXT = 0,
+	CURVE_CSV,
+	CURVE_JSON,
+	CURVE_SVG,
 };
 
 struct options {
@@ -44,6 +53,8 @@ struct options {
 	uint64_t for_ns;     /* --for; 0: until told to stop */
 	int policy;	     /* enum config_policy; -1: as the configuration says */
 	int stop;	     /* enum config_stop; -1: as the configuration says */
+	int format;	     /* enum curve_format */
+	const char *output;  /* curve --output FILE; NULL: standard output */
 	bool dry_run;
 	bool quiet;
 	bool json;

@@ -29,6 +29,7 @@ struct probe {
 	const struct pfuse_cpu *cpus;
 	const struct pfuse_span *spans; /* NULL: not asked for */
 	struct pfuse__bss *bss;
+	struct probe_pages pages; /* without walk: not loaded */
 	uint32_t slots; /* slot 0 included */
 	uint32_t ncpus;
 	uint64_t memory_bytes;
@@ -72,6 +73,36 @@ static size_t spans_bytes(const struct probe *probe)
 	return page_round(sizeof(struct pfuse_span) * probe->slots * probe->ncpus);
 }
 
+static size_t ranges_bytes(void)
+{
+	return page_round(sizeof(struct pfuse_page_range) * PFUSE_PAGES_RANGES);
+}
+
+static size_t records_bytes(void)
+{
+	return page_round(sizeof(struct pfuse_page_record) * PFUSE_PAGES_RECORDS);
+}
+
+static int take_over_pages(struct probe *probe, const struct probe_loaded *loaded)
+{
+	const int *at = loaded->page_programs, *fds = loaded->fds;
+	struct probe_pages *pages = &probe->pages;
+
+	for (int i = 0; i < PROBE_PAGE_PROGRAMS; i++)
+		if (at[i] < 0)
+			return 0;
+	pages->copy_program = probe->links[at[PROBE_COPY_ENTRIES]];
+	pages->list_program = probe->links[at[PROBE_LIST_MAPPINGS]];
+	pages->find_program = probe->links[at[PROBE_FIND_MAP]];
+	pages->ranges =
+		map_values(fds[FD_PAGE_RANGES], ranges_bytes(), PROT_READ | PROT_WRITE);
+	pages->records = map_values(fds[FD_PAGE_RECORDS], records_bytes(), PROT_READ);
+	if (!pages->ranges || !pages->records)
+		return -errno;
+	pages->walk = (struct pfuse_pages_walk *)&probe->bss->pages_walk;
+	return 0;
+}
+
 static int on_record(void *context, void *data, size_t size)
 {
 	const struct probe *probe = context;
@@ -110,7 +141,7 @@ static int take_over(struct probe *probe, const struct probe_loaded *loaded, boo
 	probe->ring = ring_buffer__new(fds[FD_EVENTS], on_record, probe, NULL);
 	int err = probe->stats && probe->groups && probe->cpus && probe->bss && probe->ring &&
 				  (probe->spans || !spans)
-			  ? 0
+			  ? take_over_pages(probe, loaded)
 			  : -errno;
 
 	for (int fd = FD_STATS; fd <= FD_BSS; fd++)
@@ -170,6 +201,8 @@ void probe_close(struct probe *probe)
 	unmap(probe->cpus, cpus_bytes(probe));
 	unmap(probe->spans, spans_bytes(probe));
 	unmap(probe->bss, page_round(sizeof(*probe->bss)));
+	unmap(probe->pages.ranges, ranges_bytes());
+	unmap(probe->pages.records, records_bytes());
 	if (probe->managed_fd >= 0)
 		close(probe->managed_fd);
 	if (probe->reached_fd >= 0)
@@ -270,6 +303,11 @@ int probe_iterate_process(struct probe *probe, enum probe_iterator which, uint32
 struct pfuse_reach_walk *probe_reach_walk(struct probe *probe)
 {
 	return (struct pfuse_reach_walk *)&probe->bss->reach_walk;
+}
+
+const struct probe_pages *probe_pages(const struct probe *probe)
+{
+	return probe->pages.walk ? &probe->pages : NULL;
 }
 
 uint32_t probe_daemon_pid(const struct probe *probe)

@@ -22,11 +22,12 @@
 #include "base/err.h"
 #include "pfuse/event.h"
 #include "pfuse/knobs.h"
+#include "pfuse/pages.h"
 #include "pfuse/reach.h"
 #include "pfuse/span.h"
 #include "pfuse/stats.h"
 
-#define PROBE_HOOKS_MAX 32
+#define PROBE_HOOKS_MAX 40
 
 struct probe;
 
@@ -51,7 +52,9 @@ enum probe_part {
 	PROBE_PARK = 1 << 1,  /* PROBE_ITER_PARK */
 	PROBE_NET = 1 << 2,   /* priorities of sockets */
 	PROBE_SPANS = 1 << 3, /* by probe_config.spans, and by nothing else */
-	PROBE_ALL = (1 << 4) - 1,
+	PROBE_PAGES = 1 << 4, /* probe_pages(): half a MiB of buffer */
+	PROBE_ALL = (1 << 5) - 1,
+	PROBE_ALONE = 1 << 30, /* and not what is always needed: nothing is observed unless it is read */
 };
 
 struct probe_config {
@@ -101,6 +104,19 @@ int probe_iterate_process(struct probe *probe, enum probe_iterator which, uint32
 
 /* What the walks of PROBE_ITER_FILES and _MAPS are about: shared with the programs, the probe's own. */
 struct pfuse_reach_walk *probe_reach_walk(struct probe *probe);
+
+/* What edge/pagescan.c reads page tables by: programs that are not attached, and the shared memory. */
+struct probe_pages {
+	int copy_program;
+	int list_program;
+	int find_program;
+	struct pfuse_pages_walk *walk;
+	struct pfuse_page_range *ranges;	/* PFUSE_PAGES_RANGES */
+	const struct pfuse_page_record *records; /* PFUSE_PAGES_RECORDS */
+};
+
+/* The probe's own. NULL: not asked for, or this kernel has no such programs. */
+const struct probe_pages *probe_pages(const struct probe *probe);
 
 /* Of probe_config. */
 uint32_t probe_daemon_pid(const struct probe *probe);

@@ -48,6 +48,12 @@ static const struct probe_hook hook_table[] = {
 	{ "on_event_write", "fentry/eventfd_write", "writes to eventfds shared with outsiders",
 	  NULL, "a group that shares an eventfd with an outsider is not stopped",
 	  .part = PROBE_REACH },
+	{ "copy_entries", "iter/task", "which pages a group touches: its hit-ratio curve", NULL,
+	  "no curve is measured", .part = PROBE_PAGES },
+	{ "list_mappings", "iter/task_vma", "what its processes map", NULL, "no curve is measured",
+	  .part = PROBE_PAGES },
+	{ "find_direct_map", "iter/task", "where the kernel sees physical memory", NULL,
+	  "no curve is measured", .part = PROBE_PAGES },
 	{ "on_populated", "tp_btf/cgroup_notify_populated", "groups that empty and fill",
 	  "samples once per interval", "emptiness is seen at the next sample" },
 	{ "on_rmdir", "tp_btf/cgroup_rmdir", "groups that are removed",
@@ -262,7 +268,7 @@ int probe_find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], uint32_t parts, b
 	for (size_t i = 0; i < HOOKS; i++) {
 		if (!btf)
 			hooks[i].err = err;
-		else if (hooks[i].part & ~parts)
+		else if (hooks[i].part & ~parts || (!hooks[i].part && parts & PROBE_ALONE))
 			hooks[i].err = -ECANCELED;
 		else if (!ids[i] || !variant_fits(btf, ids[i], hooks[i].program))
 			hooks[i].err = -ENOENT;

@@ -38,7 +38,7 @@ static uint32_t next_power_of_two(uint32_t n)
 	return power;
 }
 
-static void set_sizes(struct pfuse *skel, uint32_t slots, uint32_t ncpus)
+static void set_sizes(struct pfuse *skel, uint32_t slots, uint32_t ncpus, uint32_t parts)
 {
 	uint32_t ports = (slots - 1) * PORTS_PER_SLOT,
 		 ring = slots * 2 * sizeof(struct pfuse_event);
@@ -55,6 +55,10 @@ static void set_sizes(struct pfuse *skel, uint32_t slots, uint32_t ncpus)
 	bpf_map__set_max_entries(skel->maps.ports, ports < PORTS_MIN ? PORTS_MIN : ports);
 	bpf_map__set_max_entries(skel->maps.events,
 				 ring < RING_BYTES ? RING_BYTES : next_power_of_two(ring));
+	if (!(parts & PROBE_PAGES))
+		return;
+	bpf_map__set_max_entries(skel->maps.page_ranges, PFUSE_PAGES_RANGES);
+	bpf_map__set_max_entries(skel->maps.page_records, PFUSE_PAGES_RECORDS);
 }
 
 static void set_knobs(struct pfuse *skel, const struct probe_config *config, uint32_t ncpus,
@@ -85,7 +89,7 @@ static int select_programs(struct pfuse *skel, const struct probe_hook *hooks, s
 		if (!hook)
 			return err_set(err, -EINVAL, "program %s has no row in the table of hooks",
 				       bpf_program__name(program));
-		if (hook->required && !hook->available)
+		if (hook->required && !hook->available && hook->err != -ECANCELED)
 			return err_set(err, hook->err == -EPERM ? -EPERM : -EOPNOTSUPP,
 				       "the kernel refuses %s (%s): %s; see `pfuse-bpf doctor`",
 				       hook->attach, strerror(-hook->err), hook->lack);
@@ -120,6 +124,8 @@ static void collect_maps(struct pfuse *skel, struct probe_loaded *loaded)
 	loaded->fds[FD_GROUPS] = bpf_map__fd(skel->maps.groups);
 	loaded->fds[FD_CPUS] = bpf_map__fd(skel->maps.cpus);
 	loaded->fds[FD_SPANS] = bpf_map__fd(skel->maps.spans);
+	loaded->fds[FD_PAGE_RANGES] = bpf_map__fd(skel->maps.page_ranges);
+	loaded->fds[FD_PAGE_RECORDS] = bpf_map__fd(skel->maps.page_records);
 	loaded->fds[FD_BSS] = bpf_map__fd(skel->maps.bss);
 	loaded->fds[FD_MANAGED] = bpf_map__fd(skel->maps.managed);
 	loaded->fds[FD_REACHED] = bpf_map__fd(skel->maps.reached);
@@ -147,7 +153,15 @@ static void note_iterator(struct probe_loaded *loaded, const struct bpf_program 
 	}
 }
 
-/* Attached per group, later: their own descriptor is handed over. */
+/* Not attached: its own descriptor. The index among the links. */
+static int hand_over(struct probe_loaded *loaded, const struct bpf_program *program)
+{
+	loaded->memory_bytes += map_memory(bpf_program__fd(program));
+	loaded->fds[loaded->nfds] = bpf_program__fd(program);
+	return loaded->nfds++ - FD_LINKS;
+}
+
+/* Attached per group, later. */
 static bool note_net_program(struct probe_loaded *loaded, const struct bpf_program *program)
 {
 	enum bpf_attach_type type = bpf_program__expected_attach_type(program);
@@ -159,10 +173,26 @@ static bool note_net_program(struct probe_loaded *loaded, const struct bpf_progr
 
 	if (which < 0)
 		return false;
-	loaded->net_programs[which] = loaded->nfds - FD_LINKS;
-	loaded->memory_bytes += map_memory(bpf_program__fd(program));
-	loaded->fds[loaded->nfds++] = bpf_program__fd(program);
+	loaded->net_programs[which] = hand_over(loaded, program);
 	return true;
+}
+
+/* Attached per process, later. */
+static bool note_page_program(struct probe_loaded *loaded, const struct bpf_program *program)
+{
+	static const char *const names[PROBE_PAGE_PROGRAMS] = {
+		[PROBE_COPY_ENTRIES] = "copy_entries",
+		[PROBE_LIST_MAPPINGS] = "list_mappings",
+		[PROBE_FIND_MAP] = "find_direct_map",
+	};
+
+	for (int i = 0; i < PROBE_PAGE_PROGRAMS; i++) {
+		if (strcmp(names[i], bpf_program__name(program)) != 0)
+			continue;
+		loaded->page_programs[i] = hand_over(loaded, program);
+		return true;
+	}
+	return false;
 }
 
 static int attach_programs(struct pfuse *skel, struct probe_loaded *loaded)
@@ -171,7 +201,8 @@ static int attach_programs(struct pfuse *skel, struct probe_loaded *loaded)
 
 	bpf_object__for_each_program(program, skel->obj)
 	{
-		if (!bpf_program__autoload(program) || note_net_program(loaded, program))
+		if (!bpf_program__autoload(program) || note_net_program(loaded, program) ||
+		    note_page_program(loaded, program))
 			continue;
 		struct bpf_link *link = bpf_program__attach(program);
 
@@ -210,7 +241,7 @@ static int load(const struct probe_config *config, uint32_t ncpus, const struct 
 	if (!skel)
 		return err_set(&loaded->text, -ENOMEM, "cannot open the BPF object: out of memory");
 	set_knobs(skel, config, ncpus, casts);
-	set_sizes(skel, config->slots + 1, ncpus);
+	set_sizes(skel, config->slots + 1, ncpus, config->parts);
 	loaded->heard = heard_kinds(hooks);
 	if (loaded->heard)
 		bpf_map__set_max_entries(skel->maps.reached,
@@ -323,6 +354,8 @@ int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_l
 			loaded.iterators[i] = loaded.walkers[i] = -1;
 		for (int i = 0; i < PROBE_NET_LINKS; i++)
 			loaded.net_programs[i] = -1;
+		for (int i = 0; i < PROBE_PAGE_PROGRAMS; i++)
+			loaded.page_programs[i] = -1;
 		loaded.err = load_all(config, ncpus, &loaded);
 		if (loaded.err)
 			loaded.nfds = 0;

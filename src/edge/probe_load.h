@@ -8,12 +8,16 @@
 
 #include "edge/probe.h"
 
+enum { PROBE_COPY_ENTRIES, PROBE_LIST_MAPPINGS, PROBE_FIND_MAP, PROBE_PAGE_PROGRAMS };
+
 /* Where what is in probe_loaded.fds; the links come last. */
 enum {
 	FD_STATS,
 	FD_GROUPS,
 	FD_CPUS,
 	FD_SPANS,
+	FD_PAGE_RANGES,
+	FD_PAGE_RECORDS,
 	FD_BSS,
 	FD_MANAGED,
 	FD_REACHED,
@@ -31,6 +35,7 @@ struct probe_loaded {
 	int iterators[PROBE_ITERATORS];	   /* indices among the links; -1: none */
 	int walkers[PROBE_ITERATORS];	   /* their programs; indices as above */
 	int net_programs[PROBE_NET_LINKS]; /* not attached; indices as above */
+	int page_programs[PROBE_PAGE_PROGRAMS]; /* likewise */
 	bool sees_talks;
 	bool tells_signals;
 	uint32_t heard; /* bits 1 << enum pfuse_reach_kind: objects whose writes are told */

@@ -35,10 +35,10 @@ static const struct refusal {
 	const char *line;
 	const char *message;
 } refusals[] = {
-	{ "", "a command is expected: run, doctor, restore, help; see pfuse-bpf --help" },
+	{ "", "a command is expected: run, doctor, restore, curve, help; see pfuse-bpf --help" },
 	{ "ran web", "\"ran\" is no command; did you mean \"run\"?" },
 	{ "dcotor", "\"dcotor\" is no command; did you mean \"doctor\"?" },
-	{ "orchestrate", "\"orchestrate\" is no command; there are: run, doctor, restore, help" },
+	{ "orchestrate", "\"orchestrate\" is no command; there are: run, doctor, restore, curve, help" },
 	{ "--quiet run", "\"--quiet\": a command comes first; see pfuse-bpf --help" },
 	{ "run",
 	  "run: nothing to orchestrate; name a GROUP (cgroup path or pid:N) or give -- COMMAND" },
@@ -82,6 +82,21 @@ static const struct refusal {
 	{ "doctor -- true", "doctor takes no COMMAND; see pfuse-bpf doctor --help" },
 	{ "restore all", "restore takes no argument \"all\"; see pfuse-bpf restore --help" },
 	{ "restore --ledger=", "restore: --ledger needs the name of a file" },
+	{ "curve", "curve: nothing to measure; name one GROUP (cgroup path or pid:N)" },
+	{ "curve a b", "curve: one group at a time; name one GROUP (cgroup path or pid:N)" },
+	{ "curve --for 0s web",
+	  "curve: --for \"0s\" is no duration; allowed: 1ms to 8760h, with a unit "
+	  "(ms, s, m, h), like 60s or 1.5h" },
+	{ "curve --format png web",
+	  "curve: --format \"png\" is unknown; allowed: text, csv, json, svg" },
+	{ "curve -o", "curve: --output needs FILE" },
+	{ "curve --output= web", "curve: --output needs the name of a file" },
+	{ "curve --json web", "curve: no option \"--json\"; see pfuse-bpf curve --help" },
+	{ "curve ''", "curve: an empty GROUP; name one, like system.slice/nginx.service" },
+	{ "curve podman:web",
+	  "curve: \"podman:web\": names of containers and units are not in this release; "
+	  "give the path of the cgroup, or pid:N of a process in it" },
+	{ "curve web -- true", "curve takes no COMMAND; see pfuse-bpf curve --help" },
 	{ "help rum", "\"rum\" is no command; did you mean \"run\"?" },
 	{ "help run doctor", "help takes one COMMAND" },
 };
@@ -176,6 +191,12 @@ Test(options, other_commands)
 	parse(&line, "restore --intact --dry-run --ledger /tmp/l", &o);
 	cr_assert(o.command == CMD_RESTORE && o.intact && o.dry_run);
 	cr_assert_str_eq(o.ledger, "/tmp/l");
+	parse(&line, "curve --for 5s web -o f.svg --format svg", &o);
+	cr_assert(o.command == CMD_CURVE && o.for_ns == 5 * S && o.format == CURVE_SVG);
+	cr_assert_str_eq(o.output, "f.svg");
+	cr_assert(o.ngroups == 1 && strcmp(o.groups[0], "web") == 0);
+	parse(&line, "curve pid:7", &o);
+	cr_assert(o.format == CURVE_TEXT && !o.output && !o.for_ns);
 	parse(&line, "--version", &o);
 	cr_assert_eq(o.command, CMD_VERSION);
 }
@@ -192,6 +213,7 @@ static const struct {
 	{ "run web -h --xyzzy", CMD_RUN },
 	{ "doctor --help", CMD_DOCTOR },
 	{ "help restore", CMD_RESTORE },
+	{ "curve --help", CMD_CURVE },
 	{ "help help", CMD_HELP },
 	{ "help --help", CMD_HELP },
 };

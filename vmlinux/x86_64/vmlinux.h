@@ -131,6 +131,7 @@ struct pt_regs {
 
 struct mm_struct {
 	struct {
+		void *pgd;
 		struct task_struct *owner;
 	};
 };
@@ -141,8 +142,15 @@ struct file;
 
 struct vm_area_struct {
 	union {
+		struct {
+			long unsigned int vm_start;
+			long unsigned int vm_end;
+		};
+	};
+	union {
 		const vm_flags_t vm_flags;
 	};
+	long unsigned int vm_pgoff;
 	struct file *vm_file;
 };
 

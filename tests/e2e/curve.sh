@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+# `curve`: the knee of a program whose hot set is known, in every format; what it refuses; how it ends.
+set -euo pipefail
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+MiB=1048576
+new_group busy
+new_group empty
+
+refused() { # STATUS SENTENCE ARGUMENT...
+	local wanted=$1 sentence=$2
+	shift 2
+	status=0
+	"$pfuse" curve "$@" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
+	expect "exit status of curve $*" "$wanted" "$status"
+	one_line "$tmp/err"
+	expect_line "$tmp/err" "$sentence"
+	expect "output of curve $*" 0 "$(wc -c <"$tmp/out")"
+}
+
+say "what it refuses"
+refused 1 'no such group' --for 1s "$prefix-missing"
+refused 1 'the group is empty' --for 1s "$(group empty)"
+refused 1 'root group' --for 1s "$memory"
+refused 1 'no such process' --for 1s pid:4194999
+refused 1 'not a process id' --for 1s pid:x
+refused 1 'cannot write.*create its directory' --for 1s -o "$tmp/none/file" "pid:$$"
+refused 2 'is no duration' --for 0 "$(group busy)"
+refused 2 'allowed: text, csv, json, svg' --format png "$(group busy)"
+refused 2 'nothing to measure'
+
+# 256 MiB, of which a fifth is hot. An epoch touches two thirds of the hot part; where measuring takes long,
+# epochs are long, too.
+hot=$((256 * MiB / 5))
+spawn busy "$bin/touch" 256 "$(fast 30000 5000)" >"$tmp/touch"
+subject=$spawned
+usage_is() { [ "$(usage_of busy)" -gt $((256 * MiB)) ]; }
+must_come "$(fast 10 60)" "the memory of the program" usage_is
+
+near() { # WHAT WANTED SEEN PERCENT
+	[ "$3" -ge $(($2 * (100 - $4) / 100)) ] && [ "$3" -le $(($2 * (100 + $4) / 100)) ] ||
+		fail "$1: expected $2 to $4 %, saw $3"
+}
+
+say "the knee of a group, as JSON"
+anon_huge() { awk '/^AnonHugePages/ { s += $2 } END { print s }' "/proc/$subject/smaps"; }
+before=$(anon_huge)
+"$pfuse" curve --for "$(fast 7s 30s)" --format json "$(group busy)" >"$tmp/out" 2>"$tmp/err"
+expect "lines on stderr, which is no terminal" 0 "$(wc -l <"$tmp/err")"
+keys=$(json "$tmp/out" | sort | tr '\n' ' ')
+expect "keys" "curve error knee_below_resolution knee_bytes knee_curvature_bytes need_bytes resolution_bytes sampled_share source " "$keys"
+expect "keys of need_bytes" "p90 p95 p99 " "$(json "$tmp/out" need_bytes | sort | tr '\n' ' ')"
+expect "keys of a point" "hit_ratio size_bytes " "$(json "$tmp/out" curve 0 | sort | tr '\n' ' ')"
+expect "source" "page tables" "$(json "$tmp/out" source)"
+expect "is the knee below the resolution" false "$(json "$tmp/out" knee_below_resolution)"
+near "the knee" $hot "$(json "$tmp/out" knee_bytes)" "$(fast 10 20)"
+expect "huge pages of the process afterwards" "$before" "$(anon_huge)"
+expect_that "the process lives" alive "$subject"
+
+say "an early end, into a file"
+"$pfuse" curve --for 1h --format svg -o "$tmp/curve.svg" "pid:$subject" >"$tmp/out" 2>"$tmp/err" </dev/null &
+curve=$!
+pids+=("$curve")
+nap "$(fast 1.5 10)"
+kill -INT "$curve"
+status=0
+wait "$curve" || status=$?
+expect "exit status after SIGINT" 0 "$status"
+expect "output beside the file" 0 "$(wc -c <"$tmp/out")"
+expect_line "$tmp/curve.svg" '^<svg .*'
+expect_line "$tmp/curve.svg" '</svg>$'
+expect_line "$tmp/curve.svg" '>knee '
+
+say "text and CSV"
+LC_ALL=C "$pfuse" curve --for "$(fast 1500ms 6s)" "$(group busy)" >"$tmp/out" 2>"$tmp/err"
+expect_line "$tmp/out" '^ 100 % [|]'
+expect_line "$tmp/out" '^knee +[0-9.]+ [KMG]iB'
+no_control_bytes "$tmp/out"
+! LC_ALL=C grep -qP '[\x80-\xff]' "$tmp/out" || fail "bytes that an ASCII terminal cannot show"
+"$pfuse" curve --for "$(fast 1500ms 6s)" --format csv "$(group busy)" >"$tmp/out" 2>"$tmp/err"
+expect "headline" size_bytes,hit_ratio "$(head -1 "$tmp/out")"
+awk -F, 'NR > 1 { if ($1 < s || $2 < r || $2 > 1) exit 1; s = $1; r = $2 } END { exit NR < 10 }' \
+	"$tmp/out" || fail "the curve falls, or is too short"
+
+say "a process that ends meanwhile"
+"$pfuse" curve --for 1h --format csv "$(group busy)" >"$tmp/out" 2>"$tmp/err" </dev/null &
+curve=$!
+pids+=("$curve")
+nap "$(fast 1.5 10)"
+kill "$subject"
+status=0
+wait "$curve" || status=$?
+expect "exit status after its end" 0 "$status"
+expect "headline" size_bytes,hit_ratio "$(head -1 "$tmp/out")"
+
+say "too short a time, and a process that touches nothing"
+spawn busy sleep 1000
+refused 1 'no curve' --for 1ms "$(group busy)"
+kill -STOP "$spawned"
+must_come 5 "stop of the process" is_signalled "$spawned"
+status=0
+"$pfuse" curve --for "$(fast 1500ms 6s)" --format json "$(group busy)" >"$tmp/out" 2>"$tmp/err" || status=$?
+if [ "$status" = 0 ]; then
+	expect_that "bytes touched per epoch, of some MiB" [ "$(json "$tmp/out" resolution_bytes)" -lt 65536 ]
+else
+	expect_line "$tmp/err" 'no curve'
+fi
+say "ok"

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * A process whose hit-ratio curve is known: touches a hot fifth of its memory at random, and sweeps the
+ * rest slowly.
+ *
+ *	touch MIB REFERENCES_PER_SECOND
+ *
+ * Says "ready" once all memory was touched. Goes on until it is ended.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../../tools/bench/curve_load.h"
+
+int main(int argc, char **argv)
+{
+	struct curve_load load = { .kind = REFERENCE_HOTCOLD, .processes = 1, .seed = 1 };
+
+	if (argc != 3) {
+		fputs("touch MIB REFERENCES_PER_SECOND\n", stderr);
+		return 2;
+	}
+	load.mib = (uint32_t)strtoul(argv[1], NULL, 10);
+	load.rate = strtod(argv[2], NULL);
+	puts("ready");
+	fflush(stdout);
+	load_run(&load, NULL);
+}
