@@ -34,6 +34,8 @@ void pftrace_put(struct pftrace *trace, Pftrace__TracePacket *packet)
 	packet->sequence_flags = trace->is_new_sequence ? STATE_CLEARED : STATE_NEEDED;
 	if (packet->has_timestamp && !packet->has_timestamp_clock_id)
 		trace->last_ns = packet->timestamp;
+	if (!trace->segment_ns)
+		trace->segment_ns = trace->last_ns;
 	trace->is_new_sequence = false;
 	out_put(&trace->out, &packet->base);
 }
@@ -89,8 +91,8 @@ static void begin_segment(struct pftrace *trace)
 	for (unsigned i = 0; i < INTERNED_MAX; i++)
 		trace->interned[i].literal = NULL;
 	trace->is_new_sequence = true;
+	trace->last_ns = trace->segment_ns = 0;
 	put_clocks(trace);
-	trace->segment_ns = trace->last_ns = trace->clocks_ns;
 }
 
 int pftrace_open(const struct pftrace_options *options, struct pftrace **ret, struct err *err)

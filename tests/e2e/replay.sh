@@ -8,7 +8,16 @@ set -euo pipefail
 
 MiB=1048576
 trace=$tmp/t.pftrace
-config=$(quick_config)
+config=$tmp/quick.yaml
+cat >"$config" <<-END
+	interval: $(fast 100ms 500ms)
+	groups:
+	  - match: "*-hog"
+	    freeze: off
+	  - match: "*"
+	    idle: $quick_idle
+	    window: $quick_idle
+END
 
 # replays FILE [ARGUMENT...]: identically; the transcript is in $tmp/transcript, its last line in $result
 result=''
@@ -25,15 +34,15 @@ new_group hog
 set_limit hog $((64 * MiB))
 mkfifo "$tmp/go"
 spawn hog "$bin/hog" --on-line 10 "$(fast 200 80)" <>"$tmp/go" >"$tmp/hog.out"
-new_group $'sleeper \e[31m'
-spawn $'sleeper \e[31m' sleep 1000
+new_group 'sleeper <b>"'
+spawn 'sleeper <b>"' sleep 1000
 sleeper=$spawned
 
 say "growth, a stop, and the end"
-start_daemon -c "$config" --trace "$trace" --summary "$tmp/s.json" "$(group hog)" "$(group $'sleeper \e[31m')"
+start_daemon -c "$config" --trace "$trace" --summary "$tmp/s.json" "$(group hog)" "$(group 'sleeper <b>"')"
 must_come "$(fast 10 60)" "a stop" grep -qE '  stop  running -> stopped' "$tmp/out"
 echo go >"$tmp/go"
-must_come "$(fast 10 60)" "a growth" grep -qE '  ram  .* -> .*high-water' "$tmp/out"
+must_come "$(fast 10 60)" "a growth" grep -qE '  ram  .* -> .*usage crossed the high-water mark' "$tmp/out"
 kill -HUP "$daemon"
 nap "$(fast 0.5 2)"
 stop_daemon
@@ -105,7 +114,7 @@ expect_line "$tmp/err" '[0-9]+ packets are not in the trace'
 
 say "the flight recorder: nothing before it is asked for, then the last moments"
 rm -f "$trace"
-start_daemon -c "$config" --trace "$trace" --flight 2s "$(group hog)" "$(group $'sleeper \e[31m')"
+start_daemon -c "$config" --trace "$trace" --flight 2s "$(group hog)" "$(group 'sleeper <b>"')"
 nap "$(fast 1.5 5)"
 [ ! -e "$trace" ] || fail "the flight recorder wrote at once"
 kill -USR2 "$daemon"
