@@ -34,6 +34,7 @@ new_group hog
 set_limit hog $((64 * MiB))
 mkfifo "$tmp/go"
 spawn hog "$bin/hog" --on-line 10 "$(fast 200 80)" <>"$tmp/go" >"$tmp/hog.out"
+hog=$spawned
 new_group 'sleeper <b>"'
 spawn 'sleeper <b>"' sleep 1000
 sleeper=$spawned
@@ -43,6 +44,7 @@ start_daemon -c "$config" --trace "$trace" --summary "$tmp/s.json" "$(group hog)
 must_come "$(fast 10 60)" "a stop" grep -qE '  stop  running -> stopped' "$tmp/out"
 echo go >"$tmp/go"
 must_come "$(fast 10 60)" "a growth" grep -qE '  ram  .* -> .*usage crossed the high-water mark' "$tmp/out"
+must_come "$(fast 20 100)" "end of hog" is_dead "$hog" # else more would be in use than the limit of before
 kill -HUP "$daemon"
 nap "$(fast 0.5 2)"
 stop_daemon
@@ -79,7 +81,7 @@ expect_line "$tmp/other" '^ +projected +[0-9]+ +[0-9]+ '
 expect_line "$tmp/other" '^A replay cannot know'
 no_control_bytes "$tmp/other"
 
-say "a trace that was tampered with is not identical; one that was cut is read to its last packet"
+say "a trace that was cut is read to its last packet; one that is damaged is said to be"
 head -c $(($(stat -c %s "$trace") - 3)) "$trace" >"$tmp/cut"
 replays "$tmp/cut"
 expect_line "$tmp/replay.err" 'ends inside a packet; read up to byte [0-9]+'
