@@ -4,6 +4,7 @@
 #include "cli/curve.h"
 #include "cli/doctor.h"
 #include "cli/options.h"
+#include "cli/replay.h"
 #include "cli/restore.h"
 #include "cli/run.h"
 
@@ -26,6 +27,8 @@ int main(int argc, char **argv)
 		return cmd_restore(&options, stdout);
 	case CMD_CURVE:
 		return cmd_curve(&options);
+	case CMD_REPLAY:
+		return cmd_replay(&options, stdout);
 	case CMD_VERSION:
 		puts("pfuse-bpf " PFUSE_VERSION);
 		return EXIT_DONE;

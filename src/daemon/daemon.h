@@ -60,6 +60,7 @@ struct loop {
 };
 
 struct split; /* daemon/split.h */
+struct tap; /* daemon/tap.h */
 
 struct daemon {
 	const struct options *options;
@@ -78,6 +79,7 @@ struct daemon {
 	struct cgroup command_group; /* open until its member takes it */
 	struct loop loop;
 	struct squeeze *squeeze; /* NULL: no policy `adaptive` */
+	struct tap *tap; /* NULL: no trace is written */
 	int status; /* exit status so far */
 	bool command_ended;
 };
