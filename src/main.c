@@ -5,6 +5,7 @@
 #include "cli/options.h"
 #include "cli/restore.h"
 #include "cli/run.h"
+#include "cli/trace.h"
 
 int main(int argc, char **argv)
 {
@@ -23,6 +24,8 @@ int main(int argc, char **argv)
 		return cmd_doctor(&options, stdout);
 	case CMD_RESTORE:
 		return cmd_restore(&options, stdout);
+	case CMD_TRACE:
+		return cmd_trace(&options);
 	case CMD_VERSION:
 		puts("pfuse-bpf " PFUSE_VERSION);
 		return EXIT_DONE;

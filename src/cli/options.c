@@ -13,6 +13,9 @@
 
 #define FOR_MIN_NS 1000000ULL
 #define FOR_MAX_NS (8760ULL * 3600 * 1000000000)
+#define SPAN_MAX_NS (3600ULL * 1000000000)
+#define SIZE_MIN 4096u
+#define SIZE_LARGEST (1u << 30)
 
 /* Optimal string alignment on short words: insert, delete, replace, swap neighbours. */
 static unsigned word_distance(const char *a, const char *b)
@@ -92,7 +95,7 @@ static int unknown_command(const char *word, struct err *err)
 	if (near)
 		return err_set(err, -EINVAL, "\"%s\" is no command; did you mean \"%s\"?",
 			       err_quote(word, q), near);
-	return err_set(err, -EINVAL, "\"%s\" is no command; there are: run, doctor, restore, help",
+	return err_set(err, -EINVAL, "\"%s\" is no command; there are: run, doctor, restore, trace, help",
 		       err_quote(word, q));
 }
 
@@ -141,6 +144,66 @@ static int set_enum(const char *command, const struct option_info *info, const c
 		       allowed);
 }
 
+/* "switch,wake" */
+static int set_words(const char *command, const struct option_info *info, const char *arg,
+		     uint32_t *field, struct err *err)
+{
+	char allowed[128], word[32], q[ERR_QUOTED];
+	uint32_t bits = 0;
+
+	for (const char *at = arg;; at++) {
+		size_t length = strcspn(at, ",");
+		int value = -1;
+
+		if (length < sizeof(word)) {
+			memcpy(word, at, length);
+			word[length] = '\0';
+			value = find_word(info->words, word);
+		}
+		if (value < 0)
+			return err_set(err, -EINVAL,
+				       "%s: --%s \"%s\" is unknown; allowed, with commas between: %s",
+				       command, info->name, err_quote(arg, q),
+				       join_words(info->words, allowed, sizeof(allowed)));
+		bits |= 1u << value;
+		at += length;
+		if (!*at)
+			break;
+	}
+	*field = bits;
+	return 0;
+}
+
+static int set_span(const char *command, const struct option_info *info, const char *arg,
+		    uint64_t *field, struct err *err)
+{
+	char q[ERR_QUOTED];
+	uint64_t ns;
+
+	if (parse_duration(arg, strlen(arg), &ns) && ns > 0 && ns <= SPAN_MAX_NS) {
+		*field = ns;
+		return 0;
+	}
+	return err_set(err, -EINVAL,
+		       "%s: --%s \"%s\" is no duration; allowed: 1ns to 1h, with a unit (ns, us, ms, s, "
+		       "m, h), like 100us",
+		       command, info->name, err_quote(arg, q));
+}
+
+static int set_size(const char *command, const struct option_info *info, const char *arg,
+		    uint64_t *field, struct err *err)
+{
+	char q[ERR_QUOTED];
+	uint64_t bytes;
+
+	if (parse_size(arg, strlen(arg), &bytes) && bytes >= SIZE_MIN && bytes <= SIZE_LARGEST) {
+		*field = bytes;
+		return 0;
+	}
+	return err_set(err, -EINVAL, "%s: --%s \"%s\" is no size; allowed: 4K to 1G, like 32M",
+		       command, info->name, err_quote(arg, q));
+}
+
 static int set_duration(const char *command, const struct option_info *info, const char *arg,
 			uint64_t *field, struct err *err)
 {
@@ -170,6 +233,12 @@ static int set_option(const char *command, const struct option_info *info, const
 		return set_duration(command, info, arg, field, err);
 	case OPT_ENUM:
 		return set_enum(command, info, arg, field, err);
+	case OPT_WORDS:
+		return set_words(command, info, arg, field, err);
+	case OPT_SPAN:
+		return set_span(command, info, arg, field, err);
+	case OPT_SIZE:
+		return set_size(command, info, arg, field, err);
 	case OPT_PATH:
 		if (!arg[0])
 			return err_set(err, -EINVAL, "%s: --%s needs the name of a file", command,
@@ -261,17 +330,18 @@ static int add_group(const struct command_info *command, char *word, struct opti
 {
 	char q[ERR_QUOTED];
 
-	if (options->command != CMD_RUN)
+	if (options->command != CMD_RUN && options->command != CMD_TRACE)
 		return err_set(err, -EINVAL, "%s takes no argument \"%s\"; see pfuse-bpf %s --help",
 			       command->name, err_quote(word, q), command->name);
 	if (!word[0])
 		return err_set(err, -EINVAL,
-			       "run: an empty GROUP; name one, like system.slice/nginx.service");
+			       "%s: an empty GROUP; name one, like system.slice/nginx.service",
+			       command->name);
 	if (is_name_of_later(word))
 		return err_set(err, -EINVAL,
-			       "run: \"%s\": names of containers and units are not in this "
+			       "%s: \"%s\": names of containers and units are not in this "
 			       "release; give the path of the cgroup, or pid:N of a process in it",
-			       err_quote(word, q));
+			       command->name, err_quote(word, q));
 	options->groups[options->ngroups++] = word;
 	return 0;
 }
@@ -327,6 +397,32 @@ static int check_run(const struct options *options, struct err *err)
 	return 0;
 }
 
+static enum trace_format format_by_name(const char *path)
+{
+	const char *dot = path ? strrchr(path, '.') : NULL;
+
+	if (dot && (!strcmp(dot, ".pftrace") || !strcmp(dot, ".perfetto-trace")))
+		return TRACE_PERFETTO;
+	return dot && (!strcmp(dot, ".json") || !strcmp(dot, ".jsonl")) ? TRACE_JSON : TRACE_TEXT;
+}
+
+static int check_trace(struct options *options, struct err *err)
+{
+	if (options->format < 0)
+		options->format = (int)format_by_name(options->output);
+	if (options->format == TRACE_PERFETTO && !options->output)
+		return err_set(err, -EINVAL,
+			       "trace: --format perfetto needs a file; give one by -o FILE");
+	if (options->format == TRACE_PERFETTO && options->min_ns)
+		return err_set(err, -EINVAL,
+			       "trace: --min-duration is for text and json: with switches missing, "
+			       "Perfetto would show what never was");
+	if (options->events == 1u << TRACE_TALKS && !options->ngroups)
+		return err_set(err, -EINVAL,
+			       "trace: talks are those of a group with the rest; name a GROUP");
+	return 0;
+}
+
 static int check_help(int argc, char **argv, struct options *options, struct err *err)
 {
 	options->command = CMD_HELP;
@@ -354,6 +450,8 @@ static int parse_command(int argc, char **argv, struct options *options, struct 
 		return r;
 	if (options->command == CMD_RUN)
 		return check_run(options, err);
+	if (!options->argv && options->command == CMD_TRACE)
+		return check_trace(options, err);
 	if (options->argv)
 		return err_set(err, -EINVAL, "%s takes no COMMAND; see pfuse-bpf %s --help",
 			       argv[0], argv[0]);
@@ -362,13 +460,15 @@ static int parse_command(int argc, char **argv, struct options *options, struct 
 
 int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 {
-	struct options options = { .policy = -1, .stop = -1, .ledger = LEDGER_DEFAULT_PATH };
+	struct options options = {
+		.policy = -1, .stop = -1, .ledger = LEDGER_DEFAULT_PATH, .format = -1
+	};
 	char q[ERR_QUOTED];
 	int r = 0;
 
 	if (argc < 2)
 		return err_set(err, -EINVAL,
-			       "a command is expected: run, doctor, restore, help; "
+			       "a command is expected: run, doctor, restore, trace, help; "
 			       "see pfuse-bpf --help");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		options.command = CMD_HELP;
