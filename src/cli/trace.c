@@ -344,6 +344,20 @@ static void summarize(const struct trace *trace)
 	fputc('\n', stderr);
 }
 
+/* When it stands here, nothing that happens from now on is missed. */
+static void tell_start(const struct trace *trace)
+{
+	uint32_t count = trace->groups.slots - 1;
+
+	if (trace->options->quiet)
+		return;
+	if (count)
+		fprintf(stderr, "pfuse-bpf: tracing %u group%s%s\n", count, count == 1 ? "" : "s",
+			trace->options->all ? " and everything else" : "");
+	else
+		fputs("pfuse-bpf: tracing everything\n", stderr);
+}
+
 static void tell_missing(const struct trace *trace)
 {
 	uint32_t missing = tracer_missing(trace->tracer);
@@ -397,6 +411,7 @@ static enum exit_status run_trace(struct trace *trace)
 	if (trace->out_fd < 0)
 		name_threads(trace);
 	tell_missing(trace);
+	tell_start(trace);
 	int code = record(trace), rest = finish(trace);
 
 	if (!code)

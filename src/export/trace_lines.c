@@ -34,10 +34,25 @@ void trace_lines_end(struct trace_lines *lines)
 		trace_lines_flush(lines);
 }
 
+/* A disk that fills up tears the last line: the file ends before it. Of a pipe nothing can be taken back. */
+static size_t untear(struct trace_lines *lines, size_t done)
+{
+	size_t whole = done;
+	off_t end = lseek(lines->fd, 0, SEEK_CUR);
+
+	while (whole && lines->buffer[whole - 1] != '\n')
+		whole--;
+	if (whole == done || end < (off_t)(done - whole))
+		return done;
+	return ftruncate(lines->fd, end - (off_t)(done - whole)) ? done : whole;
+}
+
 int trace_lines_flush(struct trace_lines *lines)
 {
 	size_t done = 0;
 
+	if (lines->err)
+		return lines->err;
 	while (!lines->err && done < lines->ended) {
 		ssize_t written = write(lines->fd, lines->buffer + done, lines->ended - done);
 
@@ -46,6 +61,8 @@ int trace_lines_flush(struct trace_lines *lines)
 		else if (written == 0 || errno != EINTR)
 			lines->err = written < 0 ? -errno : -EIO;
 	}
+	if (lines->err)
+		done = untear(lines, done);
 	lines->bytes += done;
 	lines->used = lines->ended = 0;
 	return lines->err;
