@@ -94,7 +94,7 @@ static void add_details(struct trace_json *json, const struct pfuse_trace *recor
 		return;
 	case PFUSE_TR_FAULT:
 		trace_lines_add(lines,
-				",\"address\":%" PRIu64 ",\"usage_bytes\":%" PRIu64
+				",\"address\":%llu,\"usage_bytes\":%" PRIu64
 				",\"limit_bytes\":%" PRIu64,
 				record->fault.address, record->fault.usage_pages * json->page_bytes,
 				record->fault.limit_pages * json->page_bytes);
@@ -129,7 +129,7 @@ static void json_item(struct trace_sink *sink, const struct pfuse_trace *record,
 {
 	struct trace_json *json = (struct trace_json *)sink;
 
-	trace_lines_add(&json->lines, "{\"time_ns\":%" PRIu64 ",\"cpu\":%u,\"event\":\"%s\"",
+	trace_lines_add(&json->lines, "{\"time_ns\":%llu,\"cpu\":%u,\"event\":\"%s\"",
 			record->time_ns, record->cpu, trace_word_kind(record->kind));
 	add_group(json, ",\"group\":", record->slot);
 	trace_lines_add(&json->lines, ",\"pid\":%u,\"tgid\":%u", record->pid, record->tgid);

@@ -2,6 +2,7 @@
 /* One aligned line per record: time, group, CPU, thread, what, details. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -110,7 +111,7 @@ static void add_fault(struct trace_lines *lines, const struct pfuse_trace *recor
 {
 	double pages_per_mib = (double)(1 << 20) / (double)sysconf(_SC_PAGESIZE);
 
-	trace_lines_add(lines, "at 0x%" PRIx64 ", usage %.1f of %.1f MiB", record->fault.address,
+	trace_lines_add(lines, "at 0x%llx, usage %.1f of %.1f MiB", record->fault.address,
 			record->fault.usage_pages / pages_per_mib,
 			record->fault.limit_pages / pages_per_mib);
 }

@@ -121,7 +121,7 @@ static const struct row {
 	  "killed by signal 9\n" },
 	{ { .time_ns = T, .slot = 1, .kind = PFUSE_TR_EXEC, .pid = 12, .comm = "a\nb" },
 	  { UNKNOWN, UNKNOWN },
-	  "01:02:03.000004  we\"b\\x5c\\x1b[2J\\x0a [000] a\\x0ab-12               exec    \n" },
+	  "01:02:03.000004  we\"b\\x5c\\x1b[2J\\x0a  [000] a\\x0ab-12               exec    \n" },
 };
 
 Test(trace_text, one_line_per_record)

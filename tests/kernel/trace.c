@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * The trace ring against what the kernel and the test itself know: every switch of a thread is told once,
- * each CPU's in order, and what does not fit is counted to the last one. The daemon's programs are loaded
- * at the same time: neither minds the other.
+ * each CPU's in order, and what does not fit is counted to the last one.
  */
 #include <errno.h>
 #include <signal.h>
@@ -20,7 +19,7 @@
 
 static void end_tracers(void);
 
-TestSuite(trace, .init = rig_init, .fini = end_tracers);
+TestSuite(trace, .fini = end_tracers);
 
 #define ALL_KINDS (PFUSE_TR_BIT(PFUSE_TR_KINDS) - 1 - 1)
 #define SEEN_MAX 65536
@@ -178,7 +177,8 @@ static struct switches settled(const struct worker *worker)
 
 #define NAPS 200
 
-Test(trace, every_switch_of_a_thread_is_told_once)
+/* The daemon's programs are loaded at the same time: neither minds the other. */
+Test(trace, every_switch_of_a_thread_is_told_once, .init = rig_init)
 {
 	struct group *group = group_make(NULL, "naps");
 	struct worker *worker = worker_start(group);
