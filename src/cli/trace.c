@@ -229,15 +229,26 @@ static void tell_losses(struct trace *trace, uint64_t now_ns)
 	}
 }
 
+static const char *size_text(uint64_t bytes, char out[24])
+{
+	if (bytes < 1 << 20)
+		snprintf(out, 24, "%.1f KiB", (double)bytes / (1 << 10));
+	else
+		snprintf(out, 24, "%.1f MiB", (double)bytes / (1 << 20));
+	return out;
+}
+
 static void show_progress(struct trace *trace, uint64_t now_ns)
 {
+	char size[24];
+
 	if (!trace->progress || now_ns < trace->progress_ns)
 		return;
 	trace->progress_ns = now_ns + PROGRESS_NS;
 	trace->progress_shown = true;
-	fprintf(stderr, "\r%.1f s  %" PRIu64 " events  %" PRIu64 " lost  %.1f MiB ",
+	fprintf(stderr, "\r%.1f s  %" PRIu64 " events  %" PRIu64 " lost  %s ",
 		(double)(now_ns - trace->started_ns) / 1e9, trace->total, trace->lost_total,
-		(double)trace_sink_bytes(trace->sink) / (1 << 20));
+		size_text(trace_sink_bytes(trace->sink), size));
 }
 
 /* The number of records taken, or -errno of the ring or of the file. */
@@ -315,9 +326,9 @@ static void add_counts(const struct trace *trace)
 
 static void add_output(const struct trace *trace)
 {
-	char quoted[ERR_QUOTED];
+	char quoted[ERR_QUOTED], size[24];
 
-	fprintf(stderr, ", %.1f MiB", (double)trace_sink_bytes(trace->sink) / (1 << 20));
+	fprintf(stderr, ", %s", size_text(trace_sink_bytes(trace->sink), size));
 	if (trace->options->output)
 		fprintf(stderr, " in %s", err_quote(trace->options->output, quoted));
 }

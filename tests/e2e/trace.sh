@@ -21,7 +21,7 @@ mkfifo "$tmp/go"
 exec {go}<>"$tmp/go"
 naps=$(fast 300 100)
 # shellcheck disable=SC2016
-work='printf "na\nps" >/proc/self/comm
+work='printf "na\tps" >/proc/self/comm
 while read -r count; do for ((; count > 0; count--)); do read -rt 0.002 -u "$0"; done; done'
 new_group it
 spawn it bash -c "$work" "$silence" <"$tmp/go"
@@ -63,14 +63,14 @@ end_trace json TERM 0
 end_trace perfetto TERM 0
 stop_daemon
 expect_that "switches of the workload" [ "$made" -ge $((naps / 2)) ]
-expect_line "$tmp/text.err" '^pfuse-bpf: traced for [0-9.]+ s: [0-9]+ events \([0-9]+ switch.*\), lost 0, [0-9.]+ MiB$'
+expect_line "$tmp/text.err" '^pfuse-bpf: traced for [0-9.]+ s: [0-9]+ events \([0-9]+ switch.*\), lost 0, [0-9.]+ [KM]iB$'
 
 no_control_bytes "$tmp/text"
 no_control_bytes "$tmp/json"
-expect "text: switches" "$made" "$(grep -cE "^[0-9:.]+  $(group it) +\[[0-9]+\] na.x0aps-$worker +switch  " "$tmp/text")"
+expect "text: switches" "$made" "$(grep -cE "^[0-9:.]+  $(group it) +\[[0-9]+\] na.x09ps-$worker +switch  " "$tmp/text")"
 expect "JSON: switches" "$made" "$(grep -c "\"event\":\"switch\",\"group\":\"$(group it)\",\"pid\":$worker," "$tmp/json")"
-expect_line "$tmp/json" '"comm":"na..x0aps"'
-expect_line "$tmp/text" "na.x0aps-$worker +wake    by "
+expect_line "$tmp/json" '"comm":"na..x09ps"'
+expect_line "$tmp/text" "na.x09ps-$worker +wake    by "
 
 protoc --decode pftrace.Trace -I "${proto%/*}" "$proto" <"$tmp/x.pftrace" >"$tmp/x.txt" || fail "protoc cannot decode the trace"
 expect "Perfetto: switches" "$made" "$(grep -c "prev_pid: $worker\$" "$tmp/x.txt")"
@@ -90,7 +90,7 @@ pids+=("$spawned")
 must_come 20 "start" grep -q tracing "$tmp/err"
 echo 20 >&"$go"
 wait "$spawned" || fail "--for: exit status $?"
-expect_line "$tmp/out" "na.x0aps-$worker +wake"
+expect_line "$tmp/out" "na.x09ps-$worker +wake"
 expect_no_line "$tmp/out" ' switch '
 
 say "--min-duration leaves out short slices"
