@@ -14,8 +14,9 @@
 #define FOR_MIN_NS 1000000ULL
 #define FOR_MAX_NS (8760ULL * 3600 * 1000000000)
 #define SPAN_MAX_NS (3600ULL * 1000000000)
-#define SIZE_MIN 4096u
-#define SIZE_LARGEST (1u << 30)
+#define SIZE_MIN (1ULL << 20)
+#define SIZE_LARGEST (1ULL << 40)
+#define RING_LARGEST (1ULL << 30)
 
 /* Optimal string alignment on short words: insert, delete, replace, swap neighbours. */
 static unsigned word_distance(const char *a, const char *b)
@@ -95,7 +96,7 @@ static int unknown_command(const char *word, struct err *err)
 	if (near)
 		return err_set(err, -EINVAL, "\"%s\" is no command; did you mean \"%s\"?",
 			       err_quote(word, q), near);
-	return err_set(err, -EINVAL, "\"%s\" is no command; there are: run, doctor, restore, trace, help",
+	return err_set(err, -EINVAL, "\"%s\" is no command; there are: run, doctor, restore, trace, replay, help",
 		       err_quote(word, q));
 }
 
@@ -190,20 +191,6 @@ static int set_span(const char *command, const struct option_info *info, const c
 		       command, info->name, err_quote(arg, q));
 }
 
-static int set_size(const char *command, const struct option_info *info, const char *arg,
-		    uint64_t *field, struct err *err)
-{
-	char q[ERR_QUOTED];
-	uint64_t bytes;
-
-	if (parse_size(arg, strlen(arg), &bytes) && bytes >= SIZE_MIN && bytes <= SIZE_LARGEST) {
-		*field = bytes;
-		return 0;
-	}
-	return err_set(err, -EINVAL, "%s: --%s \"%s\" is no size; allowed: 4K to 1G, like 32M",
-		       command, info->name, err_quote(arg, q));
-}
-
 static int set_duration(const char *command, const struct option_info *info, const char *arg,
 			uint64_t *field, struct err *err)
 {
@@ -217,6 +204,20 @@ static int set_duration(const char *command, const struct option_info *info, con
 	return err_set(err, -EINVAL,
 		       "%s: --%s \"%s\" is no duration; allowed: 1ms to 8760h, with a unit "
 		       "(ms, s, m, h), like 60s or 1.5h",
+		       command, info->name, err_quote(arg, q));
+}
+
+static int set_size(const char *command, const struct option_info *info, const char *arg,
+		    uint64_t *field, struct err *err)
+{
+	char q[ERR_QUOTED];
+	uint64_t bytes;
+
+	if (parse_size(arg, strlen(arg), &bytes) && bytes >= SIZE_MIN && bytes <= SIZE_LARGEST) {
+		*field = bytes;
+		return 0;
+	}
+	return err_set(err, -EINVAL, "%s: --%s \"%s\" is no size; allowed: 1M to 1T, like 100M",
 		       command, info->name, err_quote(arg, q));
 }
 
@@ -330,6 +331,10 @@ static int add_group(const struct command_info *command, char *word, struct opti
 {
 	char q[ERR_QUOTED];
 
+	if (options->command == CMD_REPLAY && !options->file && word[0]) {
+		options->file = word;
+		return 0;
+	}
 	if (options->command != CMD_RUN && options->command != CMD_TRACE)
 		return err_set(err, -EINVAL, "%s takes no argument \"%s\"; see pfuse-bpf %s --help",
 			       command->name, err_quote(word, q), command->name);
@@ -417,9 +422,34 @@ static int check_trace(struct options *options, struct err *err)
 		return err_set(err, -EINVAL,
 			       "trace: --min-duration is for text and json: with switches missing, "
 			       "Perfetto would show what never was");
+	if (options->ring_bytes > RING_LARGEST)
+		return err_set(err, -EINVAL, "trace: --ring is at most 1G: it is the kernel's memory");
 	if (options->events == 1u << TRACE_TALKS && !options->ngroups)
 		return err_set(err, -EINVAL,
 			       "trace: talks are those of a group with the rest; name a GROUP");
+	return 0;
+}
+
+static int check_trace_of_run(const struct options *options, struct err *err)
+{
+	if ((options->trace_limit || options->flight_ns) && !options->trace)
+		return err_set(err, -EINVAL, "run: --%s needs --trace FILE",
+			       options->flight_ns ? "flight" : "trace-limit");
+	if (options->trace_limit && options->flight_ns)
+		return err_set(err, -EINVAL,
+			       "run: --flight keeps the trace in memory; --trace-limit is for one "
+			       "that is written at once; give one of them");
+	if (options->trace && strcmp(options->trace, "-") == 0)
+		return err_set(err, -EINVAL,
+			       "run: --trace needs a file: standard output has the decisions");
+	return 0;
+}
+
+static int check_replay(const struct options *options, struct err *err)
+{
+	if (!options->file)
+		return err_set(err, -EINVAL,
+			       "replay: the FILE is expected that `run --trace FILE` has written");
 	return 0;
 }
 
@@ -448,14 +478,16 @@ static int parse_command(int argc, char **argv, struct options *options, struct 
 	r = parse_arguments(argc, argv, options, err);
 	if (r < 0 || options->command == CMD_HELP)
 		return r;
-	if (options->command == CMD_RUN)
-		return check_run(options, err);
+	if (options->command == CMD_RUN) {
+		r = check_run(options, err);
+		return r < 0 ? r : check_trace_of_run(options, err);
+	}
 	if (!options->argv && options->command == CMD_TRACE)
 		return check_trace(options, err);
 	if (options->argv)
 		return err_set(err, -EINVAL, "%s takes no COMMAND; see pfuse-bpf %s --help",
 			       argv[0], argv[0]);
-	return 0;
+	return options->command == CMD_REPLAY ? check_replay(options, err) : 0;
 }
 
 int options_parse(int argc, char **argv, struct options *ret, struct err *err)
@@ -468,7 +500,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 
 	if (argc < 2)
 		return err_set(err, -EINVAL,
-			       "a command is expected: run, doctor, restore, trace, help; "
+			       "a command is expected: run, doctor, restore, trace, replay, help; "
 			       "see pfuse-bpf --help");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		options.command = CMD_HELP;

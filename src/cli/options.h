@@ -31,6 +31,7 @@ enum command {
 	CMD_DOCTOR,
 	CMD_RESTORE,
 	CMD_TRACE,
+	CMD_REPLAY,
 	CMD_HELP,    /* --help, `help COMMAND`, `COMMAND --help`: `topic` says of what */
 	CMD_VERSION, /* --version */
 	COMMANDS,
@@ -58,6 +59,10 @@ struct options {
 	const char *config;  /* -c FILE; NULL: none */
 	const char *summary; /* --summary FILE; NULL: none */
 	const char *ledger;  /* never NULL */
+	const char *trace;   /* --trace FILE; NULL: none */
+	const char *file;    /* of `replay` */
+	uint64_t trace_limit; /* --trace-limit, in bytes; 0: none */
+	uint64_t flight_ns;   /* --flight; 0: the trace is written at once */
 	uint64_t for_ns;     /* --for; 0: until told to stop */
 	int policy;	     /* enum config_policy; -1: as the configuration says */
 	int stop;	     /* enum config_stop; -1: as the configuration says */

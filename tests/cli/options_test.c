@@ -35,10 +35,10 @@ static const struct refusal {
 	const char *line;
 	const char *message;
 } refusals[] = {
-	{ "", "a command is expected: run, doctor, restore, trace, help; see pfuse-bpf --help" },
+	{ "", "a command is expected: run, doctor, restore, trace, replay, help; see pfuse-bpf --help" },
 	{ "ran web", "\"ran\" is no command; did you mean \"run\"?" },
 	{ "dcotor", "\"dcotor\" is no command; did you mean \"doctor\"?" },
-	{ "orchestrate", "\"orchestrate\" is no command; there are: run, doctor, restore, trace, help" },
+	{ "orchestrate", "\"orchestrate\" is no command; there are: run, doctor, restore, trace, replay, help" },
 	{ "--quiet run", "\"--quiet\": a command comes first; see pfuse-bpf --help" },
 	{ "run",
 	  "run: nothing to orchestrate; name a GROUP (cgroup path or pid:N) or give -- COMMAND" },
@@ -102,7 +102,8 @@ static const struct refusal {
 	{ "trace --min-duration 5us -o x.pftrace web",
 	  "trace: --min-duration is for text and json: with switches missing, Perfetto would show "
 	  "what never was" },
-	{ "trace --ring 1K web", "trace: --ring \"1K\" is no size; allowed: 4K to 1G, like 32M" },
+	{ "trace --ring 1K web", "trace: --ring \"1K\" is no size; allowed: 1M to 1T, like 100M" },
+	{ "trace --ring 2G web", "trace: --ring is at most 1G: it is the kernel's memory" },
 	{ "trace web -- true", "trace takes no COMMAND; see pfuse-bpf trace --help" },
 	{ "help rum", "\"rum\" is no command; did you mean \"run\"?" },
 	{ "help run doctor", "help takes one COMMAND" },
