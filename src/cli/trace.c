@@ -268,14 +268,12 @@ static int turn(struct trace *trace)
 /* Until there is something to do. -EPIPE: nobody reads our output any more. */
 static int wait_for_records(struct trace *trace)
 {
-	struct pollfd fds[] = {
-		{ .fd = tracer_fd(trace->tracer), .events = POLLIN },
-		{ .fd = trace->out_is_pipe ? trace->out_fd : -1 },
-	};
+	struct pollfd out = { .fd = trace->out_is_pipe ? trace->out_fd : -1 };
+	int code = tracer_wait(trace->tracer, TRACER_LOOK_MS);
 
-	if (poll(fds, 2, TRACER_LOOK_MS) < 0 && errno != EINTR)
-		return -errno;
-	return fds[1].revents & POLLERR ? -EPIPE : 0;
+	if (!code && poll(&out, 1, 0) > 0 && out.revents & POLLERR)
+		code = -EPIPE;
+	return code;
 }
 
 static int record(struct trace *trace)

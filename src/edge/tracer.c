@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@
 struct tracer {
 	struct trace_object *object;
 	struct ring_buffer *ring;
+	int epoll; /* of the ring's wake-ups, edge-triggered */
 	struct bpf_link *links[LINKS_MAX];
 	unsigned nlinks;
 	const struct pfuse_trace_cpu *cpus;
@@ -181,11 +183,15 @@ static int map_ring(struct tracer *tracer, struct err *err)
 	if (cpus == MAP_FAILED)
 		return err_set(err, -errno, "cannot map the BPF maps: %s", strerror(errno));
 	tracer->cpus = cpus;
-	tracer->ring = ring_buffer__new(bpf_map__fd(tracer->object->maps.trace_ring), on_record,
-					tracer, NULL);
-	return tracer->ring ? 0
-			    : err_set(err, -errno, "cannot map the trace ring: %s",
-				      strerror(errno));
+	int ring_fd = bpf_map__fd(tracer->object->maps.trace_ring);
+	struct epoll_event woken = { .events = EPOLLIN | EPOLLET };
+
+	tracer->ring = ring_buffer__new(ring_fd, on_record, tracer, NULL);
+	tracer->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (!tracer->ring || tracer->epoll < 0 ||
+	    epoll_ctl(tracer->epoll, EPOLL_CTL_ADD, ring_fd, &woken) < 0)
+		return err_set(err, -errno, "cannot map the trace ring: %s", strerror(errno));
+	return 0;
 }
 
 static int load(struct tracer *tracer, const struct tracer_config *config, struct err *err)
@@ -221,6 +227,7 @@ int tracer_open(const struct tracer_config *config, struct tracer **ret, struct 
 
 	if (!tracer)
 		return err_set(err, -ENOMEM, "out of memory");
+	tracer->epoll = -1;
 	tracer->ncpus = (uint32_t)ncpus;
 	tracer->slots = config->slots + 1;
 	tracer->kinds = config->kinds;
@@ -300,6 +307,8 @@ void tracer_close(struct tracer *tracer)
 		return;
 	tracer_stop(tracer);
 	ring_buffer__free(tracer->ring);
+	if (tracer->epoll >= 0)
+		close(tracer->epoll);
 	if (tracer->cpus)
 		munmap((void *)tracer->cpus, tracer->cpus_bytes);
 	trace_object__destroy(tracer->object);
@@ -311,9 +320,11 @@ uint32_t tracer_missing(const struct tracer *tracer)
 	return tracer->kinds & ~tracer->told;
 }
 
-int tracer_fd(const struct tracer *tracer)
+int tracer_wait(struct tracer *tracer, int ms)
 {
-	return ring_buffer__epoll_fd(tracer->ring);
+	struct epoll_event event;
+
+	return epoll_wait(tracer->epoll, &event, 1, ms) < 0 && errno != EINTR ? -errno : 0;
 }
 
 int tracer_consume(struct tracer *tracer, unsigned most, tracer_handler *handle, void *context)

@@ -3,7 +3,7 @@
  * What the threads of some groups do, record by record: the programs of bpf/trace.bpf.c and their ring.
  *
  * Order of calls: tracer_open() loads what the wanted kinds need; tracer_add() per group; tracer_start()
- * attaches, and from then on records come; tracer_consume() when tracer_fd() is readable and at least every
+ * attaches, and from then on records come; tracer_wait() and tracer_consume() in turn, at least every
  * TRACER_LOOK_MS; tracer_stop() detaches, what is in the ring can still be taken; tracer_close() accepts
  * NULL. Nothing of a daemon is needed or touched.
  *
@@ -47,7 +47,11 @@ int tracer_add(struct tracer *tracer, uint32_t slot, uint64_t id, uint32_t high_
 /* Of the kinds asked for, those that this kernel does not tell. Complete after the start. */
 uint32_t tracer_missing(const struct tracer *tracer);
 
-int tracer_fd(const struct tracer *tracer);
+/*
+ * Until a good share of the ring is filled, or for `ms`. Not by poll(2) at the ring: that returns as long as
+ * anything waits there, and a reader that runs for each record takes more than all programs together.
+ */
+int tracer_wait(struct tracer *tracer, int ms);
 
 /*
  * Calls `handle` for what waits in the ring, for `most` records at most: where they come faster than they
