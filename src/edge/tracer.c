@@ -67,9 +67,23 @@ static bool has_hook(const struct btf *btf, const struct bpf_program *program)
 	return btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF) > 0;
 }
 
+/* What a kernel of these days has: the stand-ins are for older ones. */
+static void select_usual(struct tracer *tracer)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, tracer->object->obj)
+	{
+		bool stands_in = strstr(bpf_program__name(program), "_fexit");
+
+		bpf_program__set_autoload(
+			program, !stands_in && tracer->kinds & PFUSE_TR_BIT(kind_of(program)));
+	}
+}
+
 /* Talks use the daemon's programs, of which some stand in for others: its table of hooks knows. */
-static void select_programs(struct tracer *tracer, const struct btf *btf,
-			    const struct probe_hook *hooks)
+static void select_found(struct tracer *tracer, const struct btf *btf,
+			 const struct probe_hook *hooks)
 {
 	struct bpf_program *program;
 
@@ -101,7 +115,7 @@ static int find_programs(struct tracer *tracer, struct err *err)
 			       "CONFIG_DEBUG_INFO_BTF is needed",
 			       strerror(-code));
 	}
-	select_programs(tracer, btf, hooks);
+	select_found(tracer, btf, hooks);
 	btf__free(btf);
 	return 0;
 }
@@ -134,8 +148,8 @@ static void set_maps(struct tracer *tracer, size_t ring_bytes)
 	};
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, object->obj) bpf_map__set_autocreate(
-		map, map == object->maps.rodata || map == object->maps.bss);
+	bpf_object__for_each_map(map, object->obj)
+		bpf_map__set_autocreate(map, map == object->maps.rodata || map == object->maps.bss);
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
 		if (!wanted[i].entries)
 			continue;
@@ -194,15 +208,20 @@ static int map_ring(struct tracer *tracer, struct err *err)
 	return 0;
 }
 
-static int load(struct tracer *tracer, const struct tracer_config *config, struct err *err)
+static int load_object(struct tracer *tracer, const struct tracer_config *config, bool usual,
+		       struct err *err)
 {
 	tracer->object = trace_object__open();
 	if (!tracer->object)
 		return err_set(err, -ENOMEM, "cannot open the BPF object: out of memory");
 	set_knobs(tracer, config);
 	set_maps(tracer, config->ring_bytes);
-	int code = find_programs(tracer, err);
+	int code = 0;
 
+	if (usual)
+		select_usual(tracer);
+	else
+		code = find_programs(tracer, err);
 	if (code)
 		return code;
 	probe_keep_warning();
@@ -214,7 +233,19 @@ static int load(struct tracer *tracer, const struct tracer_config *config, struc
 			       "the kernel refuses the BPF programs of the trace (%s): %.*s",
 			       strerror(-code), (int)strcspn(warning, "\n"), warning);
 	}
-	return map_ring(tracer, err);
+	return 0;
+}
+
+/* To look for each hook reads the kernel's BTF twice more, most of the time of a start: so not at first. */
+static int load(struct tracer *tracer, const struct tracer_config *config, struct err *err)
+{
+	int code = load_object(tracer, config, true, err);
+
+	if (code && code != -EPERM) {
+		trace_object__destroy(tracer->object);
+		code = load_object(tracer, config, false, err);
+	}
+	return code ? code : map_ring(tracer, err);
 }
 
 int tracer_open(const struct tracer_config *config, struct tracer **ret, struct err *err)

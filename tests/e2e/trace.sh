@@ -53,16 +53,18 @@ start_daemon --dry-run "$(group it)"
 trace text "$(group it)"
 trace json --format json "$(group it)"
 trace perfetto -o "$tmp/x.pftrace" "pid:$worker"
-before=$(switches "$worker")
+before=$(switches "$worker") looks=$(switches "${traces[text]}") began=$(now_ms)
 echo "$naps" >&"$go"
 nap 0.2
 must_come "$(fast 20 100)" "the workload is done" is_waiting "$worker"
-made=$(($(switches "$worker") - before))
+made=$(($(switches "$worker") - before)) looks=$(($(switches "${traces[text]}") - looks)) took=$(($(now_ms) - began))
 end_trace text INT 0
 end_trace json TERM 0
 end_trace perfetto TERM 0
 stop_daemon
 expect_that "switches of the workload" [ "$made" -ge $((naps / 2)) ]
+say "   in $took ms $made switches of the workload; $looks of who looks at them, ten times per second"
+expect_that "the reader sleeps meanwhile" [ $((looks * 50)) -le $((took + 1000)) ]
 expect_line "$tmp/text.err" '^pfuse-bpf: traced for [0-9.]+ s: [0-9]+ events \([0-9]+ switch.*\), lost 0, [0-9.]+ [KM]iB$'
 
 no_control_bytes "$tmp/text"
