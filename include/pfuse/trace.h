@@ -79,7 +79,7 @@ struct pfuse_trace {
 			__u32 peer_pid;	 /* 0: not known */
 			__u16 peer_port; /* host order; 0: none */
 			__u16 incoming;	 /* 1: the outsider talked to the group */
-			__u32 pad;
+			__u32 outside;	 /* 1: the thread is the outsider's: its peer is the group */
 		} talk;
 		struct {
 			__u32 number; /* 1 .. 64 */

@@ -299,6 +299,16 @@ static void learn_ports(const struct bpf_link *link)
 		close(fd);
 }
 
+/* Connections alone are not the talks. */
+static uint32_t told_by(const struct bpf_program *program)
+{
+	uint32_t kind = kind_of(program);
+	bool counts = kind != PFUSE_TR_TALK ||
+		      !strncmp(bpf_program__name(program), "on_sent", strlen("on_sent"));
+
+	return counts ? PFUSE_TR_BIT(kind) : 0;
+}
+
 int tracer_start(struct tracer *tracer, struct err *err)
 {
 	struct bpf_program *program;
@@ -318,7 +328,7 @@ int tracer_start(struct tracer *tracer, struct err *err)
 		if (!strcmp(bpf_program__name(program), "seed_ports"))
 			learn_ports(link);
 		else
-			tracer->told |= PFUSE_TR_BIT(kind_of(program));
+			tracer->told |= told_by(program);
 	}
 	if (tracer->told)
 		return 0;

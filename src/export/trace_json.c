@@ -100,12 +100,13 @@ static void add_details(struct trace_json *json, const struct pfuse_trace *recor
 				record->fault.limit_pages * json->page_bytes);
 		return;
 	case PFUSE_TR_TALK:
-		trace_lines_add(
-			lines,
-			",\"channel\":\"%s\",\"incoming\":%s,\"peer_port\":%u,\"peer_pid\":%u",
-			trace_word_channel(record->talk.channel),
-			record->talk.incoming ? "true" : "false", record->talk.peer_port,
-			record->talk.peer_pid);
+		trace_lines_add(lines,
+				",\"channel\":\"%s\",\"incoming\":%s,\"outside\":%s,\"peer_port\":%"
+				"u,\"peer_pid\":%u",
+				trace_word_channel(record->talk.channel),
+				record->talk.incoming ? "true" : "false",
+				record->talk.outside ? "true" : "false", record->talk.peer_port,
+				record->talk.peer_pid);
 		return;
 	case PFUSE_TR_SIGNAL:
 		trace_lines_add(lines, ",\"signal\":%u,\"result\":%u", record->signal.number,

@@ -131,7 +131,7 @@ static struct pftrace_note text_note(const char *name, const char *value)
 
 /* The facts of a record that is no scheduling; `word` holds what a note may borrow. Returns their number. */
 static unsigned own_notes(const struct pfuse_trace *record, char word[16],
-			  struct pftrace_note notes[4])
+			  struct pftrace_note notes[5])
 {
 	switch (record->kind) {
 	case PFUSE_TR_FAULT:
@@ -144,7 +144,8 @@ static unsigned own_notes(const struct pfuse_trace *record, char word[16],
 		notes[1] = uint_note("incoming", record->talk.incoming);
 		notes[2] = uint_note("peer_port", record->talk.peer_port);
 		notes[3] = uint_note("peer_pid", record->talk.peer_pid);
-		return 4;
+		notes[4] = uint_note("outside", record->talk.outside);
+		return 5;
 	case PFUSE_TR_SIGNAL:
 		notes[0] = text_note("signal", trace_word_signal(record->signal.number, word));
 		notes[1] = uint_note("result", record->signal.result);
@@ -160,7 +161,7 @@ static unsigned own_notes(const struct pfuse_trace *record, char word[16],
 static void add_instant(struct trace_perfetto *out, const struct pfuse_trace *record)
 {
 	char comm[4 * PFUSE_COMM_LEN + 1], other[4 * PFUSE_COMM_LEN + 1], word[16];
-	struct pftrace_note notes[8];
+	struct pftrace_note notes[9];
 	unsigned count = own_notes(record, word, notes);
 
 	notes[count++] = uint_note("tid", record->pid);

@@ -85,12 +85,17 @@ static void add_switch(struct trace_text *text, const struct pfuse_trace *record
 
 static void add_talk(struct trace_lines *lines, const struct pfuse_trace *record)
 {
-	trace_lines_add(lines, "%s over %s", record->talk.incoming ? "spoken to" : "speaks",
-			trace_word_channel(record->talk.channel));
+	const char *what = record->talk.outside	   ? "speaks to it"
+			   : record->talk.incoming ? "spoken to"
+						   : "speaks";
+
+	trace_lines_add(lines, "%s over %s", what, trace_word_channel(record->talk.channel));
 	if (record->talk.peer_port)
-		trace_lines_add(lines, ", peer port %u", record->talk.peer_port);
+		trace_lines_add(lines, ", %s %u", record->talk.outside ? "its port" : "peer port",
+				record->talk.peer_port);
 	if (record->talk.peer_pid)
-		trace_lines_add(lines, ", peer pid %u", record->talk.peer_pid);
+		trace_lines_add(lines, ", %s %u", record->talk.outside ? "its pid" : "peer pid",
+				record->talk.peer_pid);
 }
 
 static void add_signal(struct trace_lines *lines, const struct pfuse_trace *record)

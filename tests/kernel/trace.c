@@ -422,6 +422,10 @@ Test(trace, each_talk_with_an_outsider_is_told)
 	cr_expect_eq(record.talk.channel, PFUSE_CH_UNIX);
 	cr_expect_eq(record.talk.peer_pid, (uint32_t)server->pid);
 	cr_expect_eq(record.slot, 1);
+	cr_expect_eq(record.talk.outside, 0);
+	cr_expect_geq(count_of(of, PFUSE_TR_TALK, server->pid, &record), 1, "the answers");
+	cr_expect_eq(record.talk.outside, 1);
+	cr_expect_eq(record.talk.incoming, 1);
 }
 
 /* Programs of this process, and how many of them there were before. */
