@@ -35,7 +35,7 @@ static __always_inline void tell_if_high(__u32 slot, __u32 kind, __u32 bit)
 
 	if (!group || !(group->arm & bit))
 		return;
-	if (!read_ram(bpf_get_current_task_btf(), group, &ram))
+	if (!read_ram(PLAIN(task_struct, bpf_get_current_task_btf()), group, &ram))
 		return;
 	if (!ram_above(&ram, group->high_water_permille))
 		return;

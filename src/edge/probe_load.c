@@ -64,7 +64,8 @@ static void set_sizes(struct pfuse *skel, uint32_t slots, uint32_t ncpus)
 				 ring < RING_BYTES ? RING_BYTES : next_power_of_two(ring));
 }
 
-static void set_knobs(struct pfuse *skel, const struct probe_config *config, uint32_t ncpus)
+static void set_knobs(struct pfuse *skel, const struct probe_config *config, uint32_t ncpus,
+		      bool casts)
 {
 	skel->rodata->knobs = (struct pfuse_knobs){
 		.ncpus = ncpus,
@@ -73,6 +74,7 @@ static void set_knobs(struct pfuse *skel, const struct probe_config *config, uin
 		.hierarchy_id = config->hierarchy_id,
 		.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE),
 		.memo_entries = MEMO_ENTRIES,
+		.has_rdonly_cast = casts,
 		.daemon_pid = (uint32_t)config->daemon_pid,
 	};
 }
@@ -131,7 +133,8 @@ static void collect_maps(struct pfuse *skel, struct probe_loaded *loaded)
 	loaded->nfds = FD_LINKS;
 }
 
-static void note_iterator(struct probe_loaded *loaded, const char *program)
+/* The link, which walks all tasks; and the program, for walks of one process. */
+static void note_iterator(struct probe_loaded *loaded, const struct bpf_program *program, int link)
 {
 	static const char *const programs[PROBE_ITERATORS] = {
 		[PROBE_ITER_PORTS] = "seed_ports",
@@ -140,9 +143,13 @@ static void note_iterator(struct probe_loaded *loaded, const char *program)
 		[PROBE_ITER_MAPS] = "reach_maps",
 	};
 
-	for (int i = 0; i < PROBE_ITERATORS; i++)
-		if (!strcmp(programs[i], program))
-			loaded->iterators[i] = loaded->nfds - FD_LINKS;
+	for (int i = 0; i < PROBE_ITERATORS; i++) {
+		if (strcmp(programs[i], bpf_program__name(program)))
+			continue;
+		loaded->iterators[i] = link;
+		loaded->walkers[i] = loaded->nfds - FD_LINKS;
+		loaded->fds[loaded->nfds++] = bpf_program__fd(program);
+	}
 }
 
 /* Attached per group, later: their own descriptor is handed over. */
@@ -176,8 +183,8 @@ static int attach_programs(struct pfuse *skel, struct probe_loaded *loaded)
 		if (!link)
 			return -errno;
 		loaded->memory_bytes += map_memory(bpf_program__fd(program));
-		note_iterator(loaded, bpf_program__name(program));
 		loaded->fds[loaded->nfds++] = bpf_link__fd(link); /* the child's exit closes it */
+		note_iterator(loaded, program, loaded->nfds - 1 - FD_LINKS);
 	}
 	return 0;
 }
@@ -201,13 +208,13 @@ static uint32_t heard_kinds(const struct probe_hook *hooks)
 
 /* Opens, loads and attaches; on failure, nothing stays loaded. */
 static int load(const struct probe_config *config, uint32_t ncpus, const struct probe_hook *hooks,
-		struct probe_loaded *loaded)
+		bool casts, struct probe_loaded *loaded)
 {
 	struct pfuse *skel = pfuse__open();
 
 	if (!skel)
 		return err_set(&loaded->text, -ENOMEM, "cannot open the BPF object: out of memory");
-	set_knobs(skel, config, ncpus);
+	set_knobs(skel, config, ncpus, casts);
 	set_sizes(skel, config->slots + 1, ncpus);
 	loaded->heard = heard_kinds(hooks);
 	if (loaded->heard)
@@ -246,7 +253,8 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 {
 	const struct probe_loaded nothing = *loaded;
 	struct probe_hook hooks[PROBE_HOOKS_MAX];
-	int err = probe_find_hooks(hooks, config->parts, false);
+	bool casts = false;
+	int err = probe_find_hooks(hooks, config->parts, false, &casts);
 
 	if (err < 0)
 		return err_set(&loaded->text, err == -EPERM ? -EPERM : -EOPNOTSUPP,
@@ -254,13 +262,13 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 			       "CONFIG_DEBUG_INFO_BTF is needed",
 			       strerror(-err));
 	probe_keep_warning();
-	err = load(config, ncpus, hooks, loaded);
+	err = load(config, ncpus, hooks, casts, loaded);
 	if (!err)
 		return 0;
 	*loaded = nothing;
 	last_warning[0] = '\0';
-	err = probe_find_hooks(hooks, config->parts, true);
-	return err < 0 ? err : load(config, ncpus, hooks, loaded);
+	err = probe_find_hooks(hooks, config->parts, true, &casts);
+	return err < 0 ? err : load(config, ncpus, hooks, casts, loaded);
 }
 
 /* One message: the struct as data, its fds as SCM_RIGHTS. */
@@ -316,7 +324,7 @@ int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_l
 		struct probe_loaded loaded = { 0 };
 
 		for (int i = 0; i < PROBE_ITERATORS; i++)
-			loaded.iterators[i] = -1;
+			loaded.iterators[i] = loaded.walkers[i] = -1;
 		for (int i = 0; i < PROBE_NET_LINKS; i++)
 			loaded.net_programs[i] = -1;
 		loaded.err = load_all(config, ncpus, &loaded);

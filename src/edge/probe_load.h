@@ -21,11 +21,14 @@ enum {
 	FD_LINKS,
 };
 
+#define PROBE_FDS_MAX (FD_LINKS + PROBE_HOOKS_MAX + PROBE_ITERATORS)
+
 struct probe_loaded {
-	int fds[FD_LINKS + PROBE_HOOKS_MAX];
+	int fds[PROBE_FDS_MAX];
 	int nfds;
 	int err;			   /* negative errno; 0: all is attached */
 	int iterators[PROBE_ITERATORS];	   /* indices among the links; -1: none */
+	int walkers[PROBE_ITERATORS];	   /* their programs; indices as above */
 	int net_programs[PROBE_NET_LINKS]; /* not attached; indices as above */
 	bool sees_talks;
 	bool tells_signals;
@@ -40,8 +43,10 @@ int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_l
 /*
  * The rows of `parts`; the others are not available (-ECANCELED). `try`: as probe_hooks(). Else by the
  * kernel's BTF alone, functions by a load: fast, and too hopeful where a tracepoint is refused.
+ * *ret_casts: the kernel has bpf_rdonly_cast().
  */
-int probe_find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], uint32_t parts, bool try);
+int probe_find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], uint32_t parts, bool try,
+		     bool *ret_casts);
 
 /* The row of a program; NULL: there is none. */
 const struct probe_hook *probe_find_hook(const struct probe_hook *hooks, const char *program);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-# run.sh FUZZER SEEDS: fuzzes for PFUSE_FUZZ_SECONDS (10), from seeds that are made for this run and from
+# pftrace.sh FUZZER SEEDS: fuzzes for PFUSE_FUZZ_SECONDS (10), from seeds that are made for this run and from
 # what tests/fuzz/corpus holds: inputs that once were a finding.
 set -eu
 fuzzer=$1 seeds=$2
