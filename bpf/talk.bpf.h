@@ -33,7 +33,7 @@ static __always_inline void tell_talk(__u32 slot, const struct talk *talk)
 	record->talk.peer_pid = talk->peer_pid;
 	record->talk.peer_port = talk->peer_port;
 	record->talk.incoming = talk->incoming;
-	record->talk.outside = task && group_of(task) != slot;
+	record->talk.outside = task && group_of_current() != slot;
 	trace_submit(record);
 }
 

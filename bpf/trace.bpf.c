@@ -125,10 +125,10 @@ SEC("tp_btf/page_fault_user")
 int BPF_PROG(trace_fault, unsigned long address)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	__u32 slot = group_of(task);
+	__u32 slot = group_of(PLAIN(task_struct, task));
 	struct ram ram;
 
-	if (!wanted(slot) || !is_high(task, slot, &ram))
+	if (!wanted(slot) || !is_high(PLAIN(task_struct, task), slot, &ram))
 		return 0;
 	struct pfuse_trace *record = trace_reserve(PFUSE_TR_FAULT, slot, task);
 
@@ -146,7 +146,7 @@ SEC("tp_btf/signal_generate")
 int BPF_PROG(trace_signal, int number, struct kernel_siginfo *info, struct task_struct *task,
 	     int whole, int result)
 {
-	__u32 slot = group_of(task);
+	__u32 slot = group_of(PLAIN(task_struct, task));
 	struct pfuse_trace *record =
 		wanted(slot) ? trace_reserve(PFUSE_TR_SIGNAL, slot, task) : NULL;
 
@@ -163,7 +163,7 @@ int BPF_PROG(trace_signal, int number, struct kernel_siginfo *info, struct task_
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(trace_fork, struct task_struct *parent, struct task_struct *child)
 {
-	__u32 slot = group_of(child);
+	__u32 slot = group_of(PLAIN(task_struct, child));
 	struct pfuse_trace *record =
 		wanted(slot) ? trace_reserve(PFUSE_TR_FORK, slot, child) : NULL;
 
@@ -177,7 +177,7 @@ int BPF_PROG(trace_fork, struct task_struct *parent, struct task_struct *child)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(trace_exec, struct task_struct *task)
 {
-	__u32 slot = group_of(task);
+	__u32 slot = group_of(PLAIN(task_struct, task));
 	struct pfuse_trace *record = wanted(slot) ? trace_reserve(PFUSE_TR_EXEC, slot, task) : NULL;
 
 	if (record)
@@ -188,7 +188,7 @@ int BPF_PROG(trace_exec, struct task_struct *task)
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(trace_exit, struct task_struct *task)
 {
-	__u32 slot = group_of(task);
+	__u32 slot = group_of(PLAIN(task_struct, task));
 	struct pfuse_trace *record = wanted(slot) ? trace_reserve(PFUSE_TR_EXIT, slot, task) : NULL;
 
 	if (!record)

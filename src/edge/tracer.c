@@ -105,9 +105,10 @@ static int find_programs(struct tracer *tracer, struct err *err)
 	struct probe_hook hooks[PROBE_HOOKS_MAX] = { 0 };
 	struct btf *btf = btf__load_vmlinux_btf();
 	int code = btf ? 0 : -errno;
+	bool casts = false;
 
 	if (!code && tracer->kinds & PFUSE_TR_BIT(PFUSE_TR_TALK))
-		code = probe_find_hooks(hooks, 0, false);
+		code = probe_find_hooks(hooks, 0, false, &casts);
 	if (code < 0) {
 		btf__free(btf);
 		return err_set(err, -EOPNOTSUPP,
@@ -115,6 +116,7 @@ static int find_programs(struct tracer *tracer, struct err *err)
 			       "CONFIG_DEBUG_INFO_BTF is needed",
 			       strerror(-code));
 	}
+	tracer->object->rodata->knobs.has_rdonly_cast = casts;
 	select_found(tracer, btf, hooks);
 	btf__free(btf);
 	return 0;
@@ -166,6 +168,7 @@ static void set_knobs(struct tracer *tracer, const struct tracer_config *config)
 		.anchor = config->anchor,
 		.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE),
 		.memo_entries = MEMO_ENTRIES,
+		.has_rdonly_cast = 1, /* unless find_programs() knows better */
 	};
 	/* A quarter: the reader has three quarters of the time that filling takes to wake up. */
 	tracer->object->rodata->trace_knobs = (struct pfuse_trace_knobs){
