@@ -41,6 +41,7 @@ struct trace {
 	uint64_t lost_total;
 	uint64_t counts[PFUSE_TR_KINDS];
 	uint64_t total;
+	uint64_t newest_ns; /* record */
 	uint64_t started_ns;
 	uint64_t ended_ns;
 	uint64_t progress_ns; /* when it is due */
@@ -212,7 +213,11 @@ static void on_ordered(const struct pfuse_trace *record, void *context)
 
 static void on_record(const struct pfuse_trace *record, void *context)
 {
-	trace_order_put(((struct trace *)context)->order, record);
+	struct trace *trace = context;
+
+	if (record->time_ns > trace->newest_ns)
+		trace->newest_ns = record->time_ns;
+	trace_order_put(trace->order, record);
 }
 
 static void tell_losses(struct trace *trace, uint64_t now_ns)
@@ -254,11 +259,12 @@ static void show_progress(struct trace *trace, uint64_t now_ns)
 /* The number of records taken, or -errno of the ring or of the file. */
 static int turn(struct trace *trace)
 {
+	uint64_t now_ns = clock_now_ns();
 	int taken = tracer_consume(trace->tracer, TURN_RECORDS, on_record, trace);
 
 	if (taken < 0)
 		return taken;
-	trace_order_take(trace->order, false);
+	trace_order_take(trace->order, taken < TURN_RECORDS ? now_ns : trace->newest_ns);
 	tell_losses(trace, clock_now_ns());
 	int err = trace_sink_flush(trace->sink);
 
@@ -300,7 +306,7 @@ static int finish(struct trace *trace)
 	trace->ended_ns = clock_now_ns();
 	while (code > 0)
 		code = turn(trace);
-	trace_order_take(trace->order, true);
+	trace_order_take(trace->order, UINT64_MAX);
 	tell_losses(trace, trace->ended_ns);
 	int err = trace_sink_flush(trace->sink);
 

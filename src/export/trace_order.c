@@ -61,16 +61,11 @@ void trace_order_put(struct trace_order *order, const struct pfuse_trace *record
 	order->held[at] = *record;
 }
 
-void trace_order_take(struct trace_order *order, bool all)
+void trace_order_take(struct trace_order *order, uint64_t now_ns)
 {
 	uint32_t count = order->count;
 
-	if (!count)
-		return;
-	uint64_t newest_ns = order->held[count - 1].time_ns;
-
-	while (!all && count > 0 &&
-	       newest_ns - order->held[count - 1].time_ns < TRACE_ORDER_HOLD_NS)
+	while (count > 0 && order->held[count - 1].time_ns + TRACE_ORDER_HOLD_NS > now_ns)
 		count--;
 	give_first(order, count);
 }

@@ -48,17 +48,17 @@ Test(trace_order, gives_in_the_order_of_time_and_holds_back_what_may_be_overtake
 	put(order, 10 * MS, 1);
 	put(order, 10 * MS + 2, 2);
 	put(order, 10 * MS + 1, 3);
-	trace_order_take(order, false);
-	cr_expect_eq(given.count, 0, "all are as new as the newest");
+	trace_order_take(order, 10 * MS + 2);
+	cr_expect_eq(given.count, 0, "all are new");
 	put(order, 10 * MS + 1 + TRACE_ORDER_HOLD_NS, 4);
-	trace_order_take(order, false);
+	trace_order_take(order, 10 * MS + 1 + TRACE_ORDER_HOLD_NS);
 	cr_expect_eq(given.count, 2, "those that are older by the hold");
 	cr_expect_eq(given.pids[0], 1);
 	cr_expect_eq(given.pids[1], 3);
 	put(order, 10 * MS, 5);
 	cr_expect_eq(given.count, 3, "too late to be put in order: given at once");
 	cr_expect_eq(trace_order_late(order), 1);
-	trace_order_take(order, true);
+	trace_order_take(order, UINT64_MAX);
 	cr_expect_eq(given.count, 5);
 	cr_expect_eq(given.pids[3], 2);
 	cr_expect_eq(given.pids[4], 4);
@@ -73,7 +73,7 @@ Test(trace_order, of_equal_times_the_first_stays_first)
 	cr_assert_eq(trace_order_open(take, &given, &order), 0);
 	for (uint32_t pid = 1; pid <= 100; pid++)
 		put(order, 7, pid);
-	trace_order_take(order, true);
+	trace_order_take(order, UINT64_MAX);
 	for (uint32_t i = 0; i < 100; i++)
 		cr_expect_eq(given.pids[i], i + 1);
 	trace_order_close(order);
@@ -88,7 +88,7 @@ Test(trace_order, gives_all_of_more_than_it_can_hold)
 	cr_assert_eq(trace_order_open(take, &given, &order), 0);
 	for (uint32_t i = 0; i < 10000; i++)
 		put(order, 100 + (i ^ 3), i); /* neighbours changed places */
-	trace_order_take(order, true);
+	trace_order_take(order, UINT64_MAX);
 	cr_assert_eq(given.count, 10000);
 	for (size_t i = 0; i < given.count; i++) {
 		cr_assert_leq(last, given.times[i]);
