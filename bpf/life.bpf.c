@@ -25,7 +25,7 @@
  * | on_oom_victim    | tp_btf/mark_victim (task)      | on_oom_victim_pid                           |
  * | on_oom_victim_pid | tp_btf/mark_victim (pid)      | kills are counted from the group's file     |
  */
-#include "pfuse.bpf.h"
+#include "signal.bpf.h"
 
 static __always_inline __u32 slot_of_cgroup(struct cgroup *cgroup, __u64 *ret_id)
 {
@@ -123,27 +123,8 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 #define SIGCHLD 17
 #define SIGCONT 18
 #define SIG_IGN 1
-#define SEND_SIG_PRIV 1
-#define SI_USER 0
-#define SI_QUEUE (-1)
-#define SI_TKILL (-6)
 #define TRACE_SIGNAL_IGNORED 1
 #define TRACE_SIGNAL_OVERFLOW_FAIL 3
-
-/*
- * `info` may be a number in place of a pointer: 0 for the current process, 1 for the kernel. Read, not
- * dereferenced: for that reason some verifiers take it for no pointer at all.
- */
-static __always_inline bool sent_by_process(const struct kernel_siginfo *info)
-{
-	if (!info)
-		return true;
-	if ((__u64)info == SEND_SIG_PRIV)
-		return false;
-	int code = BPF_CORE_READ(info, si_code);
-
-	return code == SI_USER || code == SI_QUEUE || code == SI_TKILL;
-}
 
 /* An element of an array by a number that is not constant: read, for the verifier wants constants. */
 static __always_inline bool handles(struct task_struct *task, __u32 number)

@@ -12,36 +12,16 @@
  * | on_user_fault | tp_btf/page_fault_user              | growth is told by on_reclaim()      |
  * | on_reclaim    | tp_btf/mm_vmscan_memcg_reclaim_begin | growth is seen at the next sample   |
  */
-#include "pfuse.bpf.h"
+#include "ram.bpf.h"
 
-struct ram {
-	__u64 usage_bytes;
-	__u64 limit_bytes;
-};
-
-/*
- * The page counter of the group `id` above (or at) the task. A css is the first member of its
- * mem_cgroup, but the verifier cannot know: hence bpf_core_read() instead of a plain access.
- */
 static __always_inline bool read_ram(struct task_struct *task, const struct pfuse_group *group,
 				     struct ram *ram)
 {
-	struct cgroup_subsys_state *css = task_memory_css(task);
-	int depth = 0;
+	struct cgroup_subsys_state *css = memory_css_of(task, group->id);
 
-	while (css && css->cgroup->kn->id != group->id) {
-		if (++depth == PFUSE_MAX_DEPTH)
-			return false;
-		css = css->parent;
-	}
 	if (!css)
 		return false;
-
-	struct mem_cgroup *memcg = (struct mem_cgroup *)css;
-	__u64 max = BPF_CORE_READ(memcg, memory.max), high = BPF_CORE_READ(memcg, memory.high);
-
-	ram->usage_bytes = BPF_CORE_READ(memcg, memory.usage.counter) * knobs.page_bytes;
-	ram->limit_bytes = (high < max ? high : max) * knobs.page_bytes;
+	read_css_ram(css, ram);
 	if (group->shadow_limit_bytes)
 		ram->limit_bytes = group->shadow_limit_bytes;
 	return true;
@@ -57,8 +37,7 @@ static __always_inline void tell_if_high(__u32 slot, __u32 kind, __u32 bit)
 		return;
 	if (!read_ram(PLAIN(task_struct, bpf_get_current_task_btf()), group, &ram))
 		return;
-	/* in KiB, so that an unlimited limit times 1000 does not overflow */
-	if ((ram.usage_bytes >> 10) * 1000 < (ram.limit_bytes >> 10) * group->high_water_permille)
+	if (!ram_above(&ram, group->high_water_permille))
 		return;
 	struct pfuse_event *event = event_once(group, slot, kind, bit);
 

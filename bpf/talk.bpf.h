@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A talk between a group and an outsider: counted always, told once per arming. */
+/*
+ * A talk between a group and an outsider: counted always, told once per arming. Compiled for the trace
+ * (PFUSE_TRACE): each is a record.
+ */
 #ifndef TALK_BPF_H
 #define TALK_BPF_H
 
 #include "pfuse.bpf.h"
+#ifdef PFUSE_TRACE
+#include "trace.bpf.h"
+#endif
 
 struct talk {
 	__u32 channel;
@@ -12,6 +18,26 @@ struct talk {
 	__u16 peer_port;
 	__u16 incoming;
 };
+
+#ifdef PFUSE_TRACE
+
+static __always_inline void tell_talk(__u32 slot, const struct talk *talk)
+{
+	/* In softirq nobody talks who could be named. */
+	struct task_struct *task = talk->pid ? bpf_get_current_task_btf() : NULL;
+	struct pfuse_trace *record = trace_reserve(PFUSE_TR_TALK, slot, task);
+
+	if (!record)
+		return;
+	record->talk.channel = talk->channel;
+	record->talk.peer_pid = talk->peer_pid;
+	record->talk.peer_port = talk->peer_port;
+	record->talk.incoming = talk->incoming;
+	record->talk.outside = task && group_of_current() != slot;
+	trace_submit(record);
+}
+
+#else
 
 static __always_inline void tell_talk(__u32 slot, const struct talk *talk)
 {
@@ -33,4 +59,5 @@ static __always_inline void tell_talk(__u32 slot, const struct talk *talk)
 	bpf_ringbuf_submit(event, 0);
 }
 
+#endif
 #endif

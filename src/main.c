@@ -7,6 +7,7 @@
 #include "cli/replay.h"
 #include "cli/restore.h"
 #include "cli/run.h"
+#include "cli/trace.h"
 
 int main(int argc, char **argv)
 {
@@ -27,6 +28,8 @@ int main(int argc, char **argv)
 		return cmd_restore(&options, stdout);
 	case CMD_CURVE:
 		return cmd_curve(&options);
+	case CMD_TRACE:
+		return cmd_trace(&options);
 	case CMD_REPLAY:
 		return cmd_replay(&options, stdout);
 	case CMD_VERSION:

@@ -116,6 +116,66 @@ static const struct option_info curve_options[] = {
 	{ 0 },
 };
 
+static const char *const format_words[] = {
+	[TRACE_TEXT] = "text",
+	[TRACE_JSON] = "json",
+	[TRACE_PERFETTO] = "perfetto",
+	[TRACE_PERFETTO + 1] = NULL,
+};
+static const char *const event_words[] = {
+	[TRACE_SWITCHES] = "switch", [TRACE_WAKES] = "wake",	 [TRACE_FAULTS] = "fault",
+	[TRACE_TALKS] = "talk",	     [TRACE_SIGNALS] = "signal", [TRACE_LIFE] = "life",
+	[TRACE_LIFE + 1] = NULL,
+};
+
+static const struct option_info trace_options[] = {
+	{ .name = "output",
+	  .letter = 'o',
+	  .placeholder = "FILE",
+	  .type = OPT_PATH,
+	  .offset = AT(output),
+	  .help = "write to FILE instead of standard output" },
+	{ .name = "format",
+	  .placeholder = "FORMAT",
+	  .type = OPT_ENUM,
+	  .offset = AT(format),
+	  .words = format_words,
+	  .help = "what is written; without it, FILE.pftrace is perfetto, FILE.json is json, all "
+		  "else is text" },
+	{ .name = "for",
+	  .placeholder = "DURATION",
+	  .type = OPT_DURATION,
+	  .offset = AT(for_ns),
+	  .help = "end after DURATION, like 10s; without it, run until told to stop" },
+	{ .name = "events",
+	  .placeholder = "LIST",
+	  .type = OPT_WORDS,
+	  .offset = AT(events),
+	  .words = event_words,
+	  .help = "only these kinds, with commas between" },
+	{ .name = "min-duration",
+	  .placeholder = "SPAN",
+	  .type = OPT_SPAN,
+	  .offset = AT(min_ns),
+	  .help = "of the switches, only those where the thread ran, or the next one waited, for "
+		  "so long; for text and json" },
+	{ .name = "all",
+	  .type = OPT_FLAG,
+	  .offset = AT(all),
+	  .help = "also what happens outside of the groups" },
+	{ .name = "ring",
+	  .placeholder = "SIZE",
+	  .type = OPT_SIZE,
+	  .offset = AT(ring_bytes),
+	  .help = "room for what was not written yet, like 32M (default 8M)" },
+	{ .name = "quiet",
+	  .letter = 'q',
+	  .type = OPT_FLAG,
+	  .offset = AT(quiet),
+	  .help = "print errors only, no progress and no summary" },
+	{ 0 },
+};
+
 static const struct option_info replay_options[] = {
 	{ .name = "policy",
 	  .placeholder = "POLICY",
@@ -182,6 +242,19 @@ const struct command_info commands[COMMANDS] = {
 			"that accessed bits in page tables are cleared.",
 		.options = curve_options,
 		.example = "curve --for 60s system.slice/nginx.service",
+	},
+	[CMD_TRACE] = {
+		.name = "trace", .synopsis = "[OPTION]... [GROUP]...",
+		.brief = "show what the threads of groups do, live or into a file",
+		.description =
+			"Tells each switch and wake of the threads in each GROUP (without one: of all), "
+			"page faults above 90 % of its memory limit, messages to and from outside, "
+			"signals, and processes that begin and end, until told to stop. A trace for the "
+			"Perfetto UI is written with -o FILE.pftrace. pid:N is the group in which that "
+			"process is. Changes nothing, needs no running daemon and disturbs none. What "
+			"came faster than it could be written is counted and told.",
+		.options = trace_options,
+		.example = "trace --for 10s -o web.pftrace system.slice/nginx.service",
 	},
 	[CMD_REPLAY] = {
 		.name = "replay", .synopsis = "[OPTION]... FILE",

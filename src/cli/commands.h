@@ -15,6 +15,8 @@ enum option_type {
 	OPT_DURATION,
 	OPT_PATH,
 	OPT_ENUM,
+	OPT_WORDS, /* some of the words, with commas between: a bit for each */
+	OPT_SPAN,  /* a duration that may be short */
 	OPT_SIZE,
 };
 
@@ -22,7 +24,7 @@ struct option_info {
 	const char *name;	  /* without the dashes; NULL ends the list */
 	const char *placeholder;  /* of the argument; NULL: takes none */
 	const char *help;	  /* one sentence, no full stop */
-	const char *const *words; /* OPT_ENUM: the allowed words, in the order of their values */
+	const char *const *words; /* OPT_ENUM, OPT_WORDS: those allowed, in the order of values */
 	const char *const *later; /* OPT_ENUM: words of later releases; may be NULL */
 	size_t offset;		  /* in struct options */
 	enum option_type type;

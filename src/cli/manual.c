@@ -144,7 +144,7 @@ static void shell_arguments(FILE *out, const struct command_info *command)
 		fputs(") ", out);
 		if (info->type == OPT_PATH)
 			fputs("COMPREPLY=($(compgen -f -- \"$cur\")); ", out);
-		if (info->type == OPT_ENUM) {
+		if (info->type == OPT_ENUM || info->type == OPT_WORDS) {
 			fputs("COMPREPLY=($(compgen -W '", out);
 			for (const char *const *word = info->words; *word; word++)
 				fprintf(out, "%s ", *word);

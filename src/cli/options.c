@@ -13,8 +13,10 @@
 
 #define FOR_MIN_NS 1000000ULL
 #define FOR_MAX_NS (8760ULL * 3600 * 1000000000)
+#define SPAN_MAX_NS (3600ULL * 1000000000)
 #define SIZE_MIN (1ULL << 20)
 #define SIZE_LARGEST (1ULL << 40)
+#define RING_LARGEST (1ULL << 30)
 
 /* Optimal string alignment on short words: insert, delete, replace, swap neighbours. */
 static unsigned word_distance(const char *a, const char *b)
@@ -94,7 +96,7 @@ static int unknown_command(const char *word, struct err *err)
 	if (near)
 		return err_set(err, -EINVAL, "\"%s\" is no command; did you mean \"%s\"?",
 			       err_quote(word, q), near);
-	return err_set(err, -EINVAL, "\"%s\" is no command; there are: run, doctor, restore, curve, replay, help",
+	return err_set(err, -EINVAL, "\"%s\" is no command; there are: run, doctor, restore, curve, trace, replay, help",
 		       err_quote(word, q));
 }
 
@@ -143,6 +145,52 @@ static int set_enum(const char *command, const struct option_info *info, const c
 		       allowed);
 }
 
+/* "switch,wake" */
+static int set_words(const char *command, const struct option_info *info, const char *arg,
+		     uint32_t *field, struct err *err)
+{
+	char allowed[128], word[32], q[ERR_QUOTED];
+	uint32_t bits = 0;
+
+	for (const char *at = arg;; at++) {
+		size_t length = strcspn(at, ",");
+		int value = -1;
+
+		if (length < sizeof(word)) {
+			memcpy(word, at, length);
+			word[length] = '\0';
+			value = find_word(info->words, word);
+		}
+		if (value < 0)
+			return err_set(err, -EINVAL,
+				       "%s: --%s \"%s\" is unknown; allowed, with commas between: %s",
+				       command, info->name, err_quote(arg, q),
+				       join_words(info->words, allowed, sizeof(allowed)));
+		bits |= 1u << value;
+		at += length;
+		if (!*at)
+			break;
+	}
+	*field = bits;
+	return 0;
+}
+
+static int set_span(const char *command, const struct option_info *info, const char *arg,
+		    uint64_t *field, struct err *err)
+{
+	char q[ERR_QUOTED];
+	uint64_t ns;
+
+	if (parse_duration(arg, strlen(arg), &ns) && ns > 0 && ns <= SPAN_MAX_NS) {
+		*field = ns;
+		return 0;
+	}
+	return err_set(err, -EINVAL,
+		       "%s: --%s \"%s\" is no duration; allowed: 1ns to 1h, with a unit (ns, us, ms, s, "
+		       "m, h), like 100us",
+		       command, info->name, err_quote(arg, q));
+}
+
 static int set_duration(const char *command, const struct option_info *info, const char *arg,
 			uint64_t *field, struct err *err)
 {
@@ -186,6 +234,10 @@ static int set_option(const char *command, const struct option_info *info, const
 		return set_duration(command, info, arg, field, err);
 	case OPT_ENUM:
 		return set_enum(command, info, arg, field, err);
+	case OPT_WORDS:
+		return set_words(command, info, arg, field, err);
+	case OPT_SPAN:
+		return set_span(command, info, arg, field, err);
 	case OPT_SIZE:
 		return set_size(command, info, arg, field, err);
 	case OPT_PATH:
@@ -283,7 +335,7 @@ static int add_group(const struct command_info *command, char *word, struct opti
 		options->file = word;
 		return 0;
 	}
-	if (options->command != CMD_RUN && options->command != CMD_CURVE)
+	if (options->command != CMD_RUN && options->command != CMD_CURVE && options->command != CMD_TRACE)
 		return err_set(err, -EINVAL, "%s takes no argument \"%s\"; see pfuse-bpf %s --help",
 			       command->name, err_quote(word, q), command->name);
 	if (!word[0])
@@ -350,8 +402,10 @@ static int check_run(const struct options *options, struct err *err)
 	return 0;
 }
 
-static int check_curve(const struct options *options, struct err *err)
+static int check_curve(struct options *options, struct err *err)
 {
+	if (options->format < 0)
+		options->format = CURVE_TEXT;
 	if (options->argv)
 		return err_set(err, -EINVAL,
 			       "curve takes no COMMAND; see pfuse-bpf curve --help");
@@ -359,6 +413,34 @@ static int check_curve(const struct options *options, struct err *err)
 		return err_set(err, -EINVAL,
 			       "curve: %s; name one GROUP (cgroup path or pid:N)",
 			       options->ngroups ? "one group at a time" : "nothing to measure");
+	return 0;
+}
+
+static enum trace_format format_by_name(const char *path)
+{
+	const char *dot = path ? strrchr(path, '.') : NULL;
+
+	if (dot && (!strcmp(dot, ".pftrace") || !strcmp(dot, ".perfetto-trace")))
+		return TRACE_PERFETTO;
+	return dot && (!strcmp(dot, ".json") || !strcmp(dot, ".jsonl")) ? TRACE_JSON : TRACE_TEXT;
+}
+
+static int check_trace(struct options *options, struct err *err)
+{
+	if (options->format < 0)
+		options->format = (int)format_by_name(options->output);
+	if (options->format == TRACE_PERFETTO && !options->output)
+		return err_set(err, -EINVAL,
+			       "trace: --format perfetto needs a file; give one by -o FILE");
+	if (options->format == TRACE_PERFETTO && options->min_ns)
+		return err_set(err, -EINVAL,
+			       "trace: --min-duration is for text and json: with switches missing, "
+			       "Perfetto would show what never was");
+	if (options->ring_bytes > RING_LARGEST)
+		return err_set(err, -EINVAL, "trace: --ring is at most 1G: it is the kernel's memory");
+	if (options->events == 1u << TRACE_TALKS && !options->ngroups)
+		return err_set(err, -EINVAL,
+			       "trace: talks are those of a group with the rest; name a GROUP");
 	return 0;
 }
 
@@ -416,6 +498,8 @@ static int parse_command(int argc, char **argv, struct options *options, struct 
 	}
 	if (options->command == CMD_CURVE)
 		return check_curve(options, err);
+	if (!options->argv && options->command == CMD_TRACE)
+		return check_trace(options, err);
 	if (options->argv)
 		return err_set(err, -EINVAL, "%s takes no COMMAND; see pfuse-bpf %s --help",
 			       argv[0], argv[0]);
@@ -424,13 +508,15 @@ static int parse_command(int argc, char **argv, struct options *options, struct 
 
 int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 {
-	struct options options = { .policy = -1, .stop = -1, .ledger = LEDGER_DEFAULT_PATH };
+	struct options options = {
+		.policy = -1, .stop = -1, .ledger = LEDGER_DEFAULT_PATH, .format = -1
+	};
 	char q[ERR_QUOTED];
 	int r = 0;
 
 	if (argc < 2)
 		return err_set(err, -EINVAL,
-			       "a command is expected: run, doctor, restore, curve, replay, help; "
+			       "a command is expected: run, doctor, restore, curve, trace, replay, help; "
 			       "see pfuse-bpf --help");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		options.command = CMD_HELP;

@@ -31,6 +31,7 @@ enum command {
 	CMD_DOCTOR,
 	CMD_RESTORE,
 	CMD_CURVE,
+	CMD_TRACE,
 	CMD_REPLAY,
 	CMD_HELP,    /* --help, `help COMMAND`, `COMMAND --help`: `topic` says of what */
 	CMD_VERSION, /* --version */
@@ -43,6 +44,22 @@ enum curve_format {
 	CURVE_CSV,
 	CURVE_JSON,
 	CURVE_SVG,
+};
+
+enum trace_format {
+	TRACE_TEXT = 0,
+	TRACE_JSON,
+	TRACE_PERFETTO,
+};
+
+/* Words of --events. */
+enum trace_events {
+	TRACE_SWITCHES = 0,
+	TRACE_WAKES,
+	TRACE_FAULTS,
+	TRACE_TALKS,
+	TRACE_SIGNALS,
+	TRACE_LIFE,
 };
 
 struct options {
@@ -58,8 +75,13 @@ struct options {
 	uint64_t for_ns;     /* --for; 0: until told to stop */
 	int policy;	     /* enum config_policy; -1: as the configuration says */
 	int stop;	     /* enum config_stop; -1: as the configuration says */
-	int format;	     /* enum curve_format */
-	const char *output;  /* curve --output FILE; NULL: standard output */
+	const char *output;  /* -o FILE; NULL: none */
+	uint64_t min_ns;     /* --min-duration; 0: none */
+	uint64_t ring_bytes; /* --ring; 0: the default */
+	uint32_t events;     /* --events: bits 1 << enum trace_events; 0: all */
+	int format;	     /* of `curve`, enum curve_format; of `trace`, enum trace_format, by the name of `output` if
+			      * not given */
+	bool all;
 	bool dry_run;
 	bool quiet;
 	bool json;

@@ -29,6 +29,17 @@ static int keep_warning(enum libbpf_print_level level, const char *format, va_li
 	return 0;
 }
 
+void probe_keep_warning(void)
+{
+	last_warning[0] = '\0';
+	libbpf_set_print(keep_warning);
+}
+
+const char *probe_last_warning(void)
+{
+	return last_warning;
+}
+
 static uint32_t next_power_of_two(uint32_t n)
 {
 	uint32_t power = 1;
@@ -288,7 +299,7 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 			       "no kernel BTF at /sys/kernel/btf/vmlinux (%s): a kernel with "
 			       "CONFIG_DEBUG_INFO_BTF is needed",
 			       strerror(-err));
-	libbpf_set_print(keep_warning);
+	probe_keep_warning();
 	err = load(config, ncpus, hooks, casts, loaded);
 	if (!err)
 		return 0;

@@ -57,4 +57,8 @@ int probe_find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], uint32_t parts, b
 /* The row of a program; NULL: there is none. */
 const struct probe_hook *probe_find_hook(const struct probe_hook *hooks, const char *program);
 
+/* From here on libbpf is silent, and its first warning is kept: for the sentence about a failed load. */
+void probe_keep_warning(void);
+const char *probe_last_warning(void);
+
 #endif

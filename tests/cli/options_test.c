@@ -35,10 +35,10 @@ static const struct refusal {
 	const char *line;
 	const char *message;
 } refusals[] = {
-	{ "", "a command is expected: run, doctor, restore, curve, replay, help; see pfuse-bpf --help" },
+	{ "", "a command is expected: run, doctor, restore, curve, trace, replay, help; see pfuse-bpf --help" },
 	{ "ran web", "\"ran\" is no command; did you mean \"run\"?" },
 	{ "dcotor", "\"dcotor\" is no command; did you mean \"doctor\"?" },
-	{ "orchestrate", "\"orchestrate\" is no command; there are: run, doctor, restore, curve, replay, help" },
+	{ "orchestrate", "\"orchestrate\" is no command; there are: run, doctor, restore, curve, trace, replay, help" },
 	{ "--quiet run", "\"--quiet\": a command comes first; see pfuse-bpf --help" },
 	{ "run",
 	  "run: nothing to orchestrate; name a GROUP (cgroup path or pid:N) or give -- COMMAND" },
@@ -109,6 +109,27 @@ static const struct refusal {
 	  "curve: \"podman:web\": names of containers and units are not in this release; "
 	  "give the path of the cgroup, or pid:N of a process in it" },
 	{ "curve web -- true", "curve takes no COMMAND; see pfuse-bpf curve --help" },
+	{ "trace ''", "trace: an empty GROUP; name one, like system.slice/nginx.service" },
+	{ "trace --format svg web",
+	  "trace: --format \"svg\" is unknown; allowed: text, json, perfetto" },
+	{ "trace --format perfetto web",
+	  "trace: --format perfetto needs a file; give one by -o FILE" },
+	{ "trace --events switch,sleep web",
+	  "trace: --events \"switch,sleep\" is unknown; allowed, with commas between: switch, wake, "
+	  "fault, talk, signal, life" },
+	{ "trace --events wake, web", "trace: --events \"wake,\" is unknown; allowed, with commas "
+				      "between: switch, wake, fault, talk, signal, life" },
+	{ "trace --events talk",
+	  "trace: talks are those of a group with the rest; name a GROUP" },
+	{ "trace --min-duration 5 web",
+	  "trace: --min-duration \"5\" is no duration; allowed: 1ns to 1h, with a unit (ns, us, ms, "
+	  "s, m, h), like 100us" },
+	{ "trace --min-duration 5us -o x.pftrace web",
+	  "trace: --min-duration is for text and json: with switches missing, Perfetto would show "
+	  "what never was" },
+	{ "trace --ring 1K web", "trace: --ring \"1K\" is no size; allowed: 1M to 1T, like 100M" },
+	{ "trace --ring 2G web", "trace: --ring is at most 1G: it is the kernel's memory" },
+	{ "trace web -- true", "trace takes no COMMAND; see pfuse-bpf trace --help" },
 	{ "help rum", "\"rum\" is no command; did you mean \"run\"?" },
 	{ "help run doctor", "help takes one COMMAND" },
 };
@@ -126,6 +147,52 @@ Test(options, refusals)
 		cr_assert_str_eq(err.text, refusals[i].message);
 		cr_assert_eq(options.ngroups, 77, "untouched on failure");
 	}
+}
+
+static void parse(struct line *line, const char *text, struct options *ret);
+
+static const struct trace_row {
+	const char *line;
+	int format;
+} formats[] = {
+	{ "trace", TRACE_TEXT },
+	{ "trace -o x", TRACE_TEXT },
+	{ "trace -o x.txt", TRACE_TEXT },
+	{ "trace -o x.json", TRACE_JSON },
+	{ "trace -o a.json/x.jsonl", TRACE_JSON },
+	{ "trace -o x.pftrace", TRACE_PERFETTO },
+	{ "trace -o x.perfetto-trace", TRACE_PERFETTO },
+	{ "trace --format text -o x.pftrace", TRACE_TEXT },
+	{ "trace --format perfetto -o x", TRACE_PERFETTO },
+};
+
+Test(options, the_format_of_a_trace_is_that_of_its_file)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		struct options options;
+		struct line line;
+
+		parse(&line, formats[i].line, &options);
+		cr_expect_eq(options.format, formats[i].format, "%s", formats[i].line);
+	}
+}
+
+Test(options, a_trace)
+{
+	struct options options;
+	struct line line;
+
+	parse(&line, "trace --events wake,life --min-duration 100us --ring 1M --all a b", &options);
+	cr_expect_eq(options.command, CMD_TRACE);
+	cr_expect_eq(options.events, 1u << TRACE_WAKES | 1u << TRACE_LIFE);
+	cr_expect_eq(options.min_ns, 100000);
+	cr_expect_eq(options.ring_bytes, 1u << 20);
+	cr_expect(options.all);
+	cr_expect_eq(options.ngroups, 2);
+	cr_expect_str_eq(options.groups[1], "b");
+	parse(&line, "trace", &options);
+	cr_expect_eq(options.events, 0);
+	cr_expect_eq(options.ngroups, 0);
 }
 
 static void parse(struct line *line, const char *text, struct options *ret)

@@ -36,6 +36,13 @@ say "no page_fault_user"
 without btf_trace_page_fault_user "${run[@]}" >"$tmp/out" 2>"$tmp/err" || fail "run: exit status $?"
 expect "errors" "" "$(cat "$tmp/err")"
 
+say "a trace without page_fault_user and talks: tells what is there, and says what is not"
+without "btf_trace_page_fault_user ${blind:+$lost}" "$pfuse" trace --for "$(fast 300ms 1s)" "$(group it)" >"$tmp/out" 2>"$tmp/err" ||
+	fail "trace: exit status $?"
+expect_line "$tmp/err" '^pfuse-bpf trace: this kernel does not tell fault events, going on$'
+[ -z "$blind" ] || expect_line "$tmp/err" '^pfuse-bpf trace: this kernel does not tell talk events, going on$'
+expect_no_line "$tmp/err" 'does not tell (switch|wake|signal|fork|exec|exit)'
+
 say "no sched_switch: refused, with the hook's name"
 status=0
 without btf_trace_sched_switch "${run[@]}" >"$tmp/out" 2>"$tmp/err" || status=$?

@@ -55,6 +55,7 @@ struct hlist_node {
 
 struct thread_info {
 	u32 status;
+	u32 cpu;
 };
 
 struct sched_entity {
@@ -96,10 +97,12 @@ struct task_struct {
 	unsigned int __state;
 	unsigned int flags;
 	unsigned int ptrace;
+	int prio;
 	struct sched_entity se;
 	struct sched_info sched_info;
 	struct mm_struct *mm;
 	int exit_state;
+	int exit_code;
 	struct restart_block restart_block;
 	pid_t pid;
 	pid_t tgid;
