@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+// What the other parts share: elements, numbers with their units, and decisions in words. Everything
+// that comes from the trace enters the page as text, never as HTML.
+
+const $ = (id) => document.getElementById(id);
+
+// el("p", { class: "x", onclick: f }, "text", child): null and false children are left out.
+function el(tag, properties, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+const MIB = 1048576;
+
+function number(value, digits) {
+  if (value === null || value === undefined) return "–";
+  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+// Three digits are enough to read, and none is invented.
+function short(value) {
+  if (value === null || value === undefined) return "–";
+  const size = Math.abs(value);
+  if (size >= 100 || value === Math.trunc(value)) return number(value, 0);
+  return number(value, size >= 10 ? 1 : 2);
+}
+
+function bytes(value) {
+  if (value === null) return "unlimited";
+  if (value === undefined) return "–";
+  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+  let unit = 0;
+  while (Math.abs(value) >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${number(value, unit ? 1 : 0)} ${units[unit]}`;
+}
+
+function seconds(value) {
+  if (value === null || value === undefined) return "–";
+  if (value < 1e-3) return `${number(value * 1e6, 0)} µs`;
+  if (value < 1) return `${number(value * 1e3, 1)} ms`;
+  if (value < 120) return `${number(value, 1)} s`;
+  return clockwise(value, 0);
+}
+
+// 4:05, 1:00:07; digits behind the seconds where the chart is zoomed in
+function clockwise(value, digits) {
+  const sign = value < 0 ? "−" : "";
+  const scale = 10 ** digits;
+  const whole = Math.round(Math.abs(value) * scale) / scale;
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor((whole % 3600) / 60);
+  const rest = (whole % 60).toFixed(digits).padStart(digits ? digits + 3 : 2, "0");
+  return hours ? `${sign}${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${sign}${minutes}:${rest}`;
+}
+
+function wallClock(at) {
+  if (DATA.run.start_ms === null) return null;
+  const date = new Date(DATA.run.start_ms + at * 1000);
+  return Number.isNaN(date.getTime()) ? null : date.toLocaleTimeString("en-GB", { fractionalSecondDigits: 3 });
+}
+
+// Control, by the order of its enum in the program: what it is called, and how its values read.
+const CONTROLS = {
+  ram: { what: "memory limit", value: bytes, chart: "ram" },
+  stop: { what: "group", value: (v) => (v ? "stopped" : "running"), chart: "ram" },
+  cpu: { what: "CPU limit", value: (v) => (v === null ? "unlimited" : `${number(v / 1e9, 2)} CPUs`), chart: "cpu" },
+  io_read: { what: "read limit", value: (v) => (v === null ? "unlimited" : `${bytes(v)}/s`), chart: "io" },
+  io_write: { what: "write limit", value: (v) => (v === null ? "unlimited" : `${bytes(v)}/s`), chart: "io" },
+  net: { what: "socket priority", value: (v) => String(v), rate: (v) => `${bytes(v)}/s`, chart: "net" },
+};
+const OTHER = { what: "control", value: (v) => (v === null ? "none" : number(v, 0)), chart: "ram" };
+const controlOf = (decision) => CONTROLS[decision.control] || { ...OTHER, what: decision.control };
+
+// The arrays of the file as objects; their order is that of report_json.c.
+function decisionOf(row) {
+  const [at, control, from, to, reason, outcome, score, usage, before, limit, size, since, throttled, periods, clamped] = row;
+  return {
+    at, from, to, score, usage, before, limit, size, since, throttled, periods, clamped,
+    control: DATA.words.controls[control] || `control ${control}`,
+    reason: DATA.words.reasons[reason] || `reason ${reason}`,
+    outcome: DATA.words.outcomes[outcome] || `outcome ${outcome}`,
+    done: outcome === 0, // applied
+    dry: DATA.words.outcomes[outcome] === "dry run",
+  };
+}
+
+// up, down, halt, go: which mark a decision gets
+function directionOf(decision) {
+  if (decision.control === "stop") return decision.to ? "halt" : "go";
+  const from = decision.from === null ? Infinity : decision.from;
+  const to = decision.to === null ? Infinity : decision.to;
+  return to >= from ? "up" : "down";
+}
+
+function changeOf(decision) {
+  const control = controlOf(decision);
+  return `${control.what} ${control.value(decision.from)} → ${control.value(decision.to)}`;
+}
+
+function evidenceOf(decision) {
+  const control = controlOf(decision);
+  const value = control.rate || control.value;
+  const parts = [];
+  if (decision.control === "stop") {
+    if (decision.since) parts.push(`${decision.to ? "idle for" : "after"} ${seconds(decision.since)}`);
+  } else {
+    parts.push(`usage ${value(decision.usage)}`, `before ${value(decision.before)}`);
+    parts.push(`limit ${value(decision.limit)}`, `score ${number(decision.score, 2)}`);
+    if (decision.size) parts.push(`size ${value(decision.size)}`);
+  }
+  if (decision.throttled) parts.push(`throttled in ${decision.throttled} of ${decision.periods} periods`);
+  if (decision.clamped) parts.push("clamped by a floor, a ceiling or a cool-down");
+  return parts.join(", ");
+}
+
+function whenOf(decision) {
+  const wall = wallClock(decision.at);
+  return `${clockwise(decision.at, 3)}${wall ? ` (${wall})` : ""}`;
+}
+
+function sentenceOf(decision) {
+  const evidence = evidenceOf(decision);
+  return `${whenOf(decision)}: ${changeOf(decision)}; ${decision.reason}${evidence ? ` (${evidence})` : ""}; ${decision.outcome}`;
+}
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
