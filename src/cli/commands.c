@@ -79,6 +79,16 @@ static const struct option_info restore_options[] = {
 	{ 0 },
 };
 
+static const struct option_info report_options[] = {
+	{ .name = "output",
+	  .letter = 'o',
+	  .placeholder = "PAGE",
+	  .type = OPT_PATH,
+	  .offset = AT(output),
+	  .help = "write the page to PAGE, like report.html; - is standard output" },
+	{ 0 },
+};
+
 static const struct option_info no_options[] = { { 0 } };
 
 const struct command_info commands[COMMANDS] = {
@@ -111,6 +121,16 @@ const struct command_info commands[COMMANDS] = {
 			"somebody else has changed since is theirs and is left alone.",
 		.options = restore_options,
 		.example = "restore --dry-run",
+	},
+	[CMD_REPORT] = {
+		.name = "report", .synopsis = "FILE -o PAGE",
+		.brief = "make a page for a browser of a trace",
+		.description =
+			"Reads a trace that run --trace FILE has recorded and writes one HTML page: the curves "
+			"of each group, its decisions with their reasons, and the sums. The page is "
+			"complete in itself and loads nothing from anywhere.",
+		.options = report_options,
+		.example = "report run.pftrace -o report.html",
 	},
 	[CMD_HELP] = {
 		.name = "help", .synopsis = "[COMMAND]",

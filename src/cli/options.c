@@ -92,7 +92,7 @@ static int unknown_command(const char *word, struct err *err)
 	if (near)
 		return err_set(err, -EINVAL, "\"%s\" is no command; did you mean \"%s\"?",
 			       err_quote(word, q), near);
-	return err_set(err, -EINVAL, "\"%s\" is no command; there are: run, doctor, restore, help",
+	return err_set(err, -EINVAL, "\"%s\" is no command; there are: run, doctor, restore, report, help",
 		       err_quote(word, q));
 }
 
@@ -256,11 +256,24 @@ static bool is_name_of_later(const char *word)
 	return false;
 }
 
+static int add_file(char *word, struct options *options, struct err *err)
+{
+	char q[ERR_QUOTED];
+
+	if (!word[0] || options->ngroups)
+		return err_set(err, -EINVAL, "report: one FILE is expected, and \"%s\" is %s",
+			       err_quote(word, q), word[0] ? "another" : "none");
+	options->groups[options->ngroups++] = word;
+	return 0;
+}
+
 static int add_group(const struct command_info *command, char *word, struct options *options,
 		     struct err *err)
 {
 	char q[ERR_QUOTED];
 
+	if (options->command == CMD_REPORT)
+		return add_file(word, options, err);
 	if (options->command != CMD_RUN)
 		return err_set(err, -EINVAL, "%s takes no argument \"%s\"; see pfuse-bpf %s --help",
 			       command->name, err_quote(word, q), command->name);
@@ -327,6 +340,17 @@ static int check_run(const struct options *options, struct err *err)
 	return 0;
 }
 
+static int check_report(const struct options *options, struct err *err)
+{
+	if (!options->ngroups)
+		return err_set(err, -EINVAL, "report: a FILE is expected: a trace of run --trace FILE");
+	if (!options->output)
+		return err_set(err, -EINVAL,
+			       "report: -o PAGE is expected, where the page goes, like "
+			       "-o report.html; -o - is standard output");
+	return 0;
+}
+
 static int check_help(int argc, char **argv, struct options *options, struct err *err)
 {
 	options->command = CMD_HELP;
@@ -354,6 +378,8 @@ static int parse_command(int argc, char **argv, struct options *options, struct 
 		return r;
 	if (options->command == CMD_RUN)
 		return check_run(options, err);
+	if (options->command == CMD_REPORT && !options->argv)
+		return check_report(options, err);
 	if (options->argv)
 		return err_set(err, -EINVAL, "%s takes no COMMAND; see pfuse-bpf %s --help",
 			       argv[0], argv[0]);
@@ -368,7 +394,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 
 	if (argc < 2)
 		return err_set(err, -EINVAL,
-			       "a command is expected: run, doctor, restore, help; "
+			       "a command is expected: run, doctor, restore, report, help; "
 			       "see pfuse-bpf --help");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		options.command = CMD_HELP;

@@ -30,6 +30,7 @@ enum command {
 	CMD_RUN,
 	CMD_DOCTOR,
 	CMD_RESTORE,
+	CMD_REPORT,
 	CMD_HELP,    /* --help, `help COMMAND`, `COMMAND --help`: `topic` says of what */
 	CMD_VERSION, /* --version */
 	COMMANDS,
@@ -41,6 +42,7 @@ struct options {
 	const char *config;  /* -c FILE; NULL: none */
 	const char *summary; /* --summary FILE; NULL: none */
 	const char *ledger;  /* never NULL */
+	const char *output;  /* -o FILE; NULL: none */
 	uint64_t for_ns;     /* --for; 0: until told to stop */
 	int policy;	     /* enum config_policy; -1: as the configuration says */
 	int stop;	     /* enum config_stop; -1: as the configuration says */
@@ -48,7 +50,7 @@ struct options {
 	bool quiet;
 	bool json;
 	bool intact;
-	char **groups; /* ngroups of them, as given */
+	char **groups; /* ngroups of them, as given; of CMD_REPORT: FILE */
 	size_t ngroups;
 	char **argv; /* after `--`, NULL-terminated; NULL: no COMMAND */
 };

@@ -2,6 +2,9 @@
 // What the other parts share: elements, numbers with their units, and decisions in words. Everything
 // that comes from the trace enters the page as text, never as HTML.
 
+const DATA = JSON.parse(document.getElementById("data").textContent);
+DATA.run.seconds = Math.max(DATA.run.seconds, 1e-3); // an axis needs a length
+
 const $ = (id) => document.getElementById(id);
 
 // el("p", { class: "x", onclick: f }, "text", child): null and false children are left out.
@@ -68,28 +71,46 @@ function wallClock(at) {
   return Number.isNaN(date.getTime()) ? null : date.toLocaleTimeString("en-GB", { fractionalSecondDigits: 3 });
 }
 
-// Control, by the order of its enum in the program: what it is called, and how its values read.
+// By the words of the program (transcript.c): what a control is called, how its values read, and in
+// which chart its decisions stand. One that is not here is shown by its word, without units.
+const rate = (v) => (v === null ? "unlimited" : `${bytes(v)}/s`);
 const CONTROLS = {
   ram: { what: "memory limit", value: bytes, chart: "ram" },
   stop: { what: "group", value: (v) => (v ? "stopped" : "running"), chart: "ram" },
   cpu: { what: "CPU limit", value: (v) => (v === null ? "unlimited" : `${number(v / 1e9, 2)} CPUs`), chart: "cpu" },
-  io_read: { what: "read limit", value: (v) => (v === null ? "unlimited" : `${bytes(v)}/s`), chart: "io" },
-  io_write: { what: "write limit", value: (v) => (v === null ? "unlimited" : `${bytes(v)}/s`), chart: "io" },
-  net: { what: "socket priority", value: (v) => String(v), rate: (v) => `${bytes(v)}/s`, chart: "net" },
+  "io-read": { what: "read limit", value: rate, chart: "io" },
+  "io-write": { what: "write limit", value: rate, chart: "io" },
+  net: { what: "socket priority", value: (v) => number(v, 0), usage: rate, chart: "net" },
 };
-const OTHER = { what: "control", value: (v) => (v === null ? "none" : number(v, 0)), chart: "ram" };
-const controlOf = (decision) => CONTROLS[decision.control] || { ...OTHER, what: decision.control };
 
-// The arrays of the file as objects; their order is that of report_json.c.
+const REASONS = {
+  "score-high": "score above 1.0", "score-low": "score below 0.5", "high-water": "usage crossed the high-water mark",
+  "limit-hit": "a charge met the limit", ceiling: "at the ceiling, where the kernel's own rule holds",
+  idle: "idle, and talks with nobody", talk: "it talks", deadline: "stopped for as long as the deadline allows",
+  request: "on request", parked: "idle, and all its threads wait", data: "data waits for it", signal: "a signal came for it",
+  entered: "a process entered it", exit: "the daemon left, or let go of it",
+};
+
+const OUTCOMES = {
+  applied: "done", failed: "failed: the kernel refused", foreign: "left alone: somebody else had changed it",
+  busy: "undone: it came at a bad moment", refused: "left alone: it would not have been safe", dry: "left out: dry run",
+};
+
+function controlOf(decision) {
+  const plain = (v) => (v === null ? "none" : number(v, 0));
+  return CONTROLS[decision.control] || { what: decision.control, value: plain, chart: "cpu", bare: true };
+}
+
+// The arrays of the file as objects; their order is that of put_decision() in report_json.c.
 function decisionOf(row) {
   const [at, control, from, to, reason, outcome, score, usage, before, limit, size, since, throttled, periods, clamped] = row;
   return {
     at, from, to, score, usage, before, limit, size, since, throttled, periods, clamped,
-    control: DATA.words.controls[control] || `control ${control}`,
-    reason: DATA.words.reasons[reason] || `reason ${reason}`,
-    outcome: DATA.words.outcomes[outcome] || `outcome ${outcome}`,
-    done: outcome === 0, // applied
-    dry: DATA.words.outcomes[outcome] === "dry run",
+    control: DATA.words.controls[control],
+    reason: REASONS[DATA.words.reasons[reason]] || DATA.words.reasons[reason],
+    outcome: OUTCOMES[DATA.words.outcomes[outcome]] || DATA.words.outcomes[outcome],
+    done: DATA.words.outcomes[outcome] === "applied",
+    dry: DATA.words.outcomes[outcome] === "dry",
   };
 }
 
@@ -108,11 +129,11 @@ function changeOf(decision) {
 
 function evidenceOf(decision) {
   const control = controlOf(decision);
-  const value = control.rate || control.value;
+  const value = control.usage || control.value;
   const parts = [];
   if (decision.control === "stop") {
     if (decision.since) parts.push(`${decision.to ? "idle for" : "after"} ${seconds(decision.since)}`);
-  } else {
+  } else if (!control.bare) {
     parts.push(`usage ${value(decision.usage)}`, `before ${value(decision.before)}`);
     parts.push(`limit ${value(decision.limit)}`, `score ${number(decision.score, 2)}`);
     if (decision.size) parts.push(`size ${value(decision.size)}`);

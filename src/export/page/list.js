@@ -34,7 +34,7 @@ function fillHead() {
   $("facts").append(
     ...fact("policy", run.policy), ...fact("groups", number(DATA.groups.length, 0)),
     ...fact("sampled every", run.interval_s ? seconds(run.interval_s) : null), ...fact("kernel", run.kernel),
-    ...fact("cgroup hierarchy", run.hierarchy), ...fact("CPUs", run.cpus),
+    ...fact("CPUs", run.cpus),
     ...fact("memory", run.ram_bytes ? bytes(run.ram_bytes) : null), ...fact("pfuse-bpf", run.version),
     ...fact("trace", `${bytes(source.bytes)}, ${number(source.records, 0)} records`),
   );
@@ -75,7 +75,7 @@ function cellsOf(group) {
 }
 
 function rowOf(group) {
-  const button = el("button", { type: "button", class: "open", "aria-expanded": String(panels.has(group)), onclick: () => togglePanel(group) }, group.name);
+  const button = el("button", { type: "button", class: "open", "aria-expanded": String(panels.has(group)), onclick: () => openPanel(group) }, group.name);
   return el("tr", {}, el("td", {}, button), ...cellsOf(group));
 }
 
