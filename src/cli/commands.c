@@ -123,12 +123,13 @@ const struct command_info commands[COMMANDS] = {
 		.example = "restore --dry-run",
 	},
 	[CMD_REPORT] = {
-		.name = "report", .synopsis = "FILE -o PAGE",
+		.name = "report", .synopsis = "FILE [GROUP=CURVE]... -o PAGE",
 		.brief = "make a page for a browser of a trace",
 		.description =
 			"Reads a trace that run --trace FILE has recorded and writes one HTML page: the curves "
 			"of each group, its decisions with their reasons, and the sums. The page is "
-			"complete in itself and loads nothing from anywhere.",
+			"complete in itself and loads nothing from anywhere. CURVE is a file with the "
+			"hit-ratio curve of GROUP (curve --format json), shown with that group.",
 		.options = report_options,
 		.example = "report run.pftrace -o report.html",
 	},

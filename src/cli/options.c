@@ -256,13 +256,19 @@ static bool is_name_of_later(const char *word)
 	return false;
 }
 
+/* FILE [GROUP=CURVE]... */
 static int add_file(char *word, struct options *options, struct err *err)
 {
+	const char *sign = strrchr(word, '=');
 	char q[ERR_QUOTED];
 
-	if (!word[0] || options->ngroups)
-		return err_set(err, -EINVAL, "report: one FILE is expected, and \"%s\" is %s",
-			       err_quote(word, q), word[0] ? "another" : "none");
+	if (!options->ngroups && !word[0])
+		return err_set(err, -EINVAL, "report: an empty FILE; name a trace");
+	if (options->ngroups && (!sign || sign == word || !sign[1]))
+		return err_set(err, -EINVAL,
+			       "report: \"%s\" is no GROUP=CURVE, a group of the trace and its curve "
+			       "as a file",
+			       err_quote(word, q));
 	options->groups[options->ngroups++] = word;
 	return 0;
 }

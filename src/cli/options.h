@@ -50,7 +50,7 @@ struct options {
 	bool quiet;
 	bool json;
 	bool intact;
-	char **groups; /* ngroups of them, as given; of CMD_REPORT: FILE */
+	char **groups; /* ngroups of them, as given; CMD_REPORT: FILE, GROUP=CURVE... */
 	size_t ngroups;
 	char **argv; /* after `--`, NULL-terminated; NULL: no COMMAND */
 };

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/replace.h"
+#include "export/report_curve.h"
 #include "export/report_page.h"
 #include "export/report_trace.h"
 
@@ -71,8 +72,31 @@ static int write_stream(const struct report_book *book, FILE *out, struct err *e
 	return 0;
 }
 
-static int make(const char *trace, const char *page, FILE *out, struct err *err)
+/* word: GROUP=CURVE */
+static int add_curve(struct report_book *book, const char *word, struct err *err)
 {
+	const char *sign = strrchr(word, '=');
+	_cleanup_free_ char *name = strndup(word, (size_t)(sign - word));
+	struct report_curve *curve = NULL;
+	char q[ERR_QUOTED];
+	int r;
+
+	if (!name)
+		return err_set(err, -ENOMEM, "no memory");
+	r = report_curve_read(sign + 1, &curve, err);
+	if (r < 0)
+		return r;
+	r = report_book_curve(book, name, curve);
+	if (r == 0)
+		return 0;
+	report_curve_free(curve);
+	return err_set(err, r, "%s: %s", err_quote(name, q),
+		       r == -ENOENT ? "no group of the trace has this name" : "no memory");
+}
+
+static int make(const struct options *options, FILE *out, struct err *err)
+{
+	const char *trace = options->groups[0], *page = options->output;
 	_cleanup_(report_book_free) struct report_book book = { 0 };
 	int r;
 
@@ -81,6 +105,8 @@ static int make(const char *trace, const char *page, FILE *out, struct err *err)
 	r = refuse_same(trace, page, err);
 	if (r == 0)
 		r = report_trace_read(trace, &book, err);
+	for (size_t i = 1; i < options->ngroups && r == 0; i++)
+		r = add_curve(&book, options->groups[i], err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < REPORT_NOTES && book.notes[i]; i++)
@@ -94,7 +120,7 @@ enum exit_status cmd_report(const struct options *options, FILE *out)
 {
 	struct err err = { "" };
 
-	if (make(options->groups[0], options->output, out, &err) == 0)
+	if (make(options, out, &err) == 0)
 		return EXIT_DONE;
 	fprintf(stderr, "pfuse-bpf report: %s\n", err.text);
 	return EXIT_FAILED;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
+#include "export/report_curve.h"
 
 void report_book_init(struct report_book *book, uint64_t begin_ns, uint64_t end_ns,
 		      uint64_t columns, size_t decisions_max)
@@ -144,6 +144,25 @@ int report_book_leave(struct report_book *book, size_t group, uint64_t now_ns)
 	return report_rows_end(&g->rows);
 }
 
+int report_book_curve(struct report_book *book, const char *name, struct report_curve *curve)
+{
+	bool found = false;
+
+	if (reserve((void **)&book->curves, book->ncurves, &book->curves_room,
+		    sizeof(struct report_curve *)) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < book->ngroups; i++) {
+		if (strcmp(book->groups[i].name, name) != 0)
+			continue;
+		book->groups[i].curve = curve;
+		found = true;
+	}
+	if (!found)
+		return -ENOENT;
+	book->curves[book->ncurves++] = curve;
+	return 0;
+}
+
 int report_book_note(struct report_book *book, const char *format, ...)
 {
 	va_list args;
@@ -203,9 +222,6 @@ int report_book_end(struct report_book *book)
 static void free_group(struct report_group *g)
 {
 	report_rows_free(&g->rows);
-	if (g->curve)
-		free(g->curve->points);
-	free(g->curve);
 	free(g->decisions);
 	free(g->stops);
 	free(g->name);
@@ -218,6 +234,9 @@ void report_book_free(struct report_book *book)
 		free_group(&book->groups[i]);
 	for (size_t i = 0; i < REPORT_NOTES; i++)
 		free(book->notes[i]);
+	for (size_t i = 0; i < book->ncurves; i++)
+		report_curve_free(book->curves[i]);
+	free(book->curves);
 	free(book->groups);
 	free(book->source);
 	free(book->version);

@@ -44,7 +44,7 @@ struct report_curve {
 	uint64_t resolution_bytes;
 	uint64_t knee_bytes;
 	uint64_t need_bytes[3]; /* for a hit ratio of 90, 95 and 99 % */
-	double error;
+	double error;		/* NAN: not known, also the next */
 	double sampled_share;
 	bool knee_below_resolution;
 };
@@ -80,7 +80,7 @@ struct report_group {
 	size_t stops_room;
 	bool stopped; /* the last of them has no end yet */
 	bool ended;
-	struct report_curve *curve; /* owned; NULL: none */
+	const struct report_curve *curve; /* the book's; NULL: none */
 };
 
 struct report_drop {
@@ -114,6 +114,9 @@ struct report_book {
 	struct report_group *groups;
 	size_t ngroups;
 	size_t room;
+	struct report_curve **curves; /* owned, ncurves of them */
+	size_t ncurves;
+	size_t curves_room;
 };
 
 void report_book_init(struct report_book *book, uint64_t begin_ns, uint64_t end_ns,
@@ -128,6 +131,8 @@ int report_book_decision(struct report_book *book, size_t group, const struct re
 			 uint64_t now_ns);
 /* The group left, or the trace ended; the same once more does nothing. */
 int report_book_leave(struct report_book *book, size_t group, uint64_t now_ns);
+/* Of all groups of that name; the curve becomes the book's. -ENOENT: there is none, and it does not. */
+int report_book_curve(struct report_book *book, const char *name, struct report_curve *curve);
 /* A sentence for the head of the page; one too many is left out. */
 int report_book_note(struct report_book *book, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -88,8 +88,11 @@ static const struct refusal {
 	{ "report x.pftrace", "report: -o PAGE is expected, where the page goes, like -o report.html; "
 			      "-o - is standard output" },
 	{ "report x -o", "report: --output needs PAGE" },
-	{ "report x y -o z", "report: one FILE is expected, and \"y\" is another" },
-	{ "report '' -o z", "report: one FILE is expected, and \"\" is none" },
+	{ "report x y -o z",
+	  "report: \"y\" is no GROUP=CURVE, a group of the trace and its curve as a file" },
+	{ "report x y= -o z",
+	  "report: \"y=\" is no GROUP=CURVE, a group of the trace and its curve as a file" },
+	{ "report '' -o z", "report: an empty FILE; name a trace" },
 	{ "report x -o z -- true", "report takes no COMMAND; see pfuse-bpf report --help" },
 	{ "help rum", "\"rum\" is no command; did you mean \"run\"?" },
 	{ "help run doctor", "help takes one COMMAND" },

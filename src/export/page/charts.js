@@ -292,8 +292,9 @@ class CurveChart {
     const facts = [
       knee === null ? null : ["knee", bytes(knee) + (curve.knee_below_resolution ? ", below the resolution" : "")],
       ["for 90 %", bytes(curve.need_bytes.p90)], ["95 %", bytes(curve.need_bytes.p95)], ["99 %", bytes(curve.need_bytes.p99)],
-      ["resolution", bytes(curve.resolution_bytes)], ["error", `± ${number(100 * curve.error, 2)} %`],
-      ["sampled", `${number(100 * curve.sampled_share, 1)} %`],
+      ["resolution", bytes(curve.resolution_bytes)],
+      curve.error === null ? null : ["error", `± ${number(100 * curve.error, 2)} %`],
+      curve.sampled_share === null ? null : ["sampled", `${number(100 * curve.sampled_share, 1)} %`],
     ].filter((fact) => fact && fact[1] !== "unlimited");
     const text = facts.map(([name, value]) => `${name} ${value}`).join(", ");
     this.host = el("div", { class: "plot", role: "img", "aria-label": `Hit ratio by memory: ${text}` });
