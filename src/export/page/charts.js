@@ -305,7 +305,7 @@ class CurveChart {
   }
 
   show(width) {
-    const { common, y } = axes((v) => number(v, 1));
+    const { common, y } = axes((v) => number(v, 2));
     const points = this.curve.points;
     this.plot = new uPlot({
       width, height: 200, padding: [8, MARGIN, 0, 0], legend: { show: false }, cursor: { show: false },

@@ -3,7 +3,7 @@
 // Tab key, then arrows: a slider whose value is the decision, so that screen readers say its sentence.
 
 const GUTTER = 64; // left of the plotting area, in the lane and in every chart
-const MARGIN = 14; // right of it
+const MARGIN = 24; // right of it
 const ROW = 20;
 
 class Lane {
