@@ -96,7 +96,7 @@ static int add_curve(struct report_book *book, const char *word, struct err *err
 
 static int make(const struct options *options, FILE *out, struct err *err)
 {
-	const char *trace = options->groups[0], *page = options->output;
+	const char *trace = options->file, *page = options->output;
 	_cleanup_(report_book_free) struct report_book book = { 0 };
 	int r;
 
@@ -105,7 +105,7 @@ static int make(const struct options *options, FILE *out, struct err *err)
 	r = refuse_same(trace, page, err);
 	if (r == 0)
 		r = report_trace_read(trace, &book, err);
-	for (size_t i = 1; i < options->ngroups && r == 0; i++)
+	for (size_t i = 0; i < options->ngroups && r == 0; i++)
 		r = add_curve(&book, options->groups[i], err);
 	if (r < 0)
 		return r;
