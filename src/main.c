@@ -3,6 +3,7 @@
 
 #include "cli/doctor.h"
 #include "cli/options.h"
+#include "cli/replay.h"
 #include "cli/report.h"
 #include "cli/restore.h"
 #include "cli/run.h"
@@ -24,6 +25,8 @@ int main(int argc, char **argv)
 		return cmd_doctor(&options, stdout);
 	case CMD_RESTORE:
 		return cmd_restore(&options, stdout);
+	case CMD_REPLAY:
+		return cmd_replay(&options, stdout);
 	case CMD_REPORT:
 		return cmd_report(&options, stdout);
 	case CMD_VERSION:

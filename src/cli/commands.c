@@ -37,6 +37,23 @@ static const struct option_info run_options[] = {
 	  .type = OPT_PATH,
 	  .offset = AT(summary),
 	  .help = "write a summary of the run to FILE (JSON) at the end" },
+	{ .name = "trace",
+	  .placeholder = "FILE",
+	  .type = OPT_PATH,
+	  .offset = AT(trace),
+	  .help = "record into FILE what is observed and decided, for `pfuse-bpf replay` and for "
+		  "the Perfetto UI" },
+	{ .name = "trace-limit",
+	  .placeholder = "SIZE",
+	  .type = OPT_SIZE,
+	  .offset = AT(trace_limit),
+	  .help = "at SIZE, like 100M, FILE is renamed to FILE.1 and begun anew" },
+	{ .name = "flight",
+	  .placeholder = "DURATION",
+	  .type = OPT_DURATION,
+	  .offset = AT(flight_ns),
+	  .help = "keep the last DURATION of the trace in memory; FILE is written on SIGUSR2, and "
+		  "when a process was killed for want of memory" },
 	{ .name = "stop",
 	  .placeholder = "HOW",
 	  .type = OPT_ENUM,
@@ -76,6 +93,28 @@ static const struct option_info restore_options[] = {
 	  .type = OPT_FLAG,
 	  .offset = AT(dry_run),
 	  .help = "list what would be restored, change nothing" },
+	{ 0 },
+};
+
+static const struct option_info replay_options[] = {
+	{ .name = "policy",
+	  .placeholder = "POLICY",
+	  .type = OPT_ENUM,
+	  .offset = AT(policy),
+	  .words = config_policy_words,
+	  .later = later_policies,
+	  .help = "what this rule would have decided" },
+	{ .name = "config",
+	  .letter = 'c',
+	  .placeholder = "FILE",
+	  .type = OPT_PATH,
+	  .offset = AT(config),
+	  .help = "what would have been decided under this configuration" },
+	{ .name = "quiet",
+	  .letter = 'q',
+	  .type = OPT_FLAG,
+	  .offset = AT(quiet),
+	  .help = "print only the result, not each decision" },
 	{ 0 },
 };
 
@@ -122,16 +161,28 @@ const struct command_info commands[COMMANDS] = {
 		.options = restore_options,
 		.example = "restore --dry-run",
 	},
+	[CMD_REPLAY] = {
+		.name = "replay", .synopsis = "[OPTION]... FILE",
+		.brief = "make the decisions of a recorded run again, or those of another configuration",
+		.description =
+			"Gives the program that decides what FILE says that it was given, prints what it "
+			"decides, and compares it with what it decided then: exit status 0 if every "
+			"byte is the same. With another policy or configuration, prints what differs, "
+			"and what the run would have come to as far as a replay can know. Needs no "
+			"privilege and changes nothing. - is standard input.",
+		.options = replay_options,
+		.example = "replay --quiet web.pftrace",
+	},
 	[CMD_REPORT] = {
 		.name = "report", .synopsis = "FILE [GROUP=CURVE]... -o PAGE",
-		.brief = "make a page for a browser of a trace",
+		.brief = "make a page for a browser of a recorded run",
 		.description =
-			"Reads a trace that run --trace FILE has recorded and writes one HTML page: the curves "
-			"of each group, its decisions with their reasons, and the sums. The page is "
-			"complete in itself and loads nothing from anywhere. CURVE is a file with the "
-			"hit-ratio curve of GROUP (curve --format json), shown with that group.",
+			"Reads a trace that run --trace FILE has recorded and writes one HTML page: the "
+			"curves of each group, its decisions with their reasons, and the sums. The page "
+			"is complete in itself and loads nothing from anywhere. CURVE is a file with "
+			"the hit-ratio curve of GROUP (curve --format json), shown with that group.",
 		.options = report_options,
-		.example = "report run.pftrace -o report.html",
+		.example = "report web.pftrace -o report.html",
 	},
 	[CMD_HELP] = {
 		.name = "help", .synopsis = "[COMMAND]",

@@ -15,6 +15,7 @@ enum option_type {
 	OPT_DURATION,
 	OPT_PATH,
 	OPT_ENUM,
+	OPT_SIZE,
 };
 
 struct option_info {

@@ -13,6 +13,8 @@
 
 #define FOR_MIN_NS 1000000ULL
 #define FOR_MAX_NS (8760ULL * 3600 * 1000000000)
+#define SIZE_MIN (1ULL << 20)
+#define SIZE_LARGEST (1ULL << 40)
 
 /* Optimal string alignment on short words: insert, delete, replace, swap neighbours. */
 static unsigned word_distance(const char *a, const char *b)
@@ -92,7 +94,7 @@ static int unknown_command(const char *word, struct err *err)
 	if (near)
 		return err_set(err, -EINVAL, "\"%s\" is no command; did you mean \"%s\"?",
 			       err_quote(word, q), near);
-	return err_set(err, -EINVAL, "\"%s\" is no command; there are: run, doctor, restore, report, help",
+	return err_set(err, -EINVAL, "\"%s\" is no command; there are: run, doctor, restore, replay, report, help",
 		       err_quote(word, q));
 }
 
@@ -157,6 +159,20 @@ static int set_duration(const char *command, const struct option_info *info, con
 		       command, info->name, err_quote(arg, q));
 }
 
+static int set_size(const char *command, const struct option_info *info, const char *arg,
+		    uint64_t *field, struct err *err)
+{
+	char q[ERR_QUOTED];
+	uint64_t bytes;
+
+	if (parse_size(arg, strlen(arg), &bytes) && bytes >= SIZE_MIN && bytes <= SIZE_LARGEST) {
+		*field = bytes;
+		return 0;
+	}
+	return err_set(err, -EINVAL, "%s: --%s \"%s\" is no size; allowed: 1M to 1T, like 100M",
+		       command, info->name, err_quote(arg, q));
+}
+
 static int set_option(const char *command, const struct option_info *info, const char *arg,
 		      struct options *options, struct err *err)
 {
@@ -170,6 +186,8 @@ static int set_option(const char *command, const struct option_info *info, const
 		return set_duration(command, info, arg, field, err);
 	case OPT_ENUM:
 		return set_enum(command, info, arg, field, err);
+	case OPT_SIZE:
+		return set_size(command, info, arg, field, err);
 	case OPT_PATH:
 		if (!arg[0])
 			return err_set(err, -EINVAL, "%s: --%s needs the name of a file", command,
@@ -256,15 +274,13 @@ static bool is_name_of_later(const char *word)
 	return false;
 }
 
-/* FILE [GROUP=CURVE]... */
-static int add_file(char *word, struct options *options, struct err *err)
+/* Behind the FILE of `report`. */
+static int add_curve(char *word, struct options *options, struct err *err)
 {
 	const char *sign = strrchr(word, '=');
 	char q[ERR_QUOTED];
 
-	if (!options->ngroups && !word[0])
-		return err_set(err, -EINVAL, "report: an empty FILE; name a trace");
-	if (options->ngroups && (!sign || sign == word || !sign[1]))
+	if (!sign || sign == word || !sign[1])
 		return err_set(err, -EINVAL,
 			       "report: \"%s\" is no GROUP=CURVE, a group of the trace and its curve "
 			       "as a file",
@@ -278,8 +294,13 @@ static int add_group(const struct command_info *command, char *word, struct opti
 {
 	char q[ERR_QUOTED];
 
-	if (options->command == CMD_REPORT)
-		return add_file(word, options, err);
+	if (options->command == CMD_REPORT && options->file)
+		return add_curve(word, options, err);
+	if ((options->command == CMD_REPLAY || options->command == CMD_REPORT) && !options->file &&
+	    word[0]) {
+		options->file = word;
+		return 0;
+	}
 	if (options->command != CMD_RUN)
 		return err_set(err, -EINVAL, "%s takes no argument \"%s\"; see pfuse-bpf %s --help",
 			       command->name, err_quote(word, q), command->name);
@@ -346,10 +367,34 @@ static int check_run(const struct options *options, struct err *err)
 	return 0;
 }
 
+static int check_trace_of_run(const struct options *options, struct err *err)
+{
+	if ((options->trace_limit || options->flight_ns) && !options->trace)
+		return err_set(err, -EINVAL, "run: --%s needs --trace FILE",
+			       options->flight_ns ? "flight" : "trace-limit");
+	if (options->trace_limit && options->flight_ns)
+		return err_set(err, -EINVAL,
+			       "run: --flight keeps the trace in memory; --trace-limit is for one "
+			       "that is written at once; give one of them");
+	if (options->trace && strcmp(options->trace, "-") == 0)
+		return err_set(err, -EINVAL,
+			       "run: --trace needs a file: standard output has the decisions");
+	return 0;
+}
+
+static int check_replay(const struct options *options, struct err *err)
+{
+	if (!options->file)
+		return err_set(err, -EINVAL,
+			       "replay: the FILE is expected that `run --trace FILE` has written");
+	return 0;
+}
+
 static int check_report(const struct options *options, struct err *err)
 {
-	if (!options->ngroups)
-		return err_set(err, -EINVAL, "report: a FILE is expected: a trace of run --trace FILE");
+	if (!options->file)
+		return err_set(err, -EINVAL,
+			       "report: the FILE is expected that `run --trace FILE` has written");
 	if (!options->output)
 		return err_set(err, -EINVAL,
 			       "report: -o PAGE is expected, where the page goes, like "
@@ -382,14 +427,16 @@ static int parse_command(int argc, char **argv, struct options *options, struct 
 	r = parse_arguments(argc, argv, options, err);
 	if (r < 0 || options->command == CMD_HELP)
 		return r;
-	if (options->command == CMD_RUN)
-		return check_run(options, err);
-	if (options->command == CMD_REPORT && !options->argv)
-		return check_report(options, err);
+	if (options->command == CMD_RUN) {
+		r = check_run(options, err);
+		return r < 0 ? r : check_trace_of_run(options, err);
+	}
 	if (options->argv)
 		return err_set(err, -EINVAL, "%s takes no COMMAND; see pfuse-bpf %s --help",
 			       argv[0], argv[0]);
-	return 0;
+	if (options->command == CMD_REPORT)
+		return check_report(options, err);
+	return options->command == CMD_REPLAY ? check_replay(options, err) : 0;
 }
 
 int options_parse(int argc, char **argv, struct options *ret, struct err *err)
@@ -400,7 +447,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 
 	if (argc < 2)
 		return err_set(err, -EINVAL,
-			       "a command is expected: run, doctor, restore, report, help; "
+			       "a command is expected: run, doctor, restore, replay, report, help; "
 			       "see pfuse-bpf --help");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		options.command = CMD_HELP;

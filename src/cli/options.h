@@ -30,6 +30,7 @@ enum command {
 	CMD_RUN,
 	CMD_DOCTOR,
 	CMD_RESTORE,
+	CMD_REPLAY,
 	CMD_REPORT,
 	CMD_HELP,    /* --help, `help COMMAND`, `COMMAND --help`: `topic` says of what */
 	CMD_VERSION, /* --version */
@@ -43,6 +44,10 @@ struct options {
 	const char *summary; /* --summary FILE; NULL: none */
 	const char *ledger;  /* never NULL */
 	const char *output;  /* -o FILE; NULL: none */
+	const char *trace;   /* --trace FILE; NULL: none */
+	const char *file;    /* of `replay` and `report` */
+	uint64_t trace_limit; /* --trace-limit, in bytes; 0: none */
+	uint64_t flight_ns;   /* --flight; 0: the trace is written at once */
 	uint64_t for_ns;     /* --for; 0: until told to stop */
 	int policy;	     /* enum config_policy; -1: as the configuration says */
 	int stop;	     /* enum config_stop; -1: as the configuration says */
@@ -50,7 +55,7 @@ struct options {
 	bool quiet;
 	bool json;
 	bool intact;
-	char **groups; /* ngroups of them, as given; CMD_REPORT: FILE, GROUP=CURVE... */
+	char **groups; /* ngroups of them, as given; CMD_REPORT: GROUP=CURVE */
 	size_t ngroups;
 	char **argv; /* after `--`, NULL-terminated; NULL: no COMMAND */
 };

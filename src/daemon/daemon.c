@@ -20,6 +20,7 @@
 #include "daemon/paging.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
+#include "daemon/tap.h"
 #include "edge/group.h"
 
 /* The keeper of a daemon that was just killed may be at work. */
@@ -160,7 +161,7 @@ void daemon_apply_policies(struct daemon *daemon)
 		if (!probe_sees_talks(daemon->machine.probe) &&
 		    policy.freeze == FCB_FREEZE_ISOLATED)
 			policy.freeze = FCB_FREEZE_OFF;
-		orchestrator_policy(&daemon->core, slot, &policy);
+		tap_policy(daemon, slot, &policy);
 		daemon->members.at[slot].page_out =
 			entry_of(daemon, &daemon->members.at[slot])->page_out;
 	}
@@ -312,7 +313,7 @@ static int watch_member(struct daemon *daemon, uint32_t slot)
 		code = member_sample(machine, member, slot, &first);
 	if (code)
 		return code;
-	orchestrator_attach(&daemon->core, slot, member->group.id, &policy, &first, clock_now_ns());
+	tap_attach(daemon, slot, &policy, &first, clock_now_ns());
 	member->page_out = entry_of(daemon, member)->page_out;
 	probe_arm(machine->probe, slot,
 		  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
@@ -410,6 +411,8 @@ static int open_all(struct daemon *daemon, struct err *err)
 	int code = open_members(daemon, err);
 
 	if (!code)
+		code = tap_open(daemon, err);
+	if (!code)
 		code = open_probe(daemon, err);
 	if (code)
 		return code;
@@ -465,7 +468,7 @@ static void leave_members(struct daemon *daemon)
 	uint64_t now_ns = clock_now_ns();
 
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
-		unsigned n = orchestrator_exit(&daemon->core, slot, now_ns, verdicts);
+		unsigned n = tap_exit(daemon, slot, now_ns, verdicts);
 
 		daemon_carry_out(daemon, slot, verdicts, n, now_ns);
 	}
@@ -531,6 +534,7 @@ enum exit_status daemon_close(struct daemon *daemon, enum exit_status status)
 	}
 	if (daemon->loop.started_ns && status == EXIT_DONE && report(daemon))
 		status = EXIT_FAILED;
+	tap_close(daemon);
 	restored = restore_all(daemon);
 	close_members(&daemon->members);
 	close_edges(daemon);

@@ -59,6 +59,8 @@ struct loop {
 	uint64_t events;
 };
 
+struct tap; /* daemon/tap.h */
+
 struct daemon {
 	const struct options *options;
 	const struct config *config;
@@ -74,6 +76,7 @@ struct daemon {
 	struct rlimit files;	     /* RLIMIT_NOFILE before we raised it */
 	struct cgroup command_group; /* open until its member takes it */
 	struct loop loop;
+	struct tap *tap; /* NULL: no trace is written */
 	int status; /* exit status so far */
 	bool command_ended;
 };

@@ -18,6 +18,7 @@
 #include "daemon/report.h"
 #include "daemon/say.h"
 #include "daemon/stopping.h"
+#include "daemon/tap.h"
 
 /* The kernel may merge our wake-ups with others that near. */
 #define TIMER_ACCURACY_NS 1000000
@@ -40,6 +41,7 @@ static int set_timer(struct daemon *daemon)
 	struct loop *loop = &daemon->loop;
 	uint64_t next_ns = earlier(loop->next_tick_ns, loop->due_ns);
 
+	tap_flush(daemon);
 	if (next_ns == FCB_NEVER)
 		return sd_event_source_set_enabled(loop->timer, SD_EVENT_OFF);
 	int err = sd_event_source_set_time(loop->timer, next_ns / 1000 + 1);
@@ -86,7 +88,7 @@ static void forget_member(struct daemon *daemon, uint32_t slot)
 				    .time_ns = daemon->loop.now_ns };
 	struct pfuse_verdict none[PFUSE_CONTROLS];
 
-	orchestrator_event(&daemon->core, &gone, daemon->loop.now_ns, none);
+	tap_event(daemon, &gone, daemon->loop.now_ns, none);
 	member_leave_probe(&daemon->machine, member, slot); /* its id never comes back */
 	paging_end(member);
 	if (daemon->machine.ledger)
@@ -153,7 +155,7 @@ static void tell_core(struct daemon *daemon, const struct pfuse_event *event)
 {
 	struct pfuse_verdict none[PFUSE_CONTROLS];
 
-	(void)orchestrator_event(&daemon->core, event, daemon->loop.now_ns, none);
+	(void)tap_event(daemon, event, daemon->loop.now_ns, none);
 }
 
 void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_verdict *verdicts,
@@ -175,7 +177,7 @@ void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 		uint64_t done_ns = clock_now_ns();
 
 		said.took_ns = done_ns > since_ns ? done_ns - since_ns : 0;
-		orchestrator_applied(&daemon->core, &verdicts[i], said.outcome, done_ns);
+		tap_applied(daemon, &said, done_ns);
 		if (verdicts[i].control == PFUSE_CTL_RAM)
 			after_ram(daemon, slot, &verdicts[i], said.outcome);
 		if (said.err == -ENODEV)
@@ -210,7 +212,7 @@ static void take_sample(struct daemon *daemon, uint32_t slot)
 		forget_member(daemon, slot);
 	if (err)
 		return; /* tried again at the next interval */
-	unsigned n = orchestrator_sample(&daemon->core, slot, &sample, now_ns, verdicts);
+	unsigned n = tap_sample(daemon, slot, &sample, now_ns, verdicts);
 
 	daemon_carry_out(daemon, slot, verdicts, n, now_ns);
 }
@@ -261,7 +263,7 @@ static void ring_due(struct daemon *daemon)
 		bool is_due = orchestrator_due(&daemon->core, slot) <= now_ns;
 
 		if (is_due && orchestrator_quiet(&daemon->core, slot)) {
-			unsigned n = orchestrator_timer(&daemon->core, slot, now_ns, verdicts);
+			unsigned n = tap_timer(daemon, slot, now_ns, verdicts);
 
 			daemon_carry_out(daemon, slot, verdicts, n, now_ns);
 		} else if (is_due) {
@@ -329,7 +331,7 @@ static void on_event(const struct pfuse_event *event, void *context)
 	}
 	note_event(daemon, member, event);
 	awaken(daemon, member);
-	unsigned n = orchestrator_event(&daemon->core, event, daemon->loop.now_ns, verdicts);
+	unsigned n = tap_event(daemon, event, daemon->loop.now_ns, verdicts);
 
 	daemon_carry_out(daemon, event->slot, verdicts, n, event->time_ns);
 }
@@ -471,8 +473,7 @@ static void continue_all(struct daemon *daemon)
 	struct pfuse_verdict verdicts[PFUSE_CONTROLS];
 
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
-		unsigned n = orchestrator_request(&daemon->core, slot, false, daemon->loop.now_ns,
-						  verdicts);
+		unsigned n = tap_request(daemon, slot, false, daemon->loop.now_ns, verdicts);
 
 		daemon_carry_out(daemon, slot, verdicts, n, daemon->loop.now_ns);
 		awaken(daemon, &daemon->members.at[slot]);
@@ -490,6 +491,9 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 		break;
 	case SIGUSR1:
 		continue_all(daemon);
+		break;
+	case SIGUSR2:
+		tap_dump(daemon, "asked for");
 		break;
 	default:
 		if (daemon->child.pid && !daemon->command_ended)
@@ -568,7 +572,7 @@ static int watch_ooms(struct daemon *daemon)
 
 static int watch_signals(struct daemon *daemon)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD };
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD };
 	sigset_t mask;
 	int err = 0;
 

@@ -35,10 +35,10 @@ static const struct refusal {
 	const char *line;
 	const char *message;
 } refusals[] = {
-	{ "", "a command is expected: run, doctor, restore, report, help; see pfuse-bpf --help" },
+	{ "", "a command is expected: run, doctor, restore, replay, report, help; see pfuse-bpf --help" },
 	{ "ran web", "\"ran\" is no command; did you mean \"run\"?" },
 	{ "dcotor", "\"dcotor\" is no command; did you mean \"doctor\"?" },
-	{ "orchestrate", "\"orchestrate\" is no command; there are: run, doctor, restore, report, help" },
+	{ "orchestrate", "\"orchestrate\" is no command; there are: run, doctor, restore, replay, report, help" },
 	{ "--quiet run", "\"--quiet\": a command comes first; see pfuse-bpf --help" },
 	{ "run",
 	  "run: nothing to orchestrate; name a GROUP (cgroup path or pid:N) or give -- COMMAND" },
@@ -84,7 +84,7 @@ static const struct refusal {
 	{ "doctor -- true", "doctor takes no COMMAND; see pfuse-bpf doctor --help" },
 	{ "restore all", "restore takes no argument \"all\"; see pfuse-bpf restore --help" },
 	{ "restore --ledger=", "restore: --ledger needs the name of a file" },
-	{ "report", "report: a FILE is expected: a trace of run --trace FILE" },
+	{ "report", "report: the FILE is expected that `run --trace FILE` has written" },
 	{ "report x.pftrace", "report: -o PAGE is expected, where the page goes, like -o report.html; "
 			      "-o - is standard output" },
 	{ "report x -o", "report: --output needs PAGE" },
@@ -92,7 +92,7 @@ static const struct refusal {
 	  "report: \"y\" is no GROUP=CURVE, a group of the trace and its curve as a file" },
 	{ "report x y= -o z",
 	  "report: \"y=\" is no GROUP=CURVE, a group of the trace and its curve as a file" },
-	{ "report '' -o z", "report: an empty FILE; name a trace" },
+	{ "report '' -o z", "report takes no argument \"\"; see pfuse-bpf report --help" },
 	{ "report x -o z -- true", "report takes no COMMAND; see pfuse-bpf report --help" },
 	{ "help rum", "\"rum\" is no command; did you mean \"run\"?" },
 	{ "help run doctor", "help takes one COMMAND" },
@@ -188,9 +188,10 @@ Test(options, other_commands)
 	parse(&line, "restore --intact --dry-run --ledger /tmp/l", &o);
 	cr_assert(o.command == CMD_RESTORE && o.intact && o.dry_run);
 	cr_assert_str_eq(o.ledger, "/tmp/l");
-	parse(&line, "report x.pftrace -o y.html", &o);
+	parse(&line, "report x.pftrace web=c.json -o y.html", &o);
 	cr_assert(o.command == CMD_REPORT && o.ngroups == 1);
-	cr_assert_str_eq(o.groups[0], "x.pftrace");
+	cr_assert_str_eq(o.file, "x.pftrace");
+	cr_assert_str_eq(o.groups[0], "web=c.json");
 	cr_assert_str_eq(o.output, "y.html");
 	parse(&line, "--version", &o);
 	cr_assert_eq(o.command, CMD_VERSION);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The daemon's way through the doors of the core. Whoever has something to tell the core does so here: the
+ * call goes through unchanged, and if a trace is written (`run --trace`), it is recorded with all that went
+ * in and all that came out. So what is recorded is complete; a test sees to it that nobody goes past.
+ *
+ * Order: tap_open() before the first group is attached (it does nothing without --trace); the doors;
+ * tap_flush() at the end of each turn of the loop; tap_close(). Without --trace a door costs one test of
+ * a pointer more. Nothing is allocated between open and close.
+ * A trace that cannot be written any more is said once, and the run goes on without it.
+ */
+#ifndef DAEMON_TAP_H
+#define DAEMON_TAP_H
+
+#include "daemon/daemon.h"
+#include "daemon/say.h"
+
+int tap_open(struct daemon *daemon, struct err *err);
+
+void tap_attach(struct daemon *daemon, uint32_t slot, const struct fcb_policy *policy,
+		const struct pfuse_sample *first, uint64_t now_ns);
+void tap_policy(struct daemon *daemon, uint32_t slot, const struct fcb_policy *policy);
+
+unsigned tap_sample(struct daemon *daemon, uint32_t slot, const struct pfuse_sample *sample,
+		    uint64_t now_ns, struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS]);
+unsigned tap_event(struct daemon *daemon, const struct pfuse_event *event, uint64_t now_ns,
+		   struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS]);
+unsigned tap_timer(struct daemon *daemon, uint32_t slot, uint64_t now_ns,
+		   struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS]);
+unsigned tap_request(struct daemon *daemon, uint32_t slot, bool stop, uint64_t now_ns,
+		     struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS]);
+unsigned tap_exit(struct daemon *daemon, uint32_t slot, uint64_t now_ns,
+		  struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS]);
+
+/* decision->verdict and ->outcome go to the core, the rest into the trace. */
+void tap_applied(struct daemon *daemon, const struct say_decision *decision, uint64_t now_ns);
+
+void tap_flush(struct daemon *daemon);
+
+/* Flight recorder: writes what it holds to the file of --trace, and says so. */
+void tap_dump(struct daemon *daemon, const char *why);
+
+void tap_close(struct daemon *daemon);
+
+#endif

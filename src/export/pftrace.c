@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+#include "export/pftrace.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "export/pftrace_inside.h"
+
+#define SEQUENCE_ID 1
+#define STATE_CLEARED 1
+#define STATE_NEEDED 2
+
+#define CLOCK_ID_REALTIME 1
+#define CLOCK_ID_MONOTONIC 3
+#define CLOCK_ID_BOOTTIME 6
+
+#define TYPE_SLICE_BEGIN 1
+#define TYPE_SLICE_END 2
+#define TYPE_INSTANT 3
+#define TYPE_COUNTER 4
+
+/* A step of the wall clock, or a suspend, is off by no more than that in what a reader shows. */
+#define CLOCKS_EVERY_NS 10000000000ull
+
+#define MEMORY_DEFAULT (16u << 20)
+#define MEMORY_MIN (64u << 10)
+
+void pftrace_put(struct pftrace *trace, Pftrace__TracePacket *packet)
+{
+	packet->has_trusted_packet_sequence_id = 1;
+	packet->trusted_packet_sequence_id = SEQUENCE_ID;
+	packet->has_sequence_flags = 1;
+	packet->sequence_flags = trace->is_new_sequence ? STATE_CLEARED : STATE_NEEDED;
+	if (packet->has_timestamp && !packet->has_timestamp_clock_id)
+		trace->last_ns = packet->timestamp;
+	if (!trace->segment_ns)
+		trace->segment_ns = trace->last_ns;
+	trace->is_new_sequence = false;
+	out_put(&trace->out, &packet->base);
+}
+
+static uint64_t read_clock(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+/* The clocks are the first packet of a segment: what every other packet leaves out stands here. */
+static void put_clocks(struct pftrace *trace)
+{
+	static const struct {
+		uint32_t id;
+		clockid_t clock;
+	} clocks[] = { { CLOCK_ID_MONOTONIC, CLOCK_MONOTONIC },
+		       { CLOCK_ID_BOOTTIME, CLOCK_BOOTTIME },
+		       { CLOCK_ID_REALTIME, CLOCK_REALTIME } };
+	Pftrace__TracePacket packet = PFTRACE__TRACE_PACKET__INIT;
+	Pftrace__TracePacketDefaults defaults = PFTRACE__TRACE_PACKET_DEFAULTS__INIT;
+	Pftrace__ClockSnapshot snapshot = PFTRACE__CLOCK_SNAPSHOT__INIT;
+	Pftrace__ClockSnapshot__Clock values[3], *pointers[3];
+
+	for (unsigned i = 0; i < 3; i++) {
+		values[i] = (Pftrace__ClockSnapshot__Clock)PFTRACE__CLOCK_SNAPSHOT__CLOCK__INIT;
+		values[i].has_clock_id = values[i].has_timestamp = 1;
+		values[i].clock_id = clocks[i].id;
+		values[i].timestamp = read_clock(clocks[i].clock);
+		pointers[i] = &values[i];
+	}
+	trace->clocks_ns = values[0].timestamp;
+	trace->boot_ahead = values[1].timestamp - values[0].timestamp;
+	snapshot.n_clocks = 3;
+	snapshot.clocks = pointers;
+	packet.clock_snapshot = &snapshot;
+	packet.has_timestamp = packet.has_timestamp_clock_id = 1;
+	packet.timestamp = values[1].timestamp;
+	packet.timestamp_clock_id = CLOCK_ID_BOOTTIME;
+	if (trace->is_new_sequence) {
+		defaults.has_timestamp_clock_id = 1;
+		defaults.timestamp_clock_id = CLOCK_ID_MONOTONIC;
+		packet.trace_packet_defaults = &defaults;
+	}
+	pftrace_put(trace, &packet);
+}
+
+static void begin_segment(struct pftrace *trace)
+{
+	trace->iids = 0;
+	for (unsigned i = 0; i < INTERNED_MAX; i++)
+		trace->interned[i].literal = NULL;
+	trace->is_new_sequence = true;
+	trace->last_ns = trace->segment_ns = 0;
+	put_clocks(trace);
+}
+
+int pftrace_open(const struct pftrace_options *options, struct pftrace **ret, struct err *err)
+{
+	size_t memory = options->memory_bytes ? options->memory_bytes : MEMORY_DEFAULT;
+	struct pftrace *trace = calloc(1, sizeof(*trace));
+	int code;
+
+	if (!trace)
+		return err_set(err, -ENOMEM, "out of memory for the trace");
+	trace->options = *options;
+	if (memory < MEMORY_MIN)
+		memory = MEMORY_MIN;
+	code = out_open(&trace->out, options->path, options->flight_ns ? memory : 0, err);
+	if (code) {
+		free(trace);
+		return code;
+	}
+	begin_segment(trace);
+	*ret = trace;
+	return 0;
+}
+
+/* Where the literal stands or would stand; NULL: the table is full. */
+static struct interned *find_interned(struct pftrace *trace, enum interned_kind kind,
+				      const char *literal)
+{
+	size_t start = ((uintptr_t)literal >> 2) * 0x9e3779b1u + kind;
+
+	for (size_t i = 0; i < INTERNED_MAX; i++) {
+		struct interned *entry = &trace->interned[(start + i) % INTERNED_MAX];
+
+		if (!entry->literal || (entry->literal == literal && entry->kind == kind))
+			return entry;
+	}
+	return NULL;
+}
+
+/* The names that this packet is the first to use. */
+struct new_names {
+	Pftrace__InternedData data;
+	Pftrace__InternedName names[2 + PFTRACE_NOTES_MAX];
+	Pftrace__InternedName *pointers[INTERNED_KINDS][2 + PFTRACE_NOTES_MAX];
+	size_t counts[INTERNED_KINDS];
+	size_t count;
+};
+
+/* 0: not interned. */
+static uint64_t intern(struct pftrace *trace, struct new_names *fresh, enum interned_kind kind,
+		       const char *literal)
+{
+	struct interned *entry = find_interned(trace, kind, literal);
+	Pftrace__InternedName *name;
+
+	if (!entry)
+		return 0;
+	if (entry->literal)
+		return entry->iid;
+	*entry = (struct interned){ literal, kind, ++trace->iids };
+	name = &fresh->names[fresh->count++];
+	*name = (Pftrace__InternedName)PFTRACE__INTERNED_NAME__INIT;
+	name->has_iid = 1;
+	name->iid = entry->iid;
+	name->name = (char *)literal;
+	fresh->pointers[kind][fresh->counts[kind]++] = name;
+	return entry->iid;
+}
+
+static void attach_names(struct new_names *fresh, Pftrace__TracePacket *packet)
+{
+	Pftrace__InternedData *data = &fresh->data;
+
+	if (!fresh->count)
+		return;
+	*data = (Pftrace__InternedData)PFTRACE__INTERNED_DATA__INIT;
+	data->n_event_categories = fresh->counts[INTERNED_CATEGORY];
+	data->event_categories = fresh->pointers[INTERNED_CATEGORY];
+	data->n_event_names = fresh->counts[INTERNED_EVENT];
+	data->event_names = fresh->pointers[INTERNED_EVENT];
+	data->n_debug_annotation_names = fresh->counts[INTERNED_NOTE];
+	data->debug_annotation_names = fresh->pointers[INTERNED_NOTE];
+	packet->interned_data = data;
+}
+
+static void put_event(struct pftrace *trace, uint64_t time_ns, Pftrace__TrackEvent *event,
+		      struct new_names *fresh)
+{
+	Pftrace__TracePacket packet = PFTRACE__TRACE_PACKET__INIT;
+
+	packet.has_timestamp = 1;
+	packet.timestamp = time_ns;
+	packet.track_event = event;
+	if (fresh)
+		attach_names(fresh, &packet);
+	pftrace_put(trace, &packet);
+}
+
+static void fill_note(struct pftrace *trace, struct new_names *fresh,
+		      const struct pftrace_note *note, Pftrace__DebugAnnotation *ret)
+{
+	*ret = (Pftrace__DebugAnnotation)PFTRACE__DEBUG_ANNOTATION__INIT;
+	ret->name_iid = intern(trace, fresh, INTERNED_NOTE, note->name);
+	ret->has_name_iid = ret->name_iid != 0;
+	if (!ret->name_iid)
+		ret->name = (char *)note->name;
+	switch (note->type) {
+	case PFTRACE_AS_UINT:
+		ret->has_uint_value = 1;
+		ret->uint_value = note->uint_value;
+		break;
+	case PFTRACE_AS_INT:
+		ret->has_int_value = 1;
+		ret->int_value = note->int_value;
+		break;
+	case PFTRACE_AS_DOUBLE:
+		ret->has_double_value = 1;
+		ret->double_value = note->double_value;
+		break;
+	case PFTRACE_AS_BOOL:
+		ret->has_bool_value = 1;
+		ret->bool_value = note->bool_value;
+		break;
+	case PFTRACE_AS_STRING:
+		ret->string_value = (char *)note->string_value;
+		break;
+	}
+}
+
+static void happen(struct pftrace *trace, const struct pftrace_happening *what, uint32_t type)
+{
+	unsigned nnotes = what->nnotes < PFTRACE_NOTES_MAX ? what->nnotes : PFTRACE_NOTES_MAX;
+	Pftrace__TrackEvent event = PFTRACE__TRACK_EVENT__INIT;
+	Pftrace__DebugAnnotation notes[PFTRACE_NOTES_MAX], *pointers[PFTRACE_NOTES_MAX];
+	struct new_names fresh;
+	uint64_t category = 0;
+
+	fresh.count = 0;
+	for (unsigned kind = 0; kind < INTERNED_KINDS; kind++)
+		fresh.counts[kind] = 0;
+	if (what->category)
+		category = intern(trace, &fresh, INTERNED_CATEGORY, what->category);
+	event.n_category_iids = category != 0;
+	event.category_iids = &category;
+	if (what->name) {
+		event.name_iid = intern(trace, &fresh, INTERNED_EVENT, what->name);
+		event.has_name_iid = event.name_iid != 0;
+		event.name = event.name_iid ? NULL : (char *)what->name;
+	}
+	for (unsigned i = 0; i < nnotes; i++) {
+		fill_note(trace, &fresh, &what->notes[i], &notes[i]);
+		pointers[i] = &notes[i];
+	}
+	event.n_debug_annotations = nnotes;
+	event.debug_annotations = pointers;
+	event.has_type = event.has_track_uuid = 1;
+	event.type = type;
+	event.track_uuid = what->track;
+	put_event(trace, what->time_ns, &event, &fresh);
+}
+
+void pftrace_slice_begin(struct pftrace *trace, const struct pftrace_happening *what)
+{
+	happen(trace, what, TYPE_SLICE_BEGIN);
+}
+
+void pftrace_instant(struct pftrace *trace, const struct pftrace_happening *what)
+{
+	happen(trace, what, TYPE_INSTANT);
+}
+
+void pftrace_slice_end(struct pftrace *trace, uint64_t track, uint64_t time_ns)
+{
+	happen(trace, &(struct pftrace_happening){ .time_ns = time_ns, .track = track },
+	       TYPE_SLICE_END);
+}
+
+static void put_counter(struct pftrace *trace, uint64_t track, uint64_t time_ns,
+			Pftrace__TrackEvent *event)
+{
+	event->has_type = event->has_track_uuid = 1;
+	event->type = TYPE_COUNTER;
+	event->track_uuid = track;
+	put_event(trace, time_ns, event, NULL);
+}
+
+void pftrace_counter(struct pftrace *trace, uint64_t track, uint64_t time_ns, int64_t value)
+{
+	Pftrace__TrackEvent event = PFTRACE__TRACK_EVENT__INIT;
+
+	event.has_counter_value = 1;
+	event.counter_value = value;
+	put_counter(trace, track, time_ns, &event);
+}
+
+void pftrace_counter_double(struct pftrace *trace, uint64_t track, uint64_t time_ns, double value)
+{
+	Pftrace__TrackEvent event = PFTRACE__TRACK_EVENT__INIT;
+
+	event.has_double_counter_value = 1;
+	event.double_counter_value = value;
+	put_counter(trace, track, time_ns, &event);
+}
+
+static void put_track(struct pftrace *trace, uint64_t uuid, uint64_t parent, const char *name,
+		      Pftrace__CounterDescriptor *counter)
+{
+	Pftrace__TracePacket packet = PFTRACE__TRACE_PACKET__INIT;
+	Pftrace__TrackDescriptor track = PFTRACE__TRACK_DESCRIPTOR__INIT;
+
+	track.has_uuid = 1;
+	track.uuid = uuid;
+	track.has_parent_uuid = parent != 0;
+	track.parent_uuid = parent;
+	track.name = (char *)name;
+	track.counter = counter;
+	packet.track_descriptor = &track;
+	pftrace_put(trace, &packet);
+}
+
+void pftrace_track(struct pftrace *trace, uint64_t uuid, uint64_t parent, const char *name)
+{
+	put_track(trace, uuid, parent, name, NULL);
+}
+
+void pftrace_counter_track(struct pftrace *trace, uint64_t uuid, uint64_t parent, const char *name,
+			   enum pftrace_unit unit, const char *unit_name)
+{
+	Pftrace__CounterDescriptor counter = PFTRACE__COUNTER_DESCRIPTOR__INIT;
+
+	counter.has_unit = unit != PFTRACE_NO_UNIT;
+	counter.unit = unit;
+	counter.unit_name = (char *)unit_name;
+	put_track(trace, uuid, parent, name, &counter);
+}
+
+void pftrace_record(struct pftrace *trace, const struct pftrace_record *record)
+{
+	Pftrace__TracePacket packet = PFTRACE__TRACE_PACKET__INIT;
+	struct pftrace_message message;
+
+	pftrace_pack(record, &message);
+	packet.has_timestamp = 1;
+	packet.timestamp = record->time_ns;
+	packet.pfuse = &message.pfuse;
+	pftrace_put(trace, &packet);
+}
+
+/* In memory, a segment is also over when it fills up: what does not fit any more is lost. */
+static bool is_over(const struct pftrace *trace)
+{
+	const struct pftrace_options *options = &trace->options;
+	const struct out *out = &trace->out;
+	const struct out_buffer *buffer = &out->buffers[out->current];
+
+	if (out->in_memory)
+		return out->full || buffer->used >= buffer->size - buffer->size / 4 ||
+		       trace->last_ns >= trace->segment_ns + options->flight_ns;
+	return options->size_limit && out->file_bytes + buffer->used >= options->size_limit;
+}
+
+/* A limit so small that what a segment begins with fills it: then it holds no more than that. */
+static void turn_over(struct pftrace *trace)
+{
+	const struct pftrace_options *options = &trace->options;
+
+	if (options->end)
+		options->end(options->arg);
+	out_segment(&trace->out);
+	begin_segment(trace);
+	if (options->again)
+		options->again(options->arg);
+}
+
+void pftrace_flush(struct pftrace *trace)
+{
+	if (trace->out.error) {
+		out_flush(&trace->out);
+		return;
+	}
+	if (trace->last_ns >= trace->clocks_ns + CLOCKS_EVERY_NS)
+		put_clocks(trace);
+	if (is_over(trace))
+		turn_over(trace);
+	out_flush(&trace->out);
+}
+
+int pftrace_dump(struct pftrace *trace, struct err *err)
+{
+	if (!trace->out.in_memory)
+		return err_set(err, -EINVAL, "the trace is in its file already");
+	return out_dump(&trace->out, err);
+}
+
+int pftrace_error(const struct pftrace *trace)
+{
+	return trace->out.error;
+}
+
+uint64_t pftrace_packets(const struct pftrace *trace)
+{
+	return trace->out.packets;
+}
+
+uint64_t pftrace_bytes(const struct pftrace *trace)
+{
+	return trace->out.bytes;
+}
+
+uint64_t pftrace_lost(const struct pftrace *trace)
+{
+	return trace->out.lost;
+}
+
+void pftrace_close(struct pftrace *trace)
+{
+	if (!trace)
+		return;
+	out_close(&trace->out);
+	free(trace);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The members of the core's structs, which have the names of the fields in pftrace.proto: a list is
+ * expanded once to write and once to read. A struct that gets a new member fails the assertion until it
+ * is in the list and in the .proto: a record without it would be no full record any more.
+ */
+#ifndef EXPORT_PFTRACE_FIELDS_H
+#define EXPORT_PFTRACE_FIELDS_H
+
+#include "core/fcb.h"
+#include "pfuse/event.h"
+#include "pfuse/sample.h"
+#include "pfuse/verdict.h"
+
+/* clang-format off */
+#define SAMPLE_FIELDS(X)                                                                           \
+	X(ram_usage_bytes) X(ram_limit_bytes) X(run_ns) X(wait_ns) X(net_bytes) X(io_read_bytes)   \
+	X(io_write_bytes) X(io_read_limit) X(io_write_limit) X(cpu_limit_ns) X(nvcsw) X(nivcsw)    \
+	X(faults) X(talks) X(oncpu) X(nprocs) X(cpu_periods) X(cpu_throttled) X(net_priority)      \
+	X(reserved)
+
+/* All but `score`, which is no integer. */
+#define VERDICT_FIELDS(X)                                                                          \
+	X(time_ns) X(slot) X(control) X(from) X(to) X(reason) X(clamped) X(size) X(usage)          \
+	X(usage_prev) X(limit) X(since_ns) X(periods) X(throttled)
+
+/* All but `mode`, which is an array. */
+#define POLICY_FIELDS(X)                                                                           \
+	X(ram_floor_bytes) X(ram_ceiling_bytes) X(idle_ns) X(deadline_ns) X(window_ns) X(probe_ns) \
+	X(cool_down_ns) X(high_water_permille) X(idle_cpu_permille) X(cpu_floor_permille)          \
+	X(cpu_ceiling_permille) X(io_floor_kib) X(io_ceiling_kib) X(net_low) X(net_high) X(freeze)
+/* clang-format on */
+
+#define SIZE_IN(type, member) sizeof(((struct type *)0)->member)
+
+#define SIZE_IN_SAMPLE(member) +SIZE_IN(pfuse_sample, member)
+_Static_assert(SAMPLE_FIELDS(SIZE_IN_SAMPLE) == sizeof(struct pfuse_sample),
+	       "a new member of pfuse_sample goes into SAMPLE_FIELDS and pftrace.proto");
+
+#define SIZE_IN_VERDICT(member) +SIZE_IN(pfuse_verdict, member)
+_Static_assert(VERDICT_FIELDS(SIZE_IN_VERDICT)
+			       SIZE_IN_VERDICT(score) == sizeof(struct pfuse_verdict),
+	       "a new member of pfuse_verdict goes into VERDICT_FIELDS and pftrace.proto");
+
+#define SIZE_IN_POLICY(member) +SIZE_IN(fcb_policy, member)
+_Static_assert(POLICY_FIELDS(SIZE_IN_POLICY) SIZE_IN_POLICY(mode) == sizeof(struct fcb_policy),
+	       "a new member of fcb_policy goes into POLICY_FIELDS and pftrace.proto");
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+	       "the body of an event is written as it lies in memory");
+
+#define EVENT_BODY SIZE_IN(pfuse_event, bytes)
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * A made-up run: a core, groups that do this and that by a seeded generator, and a daemon that carries
+ * verdicts out with more or less success; every call of a door is given to a recorder, as the tap does.
+ */
+#ifndef TESTS_UNIT_MADE_RUN_H
+#define TESTS_UNIT_MADE_RUN_H
+
+#include <stdint.h>
+
+#include "export/pftrace.h"
+#include "random.h"
+
+#define MADE_SLOTS 4 /* slot 0 included */
+
+struct made_run {
+	struct orchestrator core;
+	struct fcb fcbs[MADE_SLOTS];
+	struct pfuse_sample truth[MADE_SLOTS];
+	struct random_state random;
+	struct pftrace *trace; /* NULL: not recorded */
+	uint64_t began_ns;     /* as the clock stands: a segment of a trace lasts by that clock */
+	uint64_t now_ns;
+	uint64_t verdicts; /* so far */
+};
+
+/* Attaches the groups. The trace is borrowed. */
+void made_run_begin(struct made_run *run, uint64_t seed, struct pftrace *trace);
+void made_run_go_on(struct made_run *run, unsigned steps);
+
+/* What a segment begins with, for pftrace_options.again. */
+void made_run_again(void *run);
+
+#endif
