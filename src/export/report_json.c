@@ -61,6 +61,15 @@ static void put_real(double value, FILE *out)
 		fputs("null", out);
 }
 
+/* Five digits are more than a chart has pixels; an exponent would be longer than its zeros. */
+static void put_figure(double value, FILE *out)
+{
+	if (isfinite(value))
+		fprintf(out, value > -1e5 && value < 1e5 ? "%.5g" : "%.0f", value);
+	else
+		fputs("null", out);
+}
+
 static void put_size(uint64_t value, FILE *out)
 {
 	if (value == PFUSE_UNLIMITED)
@@ -188,20 +197,23 @@ static void put_series(const struct report_rows *rows, FILE *out)
 	static const char *const resources[FCB_RESOURCES] = { "ram", "cpu", "io_read", "io_write",
 							      "net" };
 	static const char *const figures[REPORT_FIGURES] = { "usage", "limit", "score" };
+	/* KiB, and ms of CPU time per second. */
+	static const double units[FCB_RESOURCES] = { 1024, 1e6, 1024, 1024, 1024 };
 	const char *before = "";
 
 	fputs(",\"series\":{", out);
 	for (unsigned series = 0; series < REPORT_SERIES; series++) {
+		unsigned resource = series / REPORT_FIGURES, figure = series % REPORT_FIGURES;
+		double unit = figure == REPORT_SCORE ? 1 : units[resource];
 		size_t n = needed(rows, series);
 
 		if (!n)
 			continue;
-		fprintf(out, "%s\"%s_%s\":[", before, resources[series / REPORT_FIGURES],
-			figures[series % REPORT_FIGURES]);
+		fprintf(out, "%s\"%s_%s\":[", before, resources[resource], figures[figure]);
 		for (size_t i = 0; i < n; i++) {
 			if (i)
 				fputc(',', out);
-			put_real((double)rows->row[i].value[series], out);
+			put_figure((double)rows->row[i].value[series] / unit, out);
 		}
 		fputc(']', out);
 		before = ",\n";

@@ -12,12 +12,12 @@
 #include "export/pftrace_read.h"
 #include "export/player.h"
 
-#define ROWS_BUDGET 400000
+#define ROWS_BUDGET 160000
 #define ROWS_MOST 4800 /* of one group: 1200 columns, more than most screens have */
-#define ROWS_LEAST 32
-#define DECISIONS_BUDGET 200000
+#define ROWS_LEAST 16
+#define DECISIONS_BUDGET 60000
 #define DECISIONS_MOST 4000
-#define DECISIONS_LEAST 16
+#define DECISIONS_LEAST 4
 
 /* Which group of the book lives in which slot now, and how much there is of each. */
 struct tally {

@@ -6,22 +6,22 @@
 const HOLDS = 1;
 const BEFORE = -1;
 
-const per = (show) => (value) => `${show(value)}/s`;
-const mibPerSecond = (line) => ({ divide: MIB, show: per(bytes), ...line });
+const kib = (value) => bytes(value * 1024); // series are in KiB, and ms of CPU time per second
+const mibPerSecond = (line) => ({ divide: 1024, show: (v) => `${kib(v)}/s`, ...line });
 
 const CHARTS = [
   {
     key: "ram", title: "Memory", unit: "MiB", height: 220,
     lines: [
-      { series: "ram_usage", label: "usage", colour: "usage", step: HOLDS, divide: MIB, show: bytes, fill: true },
-      { series: "ram_limit", label: "limit", colour: "limit", step: HOLDS, divide: MIB, show: bytes, limit: true },
+      { series: "ram_usage", label: "usage", colour: "usage", step: HOLDS, divide: 1024, show: kib, fill: true },
+      { series: "ram_limit", label: "limit", colour: "limit", step: HOLDS, divide: 1024, show: kib, limit: true },
     ],
   },
   {
     key: "cpu", title: "CPU", unit: "CPUs", height: 150,
     lines: [
-      { series: "cpu_usage", label: "usage", colour: "usage", step: BEFORE, divide: 1e9, show: (v) => number(v / 1e9, 3), fill: true },
-      { series: "cpu_limit", label: "limit", colour: "limit", step: HOLDS, divide: 1e9, show: (v) => number(v / 1e9, 2), limit: true },
+      { series: "cpu_usage", label: "usage", colour: "usage", step: BEFORE, divide: 1e3, show: (v) => number(v / 1e3, 3), fill: true },
+      { series: "cpu_limit", label: "limit", colour: "limit", step: HOLDS, divide: 1e3, show: (v) => number(v / 1e3, 2), limit: true },
     ],
   },
   {
