@@ -85,6 +85,26 @@ static void widen(struct report_column *column, const struct report_row *row)
 	}
 }
 
+/* One more look at the same time: what it does not know of usage the earlier one knew. */
+static void look_again(struct report_column *column, const struct report_row *row)
+{
+	size_t at = column->count < REPORT_FULL ? column->count - 1 : REPORT_FULL - 1;
+	struct report_row merged = *row;
+
+	for (unsigned i = REPORT_USAGE; i < REPORT_SERIES; i += REPORT_FIGURES)
+		if (isnan(row->value[i]))
+			merged.value[i] = column->few[at].value[i];
+	column->few[at] = merged;
+	widen(column, row);
+}
+
+static bool is_again(const struct report_column *column, const struct report_row *row)
+{
+	size_t at = column->count < REPORT_FULL ? column->count - 1 : REPORT_FULL - 1;
+
+	return column->count && column->few[at].time_ns == row->time_ns;
+}
+
 int report_rows_add(struct report_rows *rows, const struct report_row *row)
 {
 	struct report_column *column = &rows->column;
@@ -92,6 +112,10 @@ int report_rows_add(struct report_rows *rows, const struct report_row *row)
 	uint64_t index = since / rows->column_ns;
 	int r = 0;
 
+	if (is_again(column, row)) {
+		look_again(column, row);
+		return 0;
+	}
 	if (column->count && column->index != index)
 		r = close_column(rows);
 	if (r < 0)

@@ -50,13 +50,14 @@ struct report_rows {
 	struct report_row *row;
 	size_t nrows;
 	size_t room;
-	uint64_t read; /* rows that were added */
+	uint64_t read; /* rows that were added, at different times */
 	uint64_t origin_ns;
 	uint64_t column_ns;
 	struct report_column column;
 };
 
 void report_rows_init(struct report_rows *rows, uint64_t origin_ns, uint64_t column_ns);
+/* A row of the time of the last one takes its place. */
 int report_rows_add(struct report_rows *rows, const struct report_row *row);
 int report_rows_end(struct report_rows *rows);
 void report_rows_free(struct report_rows *rows);

@@ -76,6 +76,25 @@ Test(report, a_full_column_keeps_first_extremes_and_last_in_their_order)
 	report_rows_free(&rows);
 }
 
+Test(report, a_second_row_of_the_same_time_takes_the_place_of_the_first)
+{
+	struct report_rows rows;
+
+	report_rows_init(&rows, 0, 100);
+	add(&rows, 5, 1, 10);
+	add(&rows, 5, NAN, 20);
+	add(&rows, 6, 3, 20);
+	add(&rows, 6, 4, NAN);
+	cr_assert_eq(report_rows_end(&rows), 0);
+	cr_assert_eq(rows.nrows, 2);
+	cr_assert_eq(rows.read, 2);
+	cr_assert_float_eq(rows.row[0].value[USAGE], 1, 0, "known to the first alone");
+	cr_assert_float_eq(rows.row[0].value[LIMIT], 20, 0);
+	cr_assert_float_eq(rows.row[1].value[USAGE], 4, 0);
+	cr_assert(isnan(rows.row[1].value[LIMIT]), "no limit any more");
+	report_rows_free(&rows);
+}
+
 /* Thinned out or not, in no column is an extreme lost, none is made up, and time goes forward. */
 Test(report, no_peak_is_lost)
 {

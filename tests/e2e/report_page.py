@@ -79,6 +79,12 @@ class Page:
 			seen = self.count(RAM, colour)["count"]
 			must(seen > 100, f"the line of {colour} is to be in the chart of the memory, pixels", seen)
 
+	def plot(self):
+		return self.browser.evaluate("""(() => {
+			const box = document.querySelector('.chart[data-chart=ram] .u-over').getBoundingClientRect();
+			return [box.left, box.top, box.width, box.height];
+		})()""")
+
 	def card(self):
 		return self.browser.evaluate("(() => { const c = document.querySelector('.note-card'); return c.hidden ? '' : c.innerText; })()")
 
@@ -130,7 +136,7 @@ def test_hover(browser, page, path):
 	browser.mouse(5, 5)
 	must(page.card() == "", "the note is to close when the mouse leaves", repr(page.card()))
 	# In the chart itself, at the same time.
-	box = browser.evaluate("(() => { const b = document.querySelector('.chart[data-chart=ram] .u-over').getBoundingClientRect(); return [b.left, b.top, b.width, b.height]; })()")
+	box = page.plot()
 	browser.mouse(mark["x"] + 1, box[1] + box[3] / 2)
 	must("→" in page.card(), "a decision is to be told in the chart too", repr(page.card()))
 	value = browser.evaluate("document.querySelector('.chart[data-chart=ram] .key b').textContent")
@@ -168,7 +174,9 @@ def test_keys(browser, page, path):
 	must(browser.evaluate(f"{PICTURE}('{RAM}')") != zoomed, "Shift and an arrow are to move")
 	browser.key("0")
 	must(browser.evaluate(f"{PICTURE}('{RAM}')") == marked, "0 is to show the whole run again")
-	box = browser.evaluate("(() => { const b = document.querySelector('.chart[data-chart=ram] .u-over').getBoundingClientRect(); return [b.left, b.top, b.width, b.height]; })()")
+	browser.evaluate("document.querySelector('.chart[data-chart=ram]').scrollIntoView({ block: 'center' })")
+	browser.settle()
+	box = page.plot()
 	browser.drag(box[0] + box[2] * 0.2, box[0] + box[2] * 0.5, box[1] + box[3] / 2)
 	must(browser.evaluate(f"{PICTURE}('{RAM}')") != marked, "dragging is to zoom")
 	page.drawn()

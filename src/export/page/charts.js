@@ -147,7 +147,8 @@ class Chart {
 
   scoreRange(used) {
     const [low, high] = this.spec.cut;
-    this.off.textContent = used.min < low ? `goes down to ${number(used.min, 1)}, below the chart` : "";
+    const beyond = [used.min < low ? `down to ${number(used.min, 1)}` : "", used.max > high ? `up to ${number(used.max, 1)}` : ""].filter(Boolean);
+    this.off.textContent = beyond.length ? `goes ${beyond.join(" and ")}, beyond the chart` : "";
     return [Math.max(low, Math.min(0, used.min)) - 0.1, Math.min(high, Math.max(1.2, used.max)) + 0.1];
   }
 

@@ -48,8 +48,8 @@ function bytes(value) {
 
 function seconds(value) {
   if (value === null || value === undefined) return "–";
-  if (value < 1e-3) return `${number(value * 1e6, 0)} µs`;
-  if (value < 1) return `${number(value * 1e3, 1)} ms`;
+  if (value !== 0 && value < 1e-3) return `${number(value * 1e6, 0)} µs`;
+  if (value !== 0 && value < 1) return `${number(value * 1e3, 1)} ms`;
   if (value < 120) return `${number(value, 1)} s`;
   return clockwise(value, 0);
 }

@@ -62,8 +62,8 @@ function fillDrops() {
 function fillReduction() {
   const { read, kept, columns, column_seconds: width } = DATA.reduction;
   $("reduction").textContent = kept === read
-    ? `Every one of the ${number(read, 0)} samples is in the charts.`
-    : `${number(kept, 0)} of ${number(read, 0)} samples are in the charts: of each ${seconds(width)} (a run has ${columns} of them) ` +
+    ? `All ${number(read, 0)} readings are in the charts.`
+    : `${number(kept, 0)} of ${number(read, 0)} readings are in the charts: of each ${seconds(width)} (the run has ${number(columns, 0)} of these) ` +
       "the first, the smallest, the largest and the last value, so no peak is lost.";
 }
 

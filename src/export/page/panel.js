@@ -50,7 +50,7 @@ class Panel {
 
   tiles() {
     const s = this.group.summary;
-    const tile = (name, value, small) => el("div", { class: "tile" }, el("dt", {}, name), el("dd", {}, value, small && el("small", {}, ` ${small}`)));
+    const tile = (name, value, small) => el("div", { class: "tile" }, el("dt", {}, name), el("dd", {}, value, small && el("small", {}, small)));
     const left = s.limit_mib_s > 0 ? `${number((100 * s.usage_mib_s) / s.limit_mib_s, 0)} % of the limit` : null;
     const share = s.seconds > 0 ? `${number((100 * s.stopped_seconds) / s.seconds, 0)} % of the time` : null;
     const out = s.not_done ? `${number(s.not_done, 0)} not done` : null;
