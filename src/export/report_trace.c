@@ -458,6 +458,7 @@ static int fill_book(const char *path, const struct survey *survey, struct repor
 	book->source = strdup(name ? name + 1 : path);
 	book->source_bytes = survey->result.bytes;
 	book->source_records = survey->result.records;
+	book->wall_offset_ns = survey->result.wall_offset_ns;
 	book->drops[PFTRACE_LOSS_RING].what = "an event, for want of room in the kernel's ring";
 	book->drops[PFTRACE_LOSS_FILE].what = "a packet that could not be written to the file";
 	r = read_records(path, &reading, err);

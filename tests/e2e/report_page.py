@@ -86,7 +86,14 @@ class Page:
 		})()""")
 
 	def card(self):
-		return self.browser.evaluate("(() => { const c = document.querySelector('.note-card'); return c.hidden ? '' : c.innerText; })()")
+		"""The words of the note, if it is where they can be read."""
+		return self.browser.evaluate("""(() => {
+			const card = document.querySelector('.note-card');
+			const box = card.getBoundingClientRect();
+			if (card.hidden) return '';
+			const inside = box.left >= 0 && box.top >= 0 && box.right <= innerWidth && box.bottom <= innerHeight;
+			return inside ? card.innerText : 'outside of what is visible: ' + JSON.stringify(box);
+		})()""")
 
 	def narrow(self, what):
 		wide = self.browser.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

@@ -159,9 +159,18 @@ class Lane {
     this.node.setAttribute("aria-valuetext", `${index + 1} of ${this.decisions.length}: ${sentenceOf(decision)}`);
     this.panel.bringIntoView(decision.at);
     this.draw();
+    this.tell();
+    this.panel.point(decision.at);
+  }
+
+  // The note of the chosen decision, below its mark; again when that has moved.
+  tell() {
+    const decision = this.decisions[this.current];
+    const { min, max } = this.panel.view;
+    if (!decision || decision.at < min || decision.at > max) return this.panel.card.hide();
     const box = this.node.getBoundingClientRect();
     this.panel.card.show(decision, box.left + this.x(decision.at), box.bottom);
-    this.panel.point(decision.at);
+    this.panel.card.node.scrollIntoView({ block: "nearest" });
   }
 
   leave() {

@@ -152,7 +152,9 @@ class Panel {
     this.view = { min, max: min + span };
     for (const chart of this.charts) chart.plot.setScale("x", this.view);
     for (const chart of this.charts) chart.plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-    if (this.lane) this.lane.draw();
+    if (!this.lane) return;
+    this.lane.draw();
+    this.lane.tell();
   }
 
   zoom(factor) {
