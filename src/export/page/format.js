@@ -68,7 +68,7 @@ function clockwise(value, digits) {
 function wallClock(at) {
   if (DATA.run.start_ms === null) return null;
   const date = new Date(DATA.run.start_ms + at * 1000);
-  return Number.isNaN(date.getTime()) ? null : date.toLocaleTimeString("en-GB", { fractionalSecondDigits: 3 });
+  return Number.isNaN(date.getTime()) ? null : date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
 }
 
 // By the words of the program (transcript.c): what a control is called, how its values read, and in
