@@ -32,6 +32,10 @@ void pftrace_put(struct pftrace *trace, Pftrace__TracePacket *packet)
 	packet->trusted_packet_sequence_id = SEQUENCE_ID;
 	packet->has_sequence_flags = 1;
 	packet->sequence_flags = trace->is_new_sequence ? STATE_CLEARED : STATE_NEEDED;
+	if (trace->is_new_sequence && trace->out.lost > trace->lost_before) {
+		packet->has_previous_packet_dropped = packet->previous_packet_dropped = 1;
+		trace->lost_before = trace->out.lost;
+	}
 	if (packet->has_timestamp && !packet->has_timestamp_clock_id)
 		trace->last_ns = packet->timestamp;
 	if (!trace->segment_ns)
@@ -81,6 +85,8 @@ static void put_clocks(struct pftrace *trace)
 		defaults.has_timestamp_clock_id = 1;
 		defaults.timestamp_clock_id = CLOCK_ID_MONOTONIC;
 		packet.trace_packet_defaults = &defaults;
+		packet.has_first_packet_on_sequence = packet.first_packet_on_sequence =
+			!trace->out.in_memory || trace->out.packets == 0;
 	}
 	pftrace_put(trace, &packet);
 }
@@ -357,6 +363,10 @@ static bool is_over(const struct pftrace *trace)
 static void turn_over(struct pftrace *trace)
 {
 	const struct pftrace_options *options = &trace->options;
+	struct pftrace_record lost = { .time_ns = trace->last_ns,
+				       .kind = PFTRACE_LOST,
+				       .lost = { .events = trace->out.lost - trace->lost_before,
+						 .why = PFTRACE_LOSS_FILE } };
 
 	if (options->end)
 		options->end(options->arg);
@@ -364,6 +374,8 @@ static void turn_over(struct pftrace *trace)
 	begin_segment(trace);
 	if (options->again)
 		options->again(options->arg);
+	if (lost.lost.events)
+		pftrace_record(trace, &lost);
 }
 
 void pftrace_flush(struct pftrace *trace)

@@ -29,6 +29,7 @@ struct pftrace {
 	uint64_t last_ns;     /* of what was written last */
 	uint64_t clocks_ns;   /* of the last snapshot */
 	uint64_t segment_ns;  /* of the first that happened in this segment; 0: nothing yet */
+	uint64_t lost_before; /* packets, and readers were told */
 	uint64_t boot_ahead;  /* BOOTTIME less MONOTONIC */
 	uint32_t iids;	      /* given away in this segment */
 	bool is_new_sequence; /* the next packet clears what a reader keeps */

@@ -114,8 +114,8 @@ expect_line "$tmp/err" '[0-9]+ packets are not in the trace'
 
 say "the flight recorder: nothing before it is asked for, then the last moments"
 rm -f "$trace"
-start_daemon -c "$config" --trace "$trace" --flight 2s "$(group hog)" "$(group 'sleeper <b>"')"
-nap "$(fast 1.5 5)"
+start_daemon -c "$config" --trace "$trace" --flight 1s "$(group hog)" "$(group 'sleeper <b>"')"
+nap "$(fast 3 6)" # so that the recorder has begun anew, with the states of then
 [ ! -e "$trace" ] || fail "the flight recorder wrote at once"
 kill -USR2 "$daemon"
 must_come "$(fast 5 30)" "the file" [ -s "$trace" ]

@@ -36,6 +36,7 @@ clocks=$(sed -n '/clock_snapshot/,/^}/p' "$tmp/named" | grep -E 'clock_id' | tr 
 [ "$clocks" = 'clock_id:3 clock_id:6 clock_id:1 ' ] ||
 	case $clocks in *clock_id:3*clock_id:6*clock_id:1*) ;; *) fail "clocks: $clocks" ;; esac
 has "$tmp/raw" "defaults: timestamp_clock_id MONOTONIC" '59 {' '58: 3' '}'
+has "$tmp/raw" "the first packet of the sequence says so" '87: 1'
 has "$tmp/raw" "track" '60 {' '1: 10' '2: "web"' '}'
 has "$tmp/raw" "counter track in bytes" '60 {' '1: 11' '2: "ram usage"' '5: 10' '8 {' '3: 3' '}' '}'
 has "$tmp/raw" "counter track with a unit of its own" '8 {' '6: "CPUs"' '}'

@@ -237,6 +237,27 @@ Test(pftrace, events_come_back)
 	pftrace_reader_close(reader);
 }
 
+Test(pftrace, the_smaller_records_come_back)
+{
+	struct pftrace_reader *reader;
+	struct pftrace_record lost = { .kind = PFTRACE_LOST, .lost = { 9, PFTRACE_LOSS_FILE } };
+	struct pftrace_record request = { .kind = PFTRACE_REQUEST, .slot = 1, .stop = true };
+	struct pftrace_record applied = { .kind = PFTRACE_APPLIED, .slot = 1 };
+	struct pftrace_record back;
+
+	applied.applied =
+		(struct pftrace_applied){ some_verdict(PFUSE_CTL_NET, -0.5), ORCHESTRATOR_DRY };
+	back = round_trip(&lost, &reader);
+	cr_assert(back.lost.events == 9 && back.lost.why == PFTRACE_LOSS_FILE);
+	pftrace_reader_close(reader);
+	back = round_trip(&request, &reader);
+	cr_assert(back.kind == PFTRACE_REQUEST && back.stop);
+	pftrace_reader_close(reader);
+	back = round_trip(&applied, &reader);
+	cr_assert_eq(memcmp(&back.applied, &applied.applied, sizeof(back.applied)), 0);
+	pftrace_reader_close(reader);
+}
+
 /* A made-up run in a file, read into memory. */
 static uint64_t make_file(struct file *file, unsigned steps)
 {
@@ -561,6 +582,48 @@ Test(pftrace, the_flight_recorder_keeps_the_last_moments)
 	cr_assert(first.machine.continues);
 	cr_assert(run.now_ns - first.time_ns >= 60000000000ull, "at least what was asked for");
 	cr_assert(run.now_ns - first.time_ns <= 130000000000ull, "and not much more than twice");
+	pftrace_reader_close(reader);
+	remove_file(&file);
+}
+
+/* More in one turn than the memory holds: what is missing is counted, and told in the next segment. */
+Test(pftrace, the_flight_recorder_tells_what_found_no_room)
+{
+	struct made_run run;
+	struct file file;
+	struct pftrace_options options = { .flight_ns = 60000000000ull,
+					   .memory_bytes = 64 << 10,
+					   .again = made_run_again,
+					   .arg = &run };
+	struct pftrace_record record = { .kind = PFTRACE_TIMER, .slot = 1 };
+	struct pftrace_reader *reader;
+	struct pftrace *trace;
+	uint64_t lost, told = 0;
+	struct err err;
+
+	new_file(&file);
+	options.path = file.path;
+	cr_assert_eq(pftrace_open(&options, &trace, &err), 0, "%s", err.text);
+	made_run_begin(&run, 11, trace);
+	record.time_ns = run.now_ns;
+	while (!pftrace_lost(trace))
+		pftrace_record(trace, &record);
+	for (unsigned i = 0; i < 6; i++)
+		pftrace_record(trace, &record);
+	lost = pftrace_lost(trace);
+	cr_assert_eq(lost, 7);
+	pftrace_flush(trace);
+	made_run_go_on(&run, 10);
+	cr_assert_eq(pftrace_lost(trace), lost, "there is room again");
+	cr_assert_eq(pftrace_dump(trace, &err), 0, "%s", err.text);
+	pftrace_close(trace);
+	load(&file);
+	reader = read_bytes(file.bytes, file.size);
+	while (pftrace_reader_next(reader, &record) > 0)
+		if (record.kind == PFTRACE_LOST)
+			told += record.lost.events;
+	cr_assert(!pftrace_reader_result(reader).damaged);
+	cr_assert_eq(told, lost);
 	pftrace_reader_close(reader);
 	remove_file(&file);
 }
