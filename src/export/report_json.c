@@ -70,10 +70,13 @@ static void put_figure(double value, FILE *out)
 		fputs("null", out);
 }
 
+/* Integers above 2^53 are none for JavaScript, and some readers refuse those above 2^63. */
 static void put_size(uint64_t value, FILE *out)
 {
 	if (value == PFUSE_UNLIMITED)
 		fputs("null", out);
+	else if (value > 1ull << 53)
+		fprintf(out, "%.17g", (double)value);
 	else
 		fprintf(out, "%" PRIu64, value);
 }
@@ -104,7 +107,8 @@ static void put_run(const struct report_book *book, FILE *out)
 	put_field("\"run\":{\"version\":", book->version, out);
 	put_field(",\"kernel\":", book->kernel, out);
 	put_field(",\"policy\":", book->policy, out);
-	fprintf(out, ",\"cpus\":%" PRIu32 ",\"ram_bytes\":%" PRIu64, book->cpus, book->ram_bytes);
+	fprintf(out, ",\"cpus\":%" PRIu32 ",\"ram_bytes\":", book->cpus);
+	put_size(book->ram_bytes, out);
 	fprintf(out, ",\"interval_s\":%.9g,\"seconds\":%.9g,\"dry_run\":%s,\"start_ms\":",
 		(double)book->interval_ns / 1e9, (double)length / 1e9,
 		book->dry_run ? "true" : "false");
@@ -146,7 +150,8 @@ static void put_head(const struct report_book *book, FILE *out)
 	for (size_t i = 0; i < REPORT_DROPS; i++) {
 		if (!book->drops[i].what)
 			continue;
-		fprintf(out, "%s{\"count\":%" PRIu64, before, book->drops[i].count);
+		fprintf(out, "%s{\"count\":", before);
+		put_size(book->drops[i].count, out);
 		put_field(",\"what\":", book->drops[i].what, out);
 		fputc('}', out);
 		before = ",";
@@ -294,7 +299,9 @@ static void put_curve(const struct report_curve *curve, FILE *out)
 	}
 	fputs("},\"points\":[", out);
 	for (size_t i = 0; i < curve->npoints; i++) {
-		fprintf(out, "%s[%" PRIu64 ",", i ? "," : "", curve->points[i].size_bytes);
+		fputs(i ? ",[" : "[", out);
+		put_size(curve->points[i].size_bytes, out);
+		fputc(',', out);
 		put_real(curve->points[i].hit_ratio, out);
 		fputc(']', out);
 	}
