@@ -36,7 +36,8 @@ static void put(struct made_run *run, struct pftrace_record *record,
 		return;
 	record->time_ns = run->now_ns;
 	record->nverdicts = count;
-	memcpy(record->verdicts, verdicts, count * sizeof(*verdicts));
+	if (count)
+		memcpy(record->verdicts, verdicts, count * sizeof(*verdicts));
 	pftrace_record(run->trace, record);
 }
 
