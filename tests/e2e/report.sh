@@ -116,10 +116,22 @@ expect "peak in MiB" 200.0 "$(data "$tmp/long.html" groups 0 summary peak_mib | 
 highest=$(data "$tmp/long.html" groups 0 series ram_usage >/dev/null && grep -o '"ram_usage":\[[^]]*' "$tmp/data.json" | tr ',[' '\n\n' | sort -g | tail -1)
 expect_that "highest usage in the chart, KiB" [ "${highest%.*}" -ge $((199 * 1024)) ]
 
+say "hit-ratio curves"
+awk 'BEGIN { printf "{\"source\":\"pages\",\"knee_bytes\":104857600,\"knee_below_resolution\":false,\"resolution_bytes\":2097152," \
+	"\"sampled_share\":0.0625,\"error\":0.004,\"need_bytes\":{\"p90\":90000000,\"p95\":120000000,\"p99\":180000000},\"curve\":["
+	for (i = 0; i < 64; i++) printf "%s{\"size_bytes\":%d,\"hit_ratio\":%.4f}", i ? "," : "", i * 4194304, 1 - exp(-i / 12)
+	print "]}" }' >"$tmp/curve.json"
+"$bin/make_trace" "$tmp/ordinary.pftrace" ordinary
+refused 'no group of the trace has this name' "$tmp/ordinary.pftrace" "shop=$tmp/curve.json" -o "$tmp/never.html"
+refused 'this is no curve' "$tmp/ordinary.pftrace" "getty=$tmp/text" -o "$tmp/never.html"
+refused 'cannot read the curve: No such file' "$tmp/ordinary.pftrace" "getty=$tmp/none" -o "$tmp/never.html"
+report "$tmp/ordinary.pftrace" "docker:shop=$tmp/curve.json" -o "$tmp/ordinary.html" || fail "report with a curve: exit status $?"
+expect "points of the curve" 64 "$(data "$tmp/ordinary.html" groups 0 curve points)"
+
 say "in a browser"
 chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || skip "no chromium; tools/deps test installs it"
 command -v python3 >/dev/null || skip "no python3; tools/deps test installs it"
-for kind in ordinary hostile 'many 10000'; do
+for kind in hostile 'many 10000'; do
 	# shellcheck disable=SC2086 # kind and number
 	"$bin/make_trace" "$tmp/${kind% *}.pftrace" $kind
 	report "$tmp/${kind% *}.pftrace" -o "$tmp/${kind% *}.html" || fail "report of $kind: exit status $?"

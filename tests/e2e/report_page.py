@@ -5,6 +5,7 @@ PAGE is of an ordinary run, HOSTILE has groups whose names would break a careles
 groups. Ends with 1 and one line for the first thing that is not as it must be.
 """
 
+import re
 import sys
 
 from browser import Browser
@@ -52,6 +53,7 @@ def must(condition, what, seen=""):
 class Page:
 	def __init__(self, browser):
 		self.browser = browser
+		self.wanted = set()
 
 	def quiet(self, path):
 		complaints, requests = self.browser.complaints, self.browser.requests
@@ -66,6 +68,7 @@ class Page:
 	def drawn(self):
 		selectors = self.browser.evaluate("[...document.querySelectorAll('.chart')].map((c) => c.dataset.chart)")
 		must("ram" in selectors, "there is to be a chart of the memory", selectors)
+		must(self.wanted <= set(selectors), "all these charts are to be there", selectors)
 		for chart in selectors:
 			inked = self.browser.evaluate(f"""(() => {{
 				const canvas = document.querySelector('.chart[data-chart={chart}] canvas');
@@ -104,6 +107,7 @@ class Page:
 
 
 def test_schemes(browser, page, path, shots):
+	page.wanted = {"ram", "cpu", "score", "io", "net", "curve"}
 	backgrounds = {}
 	for scheme in ("light", "dark"):
 		for width in (1280, 400):
@@ -139,7 +143,7 @@ def test_hover(browser, page, path):
 	must(page.card() == "", "no note is to be open at first")
 	browser.mouse(mark["x"], mark["y"] + 3)
 	text = page.card()
-	must("→" in text and "score" in text and "usage" in text, "a mark is to tell control, from → to, reason, evidence", repr(text))
+	must("→" in text and "score" in text and "usage" in text and re.search(r"\(\d\d:\d\d:\d\d\.\d\d\d\)", text), "a mark is to tell time, control, from → to, reason, evidence", repr(text))
 	browser.mouse(5, 5)
 	must(page.card() == "", "the note is to close when the mouse leaves", repr(page.card()))
 	# In the chart itself, at the same time.
@@ -190,6 +194,7 @@ def test_keys(browser, page, path):
 
 
 def test_hostile(browser, page, path):
+	page.wanted = set()
 	browser.open(path, 400, 900, "dark")
 	page.quiet(path)
 	page.drawn()
