@@ -6,22 +6,23 @@
 const HOLDS = 1;
 const BEFORE = -1;
 
-const kib = (value) => bytes(value * 1024); // series are in KiB, and ms of CPU time per second
-const mibPerSecond = (line) => ({ divide: 1024, show: (v) => `${kib(v)}/s`, ...line });
+// Series are in KiB, and ms of CPU time per second.
+const kib = (value) => bytes(value * 1024);
+const perSecond = (line) => ({ show: (v) => `${kib(v)}/s`, ...line });
 
 const CHARTS = [
   {
-    key: "ram", title: "Memory", unit: "MiB", height: 220,
+    key: "ram", title: "Memory", bytes: true, unit: "", height: 220,
     lines: [
-      { series: "ram_usage", label: "usage", colour: "usage", step: HOLDS, divide: 1024, show: kib, fill: true },
-      { series: "ram_limit", label: "limit", colour: "limit", step: HOLDS, divide: 1024, show: kib, limit: true },
+      { series: "ram_usage", label: "usage", colour: "usage", step: HOLDS, show: kib, fill: true },
+      { series: "ram_limit", label: "limit", colour: "limit", step: HOLDS, show: kib, limit: true },
     ],
   },
   {
-    key: "cpu", title: "CPU", unit: "CPUs", height: 150,
+    key: "cpu", title: "CPU", unit: "CPUs", divide: 1e3, height: 150,
     lines: [
-      { series: "cpu_usage", label: "usage", colour: "usage", step: BEFORE, divide: 1e3, show: (v) => number(v / 1e3, 3), fill: true },
-      { series: "cpu_limit", label: "limit", colour: "limit", step: HOLDS, divide: 1e3, show: (v) => number(v / 1e3, 2), limit: true },
+      { series: "cpu_usage", label: "usage", colour: "usage", step: BEFORE, show: (v) => number(v / 1e3, 3), fill: true },
+      { series: "cpu_limit", label: "limit", colour: "limit", step: HOLDS, show: (v) => number(v / 1e3, 2), limit: true },
     ],
   },
   {
@@ -32,28 +33,40 @@ const CHARTS = [
       { series: "io_read_score", label: "read", colour: "fourth" },
       { series: "io_write_score", label: "write", colour: "limit" },
       { series: "net_score", label: "network", colour: "fifth" },
-    ].map((line) => ({ step: HOLDS, divide: 1, show: (v) => number(v, 2), ...line })),
+    ].map((line) => ({ step: HOLDS, show: (v) => number(v, 2), ...line })),
   },
   {
-    key: "io", title: "I/O", unit: "MiB/s, of the busiest disk", height: 150,
+    key: "io", title: "I/O", bytes: true, unit: "/s, of the busiest disk", height: 150,
     lines: [
-      mibPerSecond({ series: "io_read_usage", label: "read", colour: "usage", step: BEFORE, fill: true }),
-      mibPerSecond({ series: "io_write_usage", label: "write", colour: "third", step: BEFORE }),
-      mibPerSecond({ series: "io_read_limit", label: "read limit", colour: "limit", step: HOLDS, limit: true }),
-      mibPerSecond({ series: "io_write_limit", label: "write limit", colour: "fifth", step: HOLDS, limit: true, dash: [6, 4] }),
+      perSecond({ series: "io_read_usage", label: "read", colour: "usage", step: BEFORE, fill: true }),
+      perSecond({ series: "io_write_usage", label: "write", colour: "third", step: BEFORE }),
+      perSecond({ series: "io_read_limit", label: "read limit", colour: "limit", step: HOLDS, limit: true }),
+      perSecond({ series: "io_write_limit", label: "write limit", colour: "fifth", step: HOLDS, limit: true, dash: [6, 4] }),
     ],
   },
   {
-    key: "net", title: "Network", unit: "MiB/s, sent and received", height: 150,
+    key: "net", title: "Network", bytes: true, unit: "/s, sent and received", height: 150,
     lines: [
-      mibPerSecond({ series: "net_usage", label: "usage", colour: "usage", step: BEFORE, fill: true }),
-      mibPerSecond({ series: "net_limit", label: "limit, which only moves the priority", colour: "limit", step: HOLDS, limit: true, dash: [6, 4] }),
+      perSecond({ series: "net_usage", label: "usage", colour: "usage", step: BEFORE, fill: true }),
+      perSecond({ series: "net_limit", label: "limit, which only moves the priority", colour: "limit", step: HOLDS, limit: true, dash: [6, 4] }),
     ],
   },
 ];
 
 const SECONDS = [1e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600,
   7200, 14400, 21600, 43200, 86400, 172800, 604800];
+
+// In which unit the axis of bytes is to be read.
+function byteUnit(kilobytes) {
+  if (kilobytes >= 4 * 1024 * 1024) return { divide: 1024 * 1024, name: "GiB" };
+  return kilobytes >= 1024 ? { divide: 1024, name: "MiB" } : { divide: 1, name: "KiB" };
+}
+
+// As many digits as tell two lines of the grid apart.
+function ticks(splits, increment) {
+  const digits = Math.max(0, Math.min(6, -Math.floor(Math.log10(increment) + 1e-9)));
+  return splits.map((value) => number(value, digits));
+}
 
 // The last index whose time is not after `at`, or -1.
 function indexAt(times, at) {
@@ -67,19 +80,19 @@ function indexAt(times, at) {
   return low - 1;
 }
 
-function axes(unit) {
+function axes() {
   const common = { stroke: () => colour("soft"), font: "12px system-ui, sans-serif", grid: { stroke: () => colour("grid"), width: 1 }, ticks: { show: false } };
-  return { common, y: { ...common, size: GUTTER, gap: 6, space: 34, values: (plot, splits) => splits.map(unit) } };
+  return { common, y: { ...common, size: GUTTER, gap: 6, space: 34, values: (plot, splits, axis, space, increment) => ticks(splits, increment) } };
 }
 
-// Largest and smallest of some arrays between two indices, nulls left out.
-function extremes(arrays, from, to) {
+// Largest and smallest of some arrays between two indices, nulls and what is above the cap left out.
+function extremes(arrays, from, to, cap = Infinity) {
   let min = Infinity;
   let max = -Infinity;
   for (const array of arrays) {
     for (let i = from; i <= to; i++) {
       const value = array[i];
-      if (value === null || value === undefined) continue;
+      if (value === null || value === undefined || value > cap) continue;
       if (value < min) min = value;
       if (value > max) max = value;
     }
@@ -92,7 +105,8 @@ class Chart {
     this.panel = panel;
     this.spec = spec;
     this.lines = spec.lines.filter((line) => this.known(line));
-    this.data = [panel.times, ...this.lines.map((line) => panel.series[line.series].map((v) => (v === null ? null : v / line.divide)))];
+    this.unit = this.pickUnit();
+    this.data = [panel.times, ...this.lines.map((line) => panel.series[line.series].map((v) => (v === null ? null : v / this.unit.divide)))];
     this.keys = this.lines.map((line) => ({ line, value: el("b", {}) }));
     this.off = el("span", { class: "key" });
     this.host = el("div", { class: "plot", tabindex: "0", role: "img", "aria-label": this.describe() });
@@ -106,6 +120,13 @@ class Chart {
     if (!values || !this.spec.cut) return Boolean(values);
     const { min, max } = extremes([values], 0, values.length - 1);
     return min < 0 || max > 0;
+  }
+
+  pickUnit() {
+    if (!this.spec.bytes) return { divide: this.spec.divide || 1, name: this.spec.unit };
+    const used = this.lines.filter((line) => !line.limit).map((line) => this.panel.series[line.series]);
+    const unit = byteUnit(extremes(used, 0, this.panel.times.length - 1).max);
+    return { divide: unit.divide, name: unit.name + this.spec.unit };
   }
 
   // Is there anything to see? A resource without any use is none, nor is one that was not observed.
@@ -122,7 +143,7 @@ class Chart {
       return node;
     };
     return el("div", { class: "head" },
-      el("h3", {}, `${this.spec.title} `, el("span", { class: "unit" }, this.spec.unit)),
+      el("h3", {}, `${this.spec.title} `, el("span", { class: "unit" }, this.unit.name)),
       ...this.keys.map(({ line, value }) => el("span", { class: "key" }, swatch(line), line.label, value)), this.off);
   }
 
@@ -140,9 +161,8 @@ class Chart {
     const to = Math.min(this.panel.times.length - 1, indexAt(this.panel.times, max) + 1);
     const pick = (wanted) => this.data.slice(1).filter((_, i) => Boolean(this.lines[i].limit) === wanted);
     const used = extremes(pick(false), from, to);
-    const limits = extremes(pick(true), from, to);
     if (this.spec.cut) return this.scoreRange(used);
-    return this.limitRange(Math.max(0, used.max), limits.max);
+    return this.limitRange(Math.max(0, used.max), (cap) => extremes(pick(true), from, to, cap).max);
   }
 
   scoreRange(used) {
@@ -152,17 +172,19 @@ class Chart {
     return [Math.max(low, Math.min(0, used.min)) - 0.1, Math.min(high, Math.max(1.2, used.max)) + 0.1];
   }
 
-  // A limit far above the usage would press the usage flat: then it is named, and not drawn.
-  limitRange(used, limit) {
-    const far = used > 0 && limit > 6 * used;
-    this.off.textContent = far ? `the limit goes up to ${short(limit)}, above the chart` : "";
-    const top = far || limit === -Infinity ? used : Math.max(used, limit);
+  // A limit far above the usage would press the usage flat: as far as it is that, it is named, and not drawn.
+  limitRange(used, highestLimit) {
+    const far = used > 0 ? 4 * used : Infinity;
+    const limit = highestLimit(Infinity);
+    const shown = this.lines.find((line) => line.limit);
+    this.off.textContent = limit > far ? `the limit goes up to ${shown.show(limit * this.unit.divide)}, above the chart` : "";
+    const top = Math.max(used, highestLimit(far));
     return [0, top > 0 ? top * 1.08 : 1];
   }
 
   options(width) {
     const digits = () => (this.panel.span() < 10 ? (this.panel.span() < 0.1 ? 4 : 2) : 0);
-    const { common, y } = axes((v) => short(v));
+    const { common, y } = axes();
     const panel = this.panel;
     return {
       width, height: this.spec.height, padding: [8, MARGIN, 0, 0], legend: { show: false },
@@ -306,7 +328,7 @@ class CurveChart {
   }
 
   show(width) {
-    const { common, y } = axes((v) => number(v, 2));
+    const { common, y } = axes();
     const points = this.curve.points;
     this.plot = new uPlot({
       width, height: 200, padding: [8, MARGIN, 0, 0], legend: { show: false }, cursor: { show: false },
