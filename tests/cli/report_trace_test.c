@@ -199,6 +199,42 @@ Test(report_trace, mutated_files)
 	remove_file(&file);
 }
 
+/* A file that begins in the middle of a run tells of its own time, not of what was before. */
+Test(report_trace, a_later_segment_tells_of_itself)
+{
+	struct pftrace_options options = { .size_limit = 30000, .again = made_run_again };
+	struct report_book book;
+	struct made_run run;
+	struct pftrace *trace;
+	struct file file;
+	char older[80];
+	struct err err;
+
+	new_file(&file);
+	options.path = file.path;
+	options.arg = &run;
+	cr_assert_eq(pftrace_open(&options, &trace, &err), 0, "%s", err.text);
+	made_run_begin(&run, 7, trace);
+	made_run_go_on(&run, STEPS);
+	pftrace_close(trace);
+	snprintf(older, sizeof(older), "%s.1", file.path);
+	cr_assert_eq(unlink(older), 0, "there is more than one segment");
+	cr_assert_eq(report_trace_read(file.path, &book, &err), 0, "%s", err.text);
+	cr_assert(book.notes[0] && strstr(book.notes[0], "in the middle of a run"));
+	cr_assert_gt(book.begin_ns, run.began_ns);
+	for (size_t i = 0; i < book.ngroups; i++) {
+		const struct report_group *g = &book.groups[i];
+		double most = (g->totals.peak_bytes + 1) * (double)(g->to_ns - g->from_ns) / 1e9;
+
+		cr_assert_leq(g->totals.stopped_ns, g->to_ns - g->from_ns);
+		cr_assert_leq(g->totals.usage_byte_s, most * 1.0001, "group %zu", i);
+	}
+	expect_order(&book);
+	expect_json(&book);
+	report_book_free(&book);
+	remove_file(&file);
+}
+
 static void refuse(const char *bytes, size_t size, int code, const char *what)
 {
 	struct report_book book;
