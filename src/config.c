@@ -64,6 +64,7 @@ struct raw_group {
 	struct raw_io io;
 	struct raw_net net;
 	int freeze;
+	int foreign;
 	char *idle;
 	char *deadline;
 	char *window;
@@ -99,6 +100,12 @@ static const cyaml_strval_t freeze_values[] = {
 	{ "off", FCB_FREEZE_OFF + 1 },
 	{ "isolated", FCB_FREEZE_ISOLATED + 1 },
 	{ "guarded", FCB_FREEZE_GUARDED + 1 },
+};
+
+static const cyaml_strval_t foreign_values[] = {
+	{ "auto", FCB_FOREIGN_AUTO + 1 },
+	{ "let_go", FCB_FOREIGN_LET_GO + 1 },
+	{ "reapply", FCB_FOREIGN_REAPPLY + 1 },
 };
 
 static const cyaml_strval_t switch_values[] = {
@@ -151,6 +158,7 @@ static const cyaml_schema_field_t group_fields[] = {
 	CYAML_FIELD_MAPPING("io", CYAML_FLAG_OPTIONAL, struct raw_group, io, io_fields),
 	CYAML_FIELD_MAPPING("net", CYAML_FLAG_OPTIONAL, struct raw_group, net, net_fields),
 	WORD("freeze", struct raw_group, freeze, freeze_values, ARRAY_SIZE(freeze_values)),
+	WORD("foreign", struct raw_group, foreign, foreign_values, ARRAY_SIZE(foreign_values)),
 	TEXT("idle", struct raw_group, idle),
 	TEXT("deadline", struct raw_group, deadline),
 	TEXT("window", struct raw_group, window),
@@ -178,7 +186,7 @@ static const cyaml_schema_value_t file_schema = {
 
 const struct config_key config_keys[] = {
 	{ NULL, "policy", "fusebox", "the rule that decides" },
-	{ NULL, "interval", "100ms to 60s", "how often the groups are sampled (1s)" },
+	{ NULL, "interval", "1ms to 60s", "how often the groups are sampled (1s)" },
 	{ NULL, "stop", "auto, freeze, signal", "how groups are stopped (auto)" },
 	{ NULL, "groups", "a list", "the first entry whose match fits a group is its policy" },
 	{ "groups", "match", "GROUP or a glob", "which groups; always needed" },
@@ -188,7 +196,9 @@ const struct config_key config_keys[] = {
 	{ "groups", "net", "{ ... }", "priority of the group's sockets" },
 	{ "groups", "freeze", "off, isolated, guarded",
 	  "isolated: stopped when idle and silent (isolated)" },
-	{ "groups", "idle", "100ms to 24h", "how long idle before it is stopped (10s)" },
+	{ "groups", "foreign", "auto, let_go, reapply",
+	  "a memory limit that somebody else changed; auto: set again if they put back the old (auto)" },
+	{ "groups", "idle", "1ms to 24h", "how long idle before it is stopped (10s)" },
 	{ "groups", "deadline", "1s to 24h", "longest stop (25s)" },
 	{ "groups", "window", "100ms to 1h", "how long it must have talked with nobody (10s)" },
 	{ "groups", "probe", "0s to 1h",
@@ -450,7 +460,10 @@ static int take_group(const struct place *at, const struct raw_group *raw,
 		return bad_value(at, NULL, "match", raw->match,
 				 "a GROUP or a glob, like \"system.slice/web*\"");
 	take_word(raw->ram.mode, &policy->mode[FCB_RAM]);
-	take_word(raw->freeze, &policy->freeze);
+	if (raw->freeze)
+		policy->freeze = (uint8_t)(raw->freeze - 1) & 0xf;
+	if (raw->foreign)
+		policy->foreign = (uint8_t)(raw->foreign - 1) & 0xf;
 	if (raw->page_out)
 		group->page_out = raw->page_out - 1;
 	r = take_ram(at, &raw->ram, policy);

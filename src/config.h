@@ -12,6 +12,7 @@
  *	    io: { mode: act, floor: 1M, ceiling: 500M }		# per second, disk and direction
  *	    net: { mode: act, low: 0, high: 6 }			# socket priorities
  *	    freeze: isolated		# off | isolated | guarded
+ *	    foreign: auto		# auto | let_go | reapply: a memory limit changed by others
  *	    idle: 10s
  *	    deadline: 25s
  *	    window: 10s

@@ -345,8 +345,40 @@ static void note_limit(struct fcb *fcb, enum fcb_resource_kind kind, uint64_t li
 	r->limit = limit;
 }
 
-static void note_limits(struct fcb *fcb, const struct pfuse_sample *s)
+/*
+ * A service manager that reloads sets the limits of its units again (memory.high, by systemd): ours is
+ * set again, but later each time, and after the third time in a row it is theirs. In a row: no further
+ * apart than this, counted from the end of the last pause.
+ */
+#define CHANGES_APART_NS (600 * NS_PER_S)
+#define CHANGES_PAUSE_NS (5 * NS_PER_S)
+#define CHANGES_MAX 3
+
+static void changed_by_others(struct fcb *fcb, struct fcb_control *control, uint64_t now_ns)
 {
+	if (now_ns > arith_add(control->retry_ns, CHANGES_APART_NS))
+		control->changes = 0;
+	control->changes++;
+	control->retry_ns = arith_max(control->retry_ns,
+				      arith_add(now_ns, CHANGES_PAUSE_NS << control->changes));
+	if (fcb->policy.foreign == FCB_FOREIGN_LET_GO || control->changes > CHANGES_MAX)
+		control->let_go = true;
+}
+
+/* RAM alone: the limits of the others are those of several devices, or rounded by the kernel. */
+static void note_changes(struct fcb *fcb, uint64_t limit, uint64_t now_ns)
+{
+	struct fcb_control *control = &fcb->control[PFUSE_CTL_RAM];
+	bool ours = control->ups || control->downs;
+
+	if (limit != fcb->res[FCB_RAM].limit_seen && ours && !control->written && !control->let_go)
+		changed_by_others(fcb, control, now_ns);
+	control->written = false;
+}
+
+static void note_limits(struct fcb *fcb, const struct pfuse_sample *s, uint64_t now_ns)
+{
+	note_changes(fcb, limit_of(s->ram_limit_bytes), now_ns);
 	note_limit(fcb, FCB_RAM, limit_of(s->ram_limit_bytes));
 	note_limit(fcb, FCB_CPU, rate_limit_of(s->cpu_limit_ns));
 	note_limit(fcb, FCB_IO_READ, rate_limit_of(s->io_read_limit));
@@ -364,7 +396,7 @@ void fcb_sample(struct fcb *fcb, const struct pfuse_sample *s, uint64_t now_ns)
 	uint32_t talks = s->talks - fcb->last.talks;	/* wraps */
 
 	fcb_ram_usage(fcb, s->ram_usage_bytes, now_ns);
-	note_limits(fcb, s);
+	note_limits(fcb, s, now_ns);
 	note_rates(fcb, s, rate_span_ns(fcb, span_ns, now_ns));
 	note_periods(fcb, s);
 	signalflag_counted(&fcb->flag, talks, now_ns);

@@ -45,6 +45,13 @@ enum fcb_freeze {
 	FCB_FREEZE_GUARDED, /* frozen when idle, whoever it talks with; woken by what it waits for */
 };
 
+/* When somebody else changes a limit of ours. */
+enum fcb_foreign {
+	FCB_FOREIGN_AUTO,    /* the value from before us is set again; another value is let go */
+	FCB_FOREIGN_LET_GO,  /* it is theirs from then on */
+	FCB_FOREIGN_REAPPLY, /* ours is set again; theirs is what comes back when we leave */
+};
+
 /* What the user may set per group. */
 struct fcb_policy {
 	uint64_t ram_floor_bytes;
@@ -62,7 +69,8 @@ struct fcb_policy {
 	uint32_t io_ceiling_kib;       /* 0: none is known, see fcb_bounds() */
 	uint8_t net_low;	       /* socket priorities, 0..7 */
 	uint8_t net_high;
-	uint8_t freeze;		     /* enum fcb_freeze */
+	uint8_t freeze : 4;	     /* enum fcb_freeze */
+	uint8_t foreign : 4;	     /* enum fcb_foreign */
 	uint8_t mode[FCB_RESOURCES]; /* enum fcb_mode */
 };
 
@@ -86,6 +94,8 @@ struct fcb_control {
 	uint32_t downs;	  /* carried out: limit shrunk, level lowered, group continued */
 	uint8_t failures; /* in a row; stays at 255 */
 	bool let_go;	  /* somebody else changed it: theirs now */
+	bool written;	  /* by us since the last sample: what that shows need not be what we wrote */
+	uint8_t changes;  /* by others, in a row, see fcb.c */
 };
 
 /*

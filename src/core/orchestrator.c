@@ -388,8 +388,10 @@ static void limit_carried_out(struct fcb *fcb, const struct pfuse_verdict *v, bo
 	struct fcb_resource *r = &fcb->res[fcb_resource_of((enum pfuse_control)v->control)];
 
 	r->limit = v->to;
-	if (!dry)
-		r->limit_seen = v->to;
+	if (dry)
+		return;
+	r->limit_seen = v->to;
+	fcb->control[v->control].written = true;
 }
 
 static void level_carried_out(struct fcb *fcb, const struct pfuse_verdict *v, bool dry)

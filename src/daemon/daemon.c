@@ -164,6 +164,7 @@ void daemon_apply_policies(struct daemon *daemon)
 		tap_policy(daemon, slot, &policy);
 		daemon->members.at[slot].page_out =
 			entry_of(daemon, &daemon->members.at[slot])->page_out;
+		daemon->members.at[slot].reapply = policy.foreign == FCB_FOREIGN_REAPPLY;
 	}
 }
 
@@ -315,6 +316,7 @@ static int watch_member(struct daemon *daemon, uint32_t slot)
 		return code;
 	tap_attach(daemon, slot, &policy, &first, clock_now_ns());
 	member->page_out = entry_of(daemon, member)->page_out;
+	member->reapply = policy.foreign == FCB_FOREIGN_REAPPLY;
 	probe_arm(machine->probe, slot,
 		  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
 	return member_spread_net(machine, member,

@@ -124,8 +124,11 @@ static void look_again(struct daemon *daemon, uint32_t slot)
 /* A limit of I/O for a group without a disk goes down to the floor step by step, where nobody sees it. */
 static bool goes_on_in_thought(const struct say_decision *said)
 {
+	uint32_t control = said->verdict->control;
+
 	return said->outcome == ORCHESTRATOR_APPLIED && said->why[0] &&
-	       said->verdict->control != PFUSE_CTL_STOP && said->verdict->from != PFUSE_UNLIMITED;
+	       (control == PFUSE_CTL_IO_READ || control == PFUSE_CTL_IO_WRITE) &&
+	       said->verdict->from != PFUSE_UNLIMITED;
 }
 
 /* What comes at a bad moment is counted only, and a refusal is said once: both come again and again. */
@@ -212,8 +215,16 @@ static void take_sample(struct daemon *daemon, uint32_t slot)
 		forget_member(daemon, slot);
 	if (err)
 		return; /* tried again at the next interval */
+	const struct fcb_control *ram = &daemon->members.fcbs[slot].control[PFUSE_CTL_RAM];
+	bool theirs = ram->let_go;
 	unsigned n = tap_sample(daemon, slot, &sample, now_ns, verdicts);
 
+	if (ram->let_go && !theirs) {
+		member->foreign++;
+		say_note(daemon->out, member->name,
+			 "its memory limit was changed by somebody else, and from now on it is "
+			 "theirs");
+	}
 	daemon_carry_out(daemon, slot, verdicts, n, now_ns);
 }
 

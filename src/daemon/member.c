@@ -295,10 +295,21 @@ int member_sample(const struct machine *machine, struct member *member, uint32_t
 }
 
 static int set_ram(const struct machine *machine, struct member *member,
-		   const struct pfuse_verdict *verdict)
+		   const struct pfuse_verdict *verdict, struct err *why)
 {
-	return control_ram_set(&machine->tree, &member->group, machine->ledger, &member->ram,
-			       verdict->to, verdict->reason == PFUSE_WHY_CEILING);
+	bool release = verdict->reason == PFUSE_WHY_CEILING;
+	int err = control_ram_set(&machine->tree, &member->group, machine->ledger, &member->ram,
+				  verdict->to, release);
+
+	if (err != -ESTALE || !member->reapply)
+		return err;
+	err = control_ram_adopt(&machine->tree, &member->group, machine->ledger, &member->ram);
+	if (!err)
+		err = control_ram_set(&machine->tree, &member->group, machine->ledger, &member->ram,
+				      verdict->to, release);
+	if (!err)
+		err_set(why, 0, "over what somebody else had set, which comes back when we leave");
+	return err;
 }
 
 static int freeze_guarded(const struct machine *machine, struct member *member, uint32_t slot,
@@ -477,7 +488,7 @@ static int carry_out(const struct machine *machine, struct member *member,
 {
 	switch (verdict->control) {
 	case PFUSE_CTL_RAM:
-		return set_ram(machine, member, verdict);
+		return set_ram(machine, member, verdict, &ret->why);
 	case PFUSE_CTL_STOP:
 		return set_stop(machine, member, verdict, ret);
 	case PFUSE_CTL_NET:

@@ -77,6 +77,7 @@ struct member {
 	bool awake;	   /* sampled each interval; else an ACTIVE event wakes it */
 	bool guarded;	   /* frozen, and machine.guards watches for it */
 	bool page_out;	   /* its policy asks for that */
+	bool reapply;	   /* likewise: a limit that somebody else set is taken for the old one */
 	bool parent_minds; /* a parent continued or killed what we had stopped by signal */
 };
 

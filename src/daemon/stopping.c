@@ -5,7 +5,9 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "core/reachable.h"
+#include "edge/procs.h"
 
 /*
  * Guarded, only shared memory matters, and that comes with a program, not with each request: twice a
@@ -15,12 +17,30 @@
 #define LOOK_GUARDED_NS 30000000000ull
 #define LOOK_NS 50000000ull
 
-static int look(const struct machine *machine, struct member *member,
-		const struct pfuse_verdict *verdict, uint64_t every_ns, struct err *why)
+/* Above it, one walk over all processes takes less than as many of one process each. */
+#define PROCESSES_ONE_BY_ONE 64
+
+static int take(const struct machine *machine, struct member *member, uint32_t slot, bool guarded)
 {
+	_cleanup_(procs_list_free) struct procs_list list = { 0 };
+	struct reach_scope scope = { .memory_only = guarded };
+	int err = procs_of_group(member->group.fd, true, &list);
+
+	if (err)
+		return err;
+	if (list.count && list.count <= PROCESSES_ONE_BY_ONE)
+		scope = (struct reach_scope){ list.pids, list.count, guarded };
+	return reach_take(machine->probe, slot, &scope, &member->reach);
+}
+
+static int look(const struct machine *machine, struct member *member,
+		const struct pfuse_verdict *verdict, bool guarded, struct err *why)
+{
+	uint64_t every_ns = guarded ? LOOK_GUARDED_NS : LOOK_NS;
+
 	if (member->reach_ns && verdict->time_ns < member->reach_ns + every_ns)
 		return 0;
-	int err = reach_take(machine->probe, verdict->slot, &member->reach);
+	int err = take(machine, member, verdict->slot, guarded);
 
 	if (err == -ENOENT)
 		return err_set(why, -EPERM,
@@ -45,6 +65,8 @@ static int judge_guarded(const struct reach *reach, struct err *why)
 				       "there would not wake it",
 				       found->ours, err_quote(found->name, quoted), found->theirs);
 	}
+	if (reach->incomplete)
+		return err_set(why, -EPERM, "it has more shared mappings than are looked at");
 	return 0;
 }
 
@@ -83,7 +105,7 @@ int stopping_look_around(const struct machine *machine, struct member *member,
 
 	if (verdict->reason == PFUSE_WHY_REQUEST)
 		return 0;
-	err = look(machine, member, verdict, guarded ? LOOK_GUARDED_NS : LOOK_NS, why);
+	err = look(machine, member, verdict, guarded, why);
 	if (err)
 		return err;
 	return guarded ? judge_guarded(&member->reach, why) : judge(member, verdict, ret_talk, why);

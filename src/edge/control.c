@@ -241,6 +241,22 @@ static int read_text(const struct cgroup *group, const char *file, char *buf, si
 	return r;
 }
 
+static int record_old(const struct cgroup_tree *tree, const struct cgroup *group,
+		      struct ledger *ledger, const char *file, const char *old,
+		      uint32_t *ret_record)
+{
+	const struct ledger_entry entry = {
+		.kind = LEDGER_FILE,
+		.mount = tree->hierarchies[tree->anchor].path,
+		.path = group->path,
+		.group_id = group->id,
+		.file = file,
+		.old = old,
+	};
+
+	return ledger_append(ledger, &entry, ret_record);
+}
+
 int control_ram_prepare(const struct cgroup_tree *tree, const struct cgroup *group,
 			struct ledger *ledger, struct control_ram *ret_ram)
 {
@@ -249,25 +265,59 @@ int control_ram_prepare(const struct cgroup_tree *tree, const struct cgroup *gro
 	char old[256];
 
 	for (size_t i = 0; i < CONTROL_RAM_FILES && files[i]; i++) {
-		const struct ledger_entry entry = {
-			.kind = LEDGER_FILE,
-			.mount = tree->hierarchies[tree->anchor].path,
-			.path = group->path,
-			.group_id = group->id,
-			.file = files[i],
-			.old = old,
-		};
 		int r = read_text(group, files[i], old, sizeof(old));
 
 		/* No memsw without swap accounting; the limits themselves must be there. */
 		if (r == -ENOENT && is_v1(tree) && i != V1_LIMIT)
 			continue;
 		if (r == 0)
-			r = ledger_append(ledger, &entry, &ram.records[i]);
+			r = record_old(tree, group, ledger, files[i], old, &ram.records[i]);
 		if (r < 0)
 			return r == -ENOENT && cgroup_gone(group) ? -ENODEV : r;
 	}
 	*ret_ram = ram;
+	return 0;
+}
+
+/* The file holds what is neither the old value nor ours: a record of that, else none. */
+static int record_foreign(const struct cgroup_tree *tree, const struct cgroup *group,
+			  struct ledger *ledger, const char *file, uint32_t record,
+			  uint32_t *ret_record)
+{
+	char text[256];
+	int r = read_text(group, file, text, sizeof(text));
+
+	if (r < 0)
+		return r == -ENOENT && cgroup_gone(group) ? -ENODEV : r;
+	uint64_t present = ledger_value(file, text);
+
+	if (ledger_intend(ledger, record, present, present) != -ESTALE)
+		return 0;
+	return record_old(tree, group, ledger, file, text, ret_record);
+}
+
+/* The new records are binding before the old ones go: a crash in between restores theirs all the same. */
+int control_ram_adopt(const struct cgroup_tree *tree, const struct cgroup *group,
+		      struct ledger *ledger, struct control_ram *ram)
+{
+	const char *const *files = is_v1(tree) ? v1_files : v2_files;
+	struct control_ram adopted = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; i < CONTROL_RAM_FILES && r == 0; i++)
+		if (ram->records[i])
+			r = record_foreign(tree, group, ledger, files[i], ram->records[i],
+					   &adopted.records[i]);
+	if (r == 0)
+		r = ledger_commit(ledger);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < CONTROL_RAM_FILES; i++) {
+		if (!adopted.records[i])
+			continue;
+		(void)ledger_forget(ledger, ram->records[i]);
+		ram->records[i] = adopted.records[i];
+	}
 	return 0;
 }
 

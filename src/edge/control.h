@@ -60,6 +60,13 @@ int control_ram_set(const struct cgroup_tree *tree, const struct cgroup *group,
 		    bool release);
 
 /*
+ * After -ESTALE: what somebody else set is the old value from now on, that ledger_restore() puts back.
+ * Binding when it returns.
+ */
+int control_ram_adopt(const struct cgroup_tree *tree, const struct cgroup *group,
+		      struct ledger *ledger, struct control_ram *ram);
+
+/*
  * v1: from now on the eventfd, which many groups may share, becomes readable when a task of this group
  * waits at the limit; control_ram_waits() tells whether one does at this moment. v2: -ENOENT.
  */

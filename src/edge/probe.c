@@ -12,9 +12,10 @@
 #include "pfuse.skel.h"
 
 struct probe {
-	int links[PROBE_HOOKS_MAX];
+	int links[PROBE_FDS_MAX - FD_LINKS];
 	int nlinks;
 	int iterators[PROBE_ITERATORS];	   /* indices in links; -1: none */
+	int walkers[PROBE_ITERATORS];	   /* likewise */
 	int net_programs[PROBE_NET_LINKS]; /* likewise */
 	int managed_fd;
 	int reached_fd;
@@ -87,6 +88,7 @@ static int take_over(struct probe *probe, const struct probe_loaded *loaded)
 	probe->sees_talks = loaded->sees_talks;
 	probe->tells_signals = loaded->tells_signals;
 	memcpy(probe->iterators, loaded->iterators, sizeof(probe->iterators));
+	memcpy(probe->walkers, loaded->walkers, sizeof(probe->walkers));
 	probe->memory_bytes = loaded->memory_bytes;
 	memcpy(probe->net_programs, loaded->net_programs, sizeof(probe->net_programs));
 	probe->managed_fd = fds[FD_MANAGED];
@@ -224,6 +226,30 @@ int probe_iterate(struct probe *probe, enum probe_iterator which, uint32_t slot,
 	probe->bss->walked_slot = slot;
 	int fd = bpf_iter_create(probe->links[link]);
 
+	if (fd < 0)
+		return fd;
+	*ret_fd = fd;
+	return 0;
+}
+
+int probe_iterate_process(struct probe *probe, enum probe_iterator which, uint32_t slot, pid_t pid,
+			  int *ret_fd)
+{
+	union bpf_iter_link_info info = { .task.pid = (uint32_t)pid };
+	LIBBPF_OPTS(bpf_link_create_opts, options, .iter_info = &info,
+		    .iter_info_len = sizeof(info));
+	int walker = probe->walkers[which];
+
+	if (walker < 0)
+		return -ENOENT;
+	probe->bss->walked_slot = slot;
+	int link = bpf_link_create(probe->links[walker], 0, BPF_TRACE_ITER, &options);
+
+	if (link < 0)
+		return link;
+	int fd = bpf_iter_create(link);
+
+	close(link); /* the iterator holds it */
 	if (fd < 0)
 		return fd;
 	*ret_fd = fd;

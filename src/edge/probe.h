@@ -90,6 +90,12 @@ enum probe_iterator {
  */
 int probe_iterate(struct probe *probe, enum probe_iterator which, uint32_t slot, int *ret_fd);
 
+/* The same, of one process alone: what it costs does not grow with the machine. One that is gone gives
+ * nothing.
+ */
+int probe_iterate_process(struct probe *probe, enum probe_iterator which, uint32_t slot, pid_t pid,
+			  int *ret_fd);
+
 /* What the walks of PROBE_ITER_FILES and _MAPS are about: shared with the programs, the probe's own. */
 struct pfuse_reach_walk *probe_reach_walk(struct probe *probe);
 

@@ -120,7 +120,8 @@ static void collect_maps(struct pfuse *skel, struct probe_loaded *loaded)
 	loaded->nfds = FD_LINKS;
 }
 
-static void note_iterator(struct probe_loaded *loaded, const char *program)
+/* The link, which walks all tasks; and the program, for walks of one process. */
+static void note_iterator(struct probe_loaded *loaded, const struct bpf_program *program, int link)
 {
 	static const char *const programs[PROBE_ITERATORS] = {
 		[PROBE_ITER_PORTS] = "seed_ports",
@@ -129,9 +130,13 @@ static void note_iterator(struct probe_loaded *loaded, const char *program)
 		[PROBE_ITER_MAPS] = "reach_maps",
 	};
 
-	for (int i = 0; i < PROBE_ITERATORS; i++)
-		if (!strcmp(programs[i], program))
-			loaded->iterators[i] = loaded->nfds - FD_LINKS;
+	for (int i = 0; i < PROBE_ITERATORS; i++) {
+		if (strcmp(programs[i], bpf_program__name(program)))
+			continue;
+		loaded->iterators[i] = link;
+		loaded->walkers[i] = loaded->nfds - FD_LINKS;
+		loaded->fds[loaded->nfds++] = bpf_program__fd(program);
+	}
 }
 
 /* Attached per group, later: their own descriptor is handed over. */
@@ -165,8 +170,8 @@ static int attach_programs(struct pfuse *skel, struct probe_loaded *loaded)
 		if (!link)
 			return -errno;
 		loaded->memory_bytes += map_memory(bpf_program__fd(program));
-		note_iterator(loaded, bpf_program__name(program));
 		loaded->fds[loaded->nfds++] = bpf_link__fd(link); /* the child's exit closes it */
+		note_iterator(loaded, program, loaded->nfds - 1 - FD_LINKS);
 	}
 	return 0;
 }
@@ -305,7 +310,7 @@ int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_l
 		struct probe_loaded loaded = { 0 };
 
 		for (int i = 0; i < PROBE_ITERATORS; i++)
-			loaded.iterators[i] = -1;
+			loaded.iterators[i] = loaded.walkers[i] = -1;
 		for (int i = 0; i < PROBE_NET_LINKS; i++)
 			loaded.net_programs[i] = -1;
 		loaded.err = load_all(config, ncpus, &loaded);

@@ -21,11 +21,14 @@ enum {
 	FD_LINKS,
 };
 
+#define PROBE_FDS_MAX (FD_LINKS + PROBE_HOOKS_MAX + PROBE_ITERATORS)
+
 struct probe_loaded {
-	int fds[FD_LINKS + PROBE_HOOKS_MAX];
+	int fds[PROBE_FDS_MAX];
 	int nfds;
 	int err;			   /* negative errno; 0: all is attached */
 	int iterators[PROBE_ITERATORS];	   /* indices among the links; -1: none */
+	int walkers[PROBE_ITERATORS];	   /* their programs; indices as above */
 	int net_programs[PROBE_NET_LINKS]; /* not attached; indices as above */
 	bool sees_talks;
 	bool tells_signals;

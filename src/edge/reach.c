@@ -157,19 +157,40 @@ static int read_records(int fd, struct objects *objects, take_record *take)
 	return got < 0 ? -errno : 0;
 }
 
-static int walk(struct probe *probe, enum probe_iterator which, uint32_t slot,
-		struct objects *objects, take_record *take)
+static int read_walk(int fd, struct objects *objects, take_record *take)
+{
+	int err = read_records(fd, objects, take);
+
+	close(fd);
+	return err;
+}
+
+static int walk_all(struct probe *probe, enum probe_iterator which, uint32_t slot,
+		    struct objects *objects, take_record *take)
 {
 	int fd = -1;
 
 	probe_reach_walk(probe)->theirs = take == take_theirs;
 	int err = probe_iterate(probe, which, slot, &fd);
 
-	if (err)
-		return err;
-	err = read_records(fd, objects, take);
-	close(fd);
-	return err;
+	return err ? err : read_walk(fd, objects, take);
+}
+
+static int walk_ours(struct probe *probe, enum probe_iterator which, uint32_t slot,
+		     const struct reach_scope *scope, struct objects *objects)
+{
+	if (!scope->pids)
+		return walk_all(probe, which, slot, objects, take_ours);
+	probe_reach_walk(probe)->theirs = 0;
+	for (uint32_t i = 0; i < scope->count; i++) {
+		int fd = -1, err = probe_iterate_process(probe, which, slot, scope->pids[i], &fd);
+
+		if (!err)
+			err = read_walk(fd, objects, take_ours);
+		if (err)
+			return err;
+	}
+	return 0;
 }
 
 /* A mapping that fork alone hands on, all of whose holders are the group's: nobody else can have it. */
@@ -199,13 +220,13 @@ static uint32_t mark(struct probe *probe, const struct objects *objects, bool ma
 }
 
 static int look_around(struct probe *probe, enum probe_iterator which, uint32_t slot,
-		       struct objects *objects)
+		       const struct reach_scope *scope, struct objects *objects)
 {
-	int err = walk(probe, which, slot, objects, take_ours);
+	int err = walk_ours(probe, which, slot, scope, objects);
 
 	if (err || !mark(probe, objects, which == PROBE_ITER_MAPS))
 		return err;
-	return walk(probe, which, slot, objects, take_theirs);
+	return walk_all(probe, which, slot, objects, take_theirs);
 }
 
 static const struct pfuse_reach_finding *find_finding(const struct reach *reach,
@@ -279,14 +300,17 @@ static void unhear(struct probe *probe, const struct reach *last, const struct r
 			probe_unhear(probe, &last->findings[i].key);
 }
 
-int reach_take(struct probe *probe, uint32_t slot, struct reach *reach)
+int reach_take(struct probe *probe, uint32_t slot, const struct reach_scope *scope,
+	       struct reach *reach)
 {
 	struct objects objects = { .daemon_pid = probe_daemon_pid(probe) };
 	struct reach taken = { 0 };
-	int err = slot ? look_around(probe, PROBE_ITER_FILES, slot, &objects) : -EINVAL;
+	int err = slot ? 0 : -EINVAL;
 
+	if (!err && !scope->memory_only)
+		err = look_around(probe, PROBE_ITER_FILES, slot, scope, &objects);
 	if (!err)
-		err = look_around(probe, PROBE_ITER_MAPS, slot, &objects);
+		err = look_around(probe, PROBE_ITER_MAPS, slot, scope, &objects);
 	if (!err)
 		err = gather_findings(&objects, reach, &taken);
 	free(objects.at);

@@ -24,11 +24,11 @@
 	X(time_ns) X(slot) X(control) X(from) X(to) X(reason) X(clamped) X(size) X(usage)          \
 	X(usage_prev) X(limit) X(since_ns) X(periods) X(throttled)
 
-/* All but `mode`, which is an array. */
+/* All but `mode`, which is an array, and `freeze` and `foreign`, which share a byte. */
 #define POLICY_FIELDS(X)                                                                           \
 	X(ram_floor_bytes) X(ram_ceiling_bytes) X(idle_ns) X(deadline_ns) X(window_ns) X(probe_ns) \
 	X(cool_down_ns) X(high_water_permille) X(idle_cpu_permille) X(cpu_floor_permille)          \
-	X(cpu_ceiling_permille) X(io_floor_kib) X(io_ceiling_kib) X(net_low) X(net_high) X(freeze)
+	X(cpu_ceiling_permille) X(io_floor_kib) X(io_ceiling_kib) X(net_low) X(net_high)
 /* clang-format on */
 
 #define SIZE_IN(type, member) sizeof(((struct type *)0)->member)
@@ -43,7 +43,7 @@ _Static_assert(VERDICT_FIELDS(SIZE_IN_VERDICT)
 	       "a new member of pfuse_verdict goes into VERDICT_FIELDS and pftrace.proto");
 
 #define SIZE_IN_POLICY(member) +SIZE_IN(fcb_policy, member)
-_Static_assert(POLICY_FIELDS(SIZE_IN_POLICY) SIZE_IN_POLICY(mode) == sizeof(struct fcb_policy),
+_Static_assert(POLICY_FIELDS(SIZE_IN_POLICY) SIZE_IN_POLICY(mode) + 1 == sizeof(struct fcb_policy),
 	       "a new member of fcb_policy goes into POLICY_FIELDS and pftrace.proto");
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,

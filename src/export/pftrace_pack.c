@@ -35,6 +35,8 @@ static void pack_policy(const struct fcb_policy *from, Pftrace__Policy *to,
 {
 	pftrace__policy__init(to);
 	POLICY_FIELDS(PUT)
+	PUT(freeze)
+	PUT(foreign)
 	memcpy(modes, from->mode, FCB_RESOURCES);
 	to->mode = (ProtobufCBinaryData){ .len = FCB_RESOURCES, .data = modes };
 	to->has_mode = 1;

@@ -37,8 +37,11 @@ static bool get_policy(const Pftrace__Policy *from, struct fcb_policy *to)
 
 	*to = (struct fcb_policy){ 0 };
 	POLICY_FIELDS(GET)
-	if (!fits || from->mode.len != FCB_RESOURCES || from->freeze > FCB_FREEZE_GUARDED)
+	if (!fits || from->mode.len != FCB_RESOURCES || from->freeze > FCB_FREEZE_GUARDED ||
+	    from->foreign > FCB_FOREIGN_REAPPLY)
 		return false;
+	to->freeze = (uint8_t)(from->freeze & 15);
+	to->foreign = (uint8_t)(from->foreign & 15);
 	memcpy(to->mode, from->mode.data, FCB_RESOURCES);
 	for (unsigned kind = 0; kind < FCB_RESOURCES; kind++)
 		if (to->mode[kind] > FCB_ACT)

@@ -8,6 +8,9 @@
 
 #include "base/crc32.h"
 
+/* More in a row do not come: the control is let go. The core shifts by it. */
+#define CHANGES_SANE 16
+
 void player_init(struct player *player)
 {
 	*player = (struct player){ 0 };
@@ -103,8 +106,12 @@ static void make_sane(struct fcb *fcb)
 	make_bool(&fcb->removed);
 	make_bool(&fcb->still);
 	make_bool(&fcb->settled);
-	for (unsigned i = 0; i < PFUSE_CONTROLS; i++)
+	for (unsigned i = 0; i < PFUSE_CONTROLS; i++) {
 		make_bool(&fcb->control[i].let_go);
+		make_bool(&fcb->control[i].written);
+		if (fcb->control[i].changes > CHANGES_SANE)
+			fcb->control[i].changes = CHANGES_SANE;
+	}
 	if (fcb->overdue >= PFUSE_REASONS)
 		fcb->overdue = PFUSE_WHY_NONE;
 	for (unsigned i = 0; i < FCB_RESOURCES; i++)
@@ -112,6 +119,8 @@ static void make_sane(struct fcb *fcb)
 			fcb->policy.mode[i] = FCB_OFF;
 	if (fcb->policy.freeze > FCB_FREEZE_GUARDED)
 		fcb->policy.freeze = FCB_FREEZE_OFF;
+	if (fcb->policy.foreign > FCB_FOREIGN_REAPPLY)
+		fcb->policy.foreign = FCB_FOREIGN_LET_GO;
 }
 
 static int set_state(struct player *player, const struct pftrace_record *record)

@@ -42,6 +42,7 @@ static const char good[] =
 	"    freeze: guarded\n"
 	"    probe: 2s\n"
 	"    page_out: on\n"
+	"    foreign: reapply\n"
 	"  - match: \"*\"\n";
 
 static char directory[64], path[128];
@@ -115,6 +116,8 @@ Test(config, good_file)
 	cr_assert_eq(p->ram_floor_bytes, c.defaults.policy.ram_floor_bytes);
 	cr_assert_eq(p->freeze, FCB_FREEZE_ISOLATED);
 	cr_assert(!c.groups[1].page_out && c.groups[2].page_out);
+	cr_assert_eq(c.groups[1].policy.foreign, FCB_FOREIGN_AUTO);
+	cr_assert_eq(c.groups[2].policy.foreign, FCB_FOREIGN_REAPPLY);
 	cr_assert_eq(c.groups[2].policy.freeze, FCB_FREEZE_GUARDED);
 	cr_assert_eq(c.groups[2].policy.probe_ns, 2 * S);
 	config_free(&c);
@@ -169,8 +172,8 @@ static const struct bad {
 	{ "policy: fusebox\nintervall: 1s\n",
 	  ":2: unknown key \"intervall\"; allowed: policy, interval, stop, groups" },
 	{ "groups:\n  - match: a\n\n    rams: {}\n",
-	  ":4: unknown key \"rams\"; allowed: match, ram, cpu, io, net, freeze, idle, deadline, "
-	  "window, probe, page_out" },
+	  ":4: unknown key \"rams\"; allowed: match, ram, cpu, io, net, freeze, foreign, idle, "
+	  "deadline, window, probe, page_out" },
 	{ "groups:\n  - match: a\n  - match: b\n    ram:\n      mode: act\n      flor: 1M\n",
 	  ":6: unknown key \"flor\"; allowed: mode, floor, ceiling, high_water, cool_down" },
 	{ "groups:\n  - match: a\n    net: { floor: 1M }\n",
@@ -207,6 +210,8 @@ static const struct bad {
 	  ":3: mode: \"on\" is unknown; allowed: observe, off, act" },
 	{ "groups:\n  - match: a\n    freeze: frozen\n",
 	  ":3: freeze: \"frozen\" is unknown; allowed: off, isolated, guarded" },
+	{ "groups:\n  - match: a\n    foreign: mine\n",
+	  ":3: foreign: \"mine\" is unknown; allowed: auto, let_go, reapply" },
 	{ "groups:\n  - match: a\n    page_out: maybe\n",
 	  ":3: page_out: \"maybe\" is unknown; allowed: off, on" },
 	{ "groups:\n  - match: a\n    probe: 2h\n",

@@ -61,6 +61,31 @@ must_come "$patience" "freeze after them" more_lines pulse 'running -> stopped' 
 stop_daemon
 expect_that "wakes by deadline" [ "$(json "$tmp/s.json" groups 0 wakes deadline)" -ge 2 ]
 
+say "kill -9 of the daemon: what it froze runs again"
+start_daemon -c "$tmp/guarded.yaml" "$(group handler)" "$(group pulse)"
+spawn handler sleep 1000
+sleeper=$spawned
+must_come "$patience" "freeze" is_frozen handler
+keeper=$(keeper_of "$daemon")
+kill -KILL "$daemon"
+must_come "$patience" "end of the keeper" not alive "$keeper"
+wait "$daemon" 2>/dev/null || true
+expect_that "frozen no more" not is_frozen handler
+expect "cgroup.freeze" 0 "$(cat "$v2/$(group handler)/cgroup.freeze")"
+
+say "a frozen group whose processes die, and that is removed, is let go"
+start_daemon -c "$tmp/guarded.yaml" "$(group handler)" "$(group pulse)"
+must_come "$patience" "freeze" is_frozen handler
+kill -KILL "$sleeper"
+must_come "$patience" "death" is_dead "$sleeper"
+for root in $(roots); do
+	must_come "$patience" "removal" rmdir "$root/$(group handler)"
+done
+must_come "$patience" "a line about it" grep -q "$prefix-handler  *the group was removed" "$tmp/out"
+must_come "$patience" "freeze of the other" is_frozen pulse
+stop_daemon
+expect "errors" "" "$(cat "$tmp/err")"
+
 say "shared memory with an outsider is refused, once, with both names"
 new_group sharer
 : >"$tmp/shared"

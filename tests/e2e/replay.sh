@@ -34,6 +34,7 @@ new_group hog
 set_limit hog $((64 * MiB))
 mkfifo "$tmp/go"
 spawn hog "$bin/hog" --on-line 10 "$(fast 200 80)" <>"$tmp/go" >"$tmp/hog.out"
+hog=$spawned
 new_group 'sleeper <b>"'
 spawn 'sleeper <b>"' sleep 1000
 sleeper=$spawned
@@ -43,6 +44,7 @@ start_daemon -c "$config" --trace "$trace" --summary "$tmp/s.json" "$(group hog)
 must_come "$(fast 10 60)" "a stop" grep -qE '  stop  running -> stopped' "$tmp/out"
 echo go >"$tmp/go"
 must_come "$(fast 10 60)" "a growth" grep -qE '  ram  .* -> .*usage crossed the high-water mark' "$tmp/out"
+must_come "$(fast 20 100)" "end of hog" is_dead "$hog" # else more would be in use than the limit of before
 kill -HUP "$daemon"
 nap "$(fast 0.5 2)"
 stop_daemon
@@ -79,7 +81,7 @@ expect_line "$tmp/other" '^ +projected +[0-9]+ +[0-9]+ '
 expect_line "$tmp/other" '^A replay cannot know'
 no_control_bytes "$tmp/other"
 
-say "a trace that was tampered with is not identical; one that was cut is read to its last packet"
+say "a trace that was cut is read to its last packet; one that is damaged is said to be"
 head -c $(($(stat -c %s "$trace") - 3)) "$trace" >"$tmp/cut"
 replays "$tmp/cut"
 expect_line "$tmp/replay.err" 'ends inside a packet; read up to byte [0-9]+'
@@ -95,22 +97,24 @@ for file in /dev/null /proc/self/status "$tmp/none"; do
 	one_line "$tmp/replay.err"
 done
 
-say "killed: what was flushed is there"
-start_daemon -c "$config" --trace "$trace" "$(group hog)"
-nap "$(fast 1 4)"
-double_kill
-"$pfuse" restore --ledger "$ledger" >/dev/null
-replays "$trace"
-expect_that "verdicts before the kill" [ "$(verdicts)" -ge 1 ]
+if thorough "killed: what was flushed is there"; then
+	start_daemon -c "$config" --trace "$trace" "$(group hog)"
+	nap "$(fast 1 4)"
+	double_kill
+	"$pfuse" restore --ledger "$ledger" >/dev/null
+	replays "$trace"
+	expect_that "verdicts before the kill" [ "$(verdicts)" -ge 1 ]
+fi
 
-say "a full disk: said once, and the run goes on"
-start_daemon -c "$config" --trace /dev/full "$(group hog)"
-must_come "$(fast 5 30)" "the message" grep -q 'the trace ends here, going on without' "$tmp/err"
-nap "$(fast 0.5 2)"
-stop_daemon
-expect "messages" 2 "$(wc -l <"$tmp/err")"
-expect_line "$tmp/err" '/dev/full: cannot be written \(No space left on device\)'
-expect_line "$tmp/err" '[0-9]+ packets are not in the trace'
+if thorough "a full disk: said once, and the run goes on"; then
+	start_daemon -c "$config" --trace /dev/full "$(group hog)"
+	must_come "$(fast 5 30)" "the message" grep -q 'the trace ends here, going on without' "$tmp/err"
+	nap "$(fast 0.5 2)"
+	stop_daemon
+	expect "messages" 2 "$(wc -l <"$tmp/err")"
+	expect_line "$tmp/err" '/dev/full: cannot be written \(No space left on device\)'
+	expect_line "$tmp/err" '[0-9]+ packets are not in the trace'
+fi
 
 say "the flight recorder: nothing before it is asked for, then the last moments"
 rm -f "$trace"

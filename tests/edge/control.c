@@ -259,6 +259,47 @@ Test(control, leaves_a_foreign_value_alone)
 	}
 }
 
+Test(control, adopts_a_foreign_value_as_the_old_one)
+{
+	static const enum layout layouts[] = { V1, V2 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
+		const char *file = layouts[i] == V1 ? "memory.limit_in_bytes" : "memory.high";
+		struct ledger_counts counts;
+		struct fixture f = { 0 };
+
+		set_up(&f, layouts[i]);
+		cr_expect_eq(set(&f, 64 * MIB, false), 0);
+		put(&f, file, "50003968\n");
+		if (layouts[i] == V1)
+			put(&f, "memory.oom_control", "oom_kill_disable 1\nunder_oom 0\n");
+		cr_expect_eq(set(&f, 128 * MIB, false), -ESTALE);
+		cr_expect_eq(control_ram_adopt(&f.m.tree, &f.group, f.m.ledger, &f.ram), 0);
+		cr_expect_eq(set(&f, 128 * MIB, false), 0);
+		cr_expect_str_eq(value(&f, file), "134217728");
+		if (layouts[i] == V1)
+			put(&f, "memory.oom_control", "oom_kill_disable 1\nunder_oom 0\n");
+		counts = made_up_restore(&f.m);
+		cr_expect_eq(counts.foreign, 0);
+		cr_expect_str_eq(value(&f, file), "50003968", "theirs comes back");
+		if (layouts[i] == V2)
+			cr_expect_str_eq(value(&f, "memory.max"), "max", "what was ours, as before us");
+		tear_down(&f);
+	}
+}
+
+Test(control, adopting_without_a_foreign_value_changes_nothing)
+{
+	struct fixture f = { 0 };
+
+	set_up(&f, V2);
+	cr_expect_eq(set(&f, 64 * MIB, false), 0);
+	cr_expect_eq(control_ram_adopt(&f.m.tree, &f.group, f.m.ledger, &f.ram), 0);
+	made_up_restore(&f.m);
+	cr_expect_str_eq(value(&f, "memory.high"), "max");
+	tear_down(&f);
+}
+
 Test(control, needs_a_binding_record)
 {
 	struct fixture f = { 0 };

@@ -81,13 +81,15 @@ static void heard_fini(void)
 	rig_fini();
 }
 
+static const struct reach_scope everybody;
+
 TestSuite(heard, .init = heard_init, .fini = heard_fini);
 
 static const struct pfuse_reach_finding *look(uint32_t kind)
 {
 	const struct pfuse_reach_finding *found = NULL;
 
-	cr_assert_eq(reach_take(probe, SLOT, &reach), 0);
+	cr_assert_eq(reach_take(probe, SLOT, &everybody, &reach), 0);
 	for (uint32_t i = 0; i < reach.count; i++)
 		if (reach.findings[i].key.kind == kind)
 			found = &reach.findings[i];
@@ -170,6 +172,6 @@ Test(heard, heard_means_from_the_snapshot_before)
 	found = look(PFUSE_REACH_EVENTFD);
 	cr_expect(found->watched && found->heard && found->compared && !found->moved);
 	worker_do(theirs, job_close, bell);
-	cr_assert_eq(reach_take(probe, SLOT, &reach), 0);
+	cr_assert_eq(reach_take(probe, SLOT, &everybody, &reach), 0);
 	expect_silence(ours, bell, "the group alone has it");
 }

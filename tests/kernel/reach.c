@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "edge/procs.h"
 #include "edge/reach.h"
 #include "rig.h"
 
@@ -52,10 +53,27 @@ static uint64_t inode_of(int fd)
 	return st.st_ino;
 }
 
+/* Process by process at first, then by turns: both ways see the same, and know each other's findings. */
+static int take(void)
+{
+	static bool among_all;
+	struct procs_list list = { 0 };
+	int fd = open(group->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	cr_assert(fd >= 0 && procs_of_group(fd, true, &list) == 0);
+	close(fd);
+	struct reach_scope scope = { .pids = among_all ? NULL : list.pids, .count = list.count };
+	int err = reach_take(probe, SLOT, &scope, &reach);
+
+	among_all = !among_all;
+	procs_list_free(&list);
+	return err;
+}
+
 /* A snapshot, and its finding about the object; NULL: the object is not among them. */
 static const struct pfuse_reach_finding *look(uint32_t kind, uint64_t object)
 {
-	int err = reach_take(probe, SLOT, &reach);
+	int err = take();
 	const struct pfuse_reach_finding *found = NULL;
 
 	cr_assert(!err, "reach_take: %s", strerror(-err));
@@ -656,16 +674,45 @@ Test(reach, more_findings_than_fit_are_not_kept_quiet)
 		cr_assert(pipe(ends) == 0);
 	worker_start(NULL);
 	worker_start(group);
-	cr_assert_eq(reach_take(probe, SLOT, &reach), 0);
+	cr_assert_eq(take(), 0);
 	cr_expect_eq(reach.count, REACH_FINDINGS_MAX);
 	cr_expect(reach.incomplete);
 }
 
 Test(reach, a_group_without_processes_shares_nothing)
 {
+	struct reach_scope all = { 0 };
+
 	worker_start(NULL);
-	cr_assert_eq(reach_take(probe, SLOT, &reach), 0);
+	for (int i = 0; i < 2; i++) {
+		cr_assert_eq(take(), 0);
+		cr_expect_eq(reach.count, 0);
+		cr_expect(!reach.incomplete);
+	}
+	cr_expect_eq(reach_take(probe, 0, &all, &reach), -EINVAL, "slot 0 is no group");
+}
+
+Test(reach, a_process_that_is_gone_has_nothing)
+{
+	pid_t gone = fork();
+
+	if (!gone)
+		_exit(0);
+	cr_assert_eq(waitpid(gone, NULL, 0), gone);
+	struct reach_scope scope = { .pids = &gone, .count = 1 };
+
+	cr_assert_eq(reach_take(probe, SLOT, &scope, &reach), 0);
 	cr_expect_eq(reach.count, 0);
-	cr_expect(!reach.incomplete);
-	cr_expect_eq(reach_take(probe, 0, &reach), -EINVAL, "slot 0 is no group");
+}
+
+Test(reach, memory_alone_leaves_pipes_out)
+{
+	struct reach_scope scope = { .memory_only = true };
+	struct channel channel;
+
+	channel_open(&channel, false);
+	cr_assert(look(PFUSE_REACH_PIPE, channel.object));
+	cr_assert_eq(reach_take(probe, SLOT, &scope, &reach), 0);
+	for (uint32_t i = 0; i < reach.count; i++)
+		cr_expect_eq(reach.findings[i].key.kind, PFUSE_REACH_SHM);
 }

@@ -287,6 +287,7 @@ Test(sched, only_managed_groups_are_counted)
 {
 	struct group *managed = group_make(NULL, "yes"), *other = group_make(NULL, "no");
 	struct worker *worker = worker_start(other);
+	struct pfuse_stats stats;
 
 	watch(1, managed);
 	worker_do(worker, job_mixed, 5);
@@ -295,8 +296,8 @@ Test(sched, only_managed_groups_are_counted)
 		cr_expect_eq(watch_read(slot).run_ns, 0);
 	watch(2, other);
 	worker_do(worker, job_mixed, 5);
-	worker_wait_asleep(worker);
-	cr_expect_gt(watch_read(2).run_ns, 9 * 1000000ULL);
+	settled(worker, 2, &stats);
+	cr_expect_gt(stats.run_ns, 9 * 1000000ULL);
 	cr_expect_eq(watch_read(1).run_ns, 0);
 }
 
@@ -305,11 +306,12 @@ Test(sched, a_child_groups_tasks_count_for_the_managed_ancestor)
 	struct group *parent = group_make(NULL, "up"), *child = group_make(parent, "child");
 	struct group *grandchild = group_make(child, "grandchild");
 	struct worker *worker = worker_start(grandchild);
+	struct pfuse_stats stats;
 
 	watch(1, parent);
 	worker_do(worker, job_spin_ms, 10);
-	worker_wait_asleep(worker);
-	cr_expect_gt(watch_read(1).run_ns, 9 * 1000000ULL);
+	settled(worker, 1, &stats);
+	cr_expect_gt(stats.run_ns, 9 * 1000000ULL);
 }
 
 Test(sched, the_nearest_managed_group_counts)
@@ -326,8 +328,8 @@ Test(sched, the_nearest_managed_group_counts)
 	worker_do(in_child, job_spin_ms, 10);
 	settled(in_child, 1, &s1);
 	cr_expect_eq(s1.run_ns, s0.run_ns);
-	cr_expect_gt(watch_read(2).run_ns, 9 * 1000000ULL);
 	settled(in_child, 2, &s0);
+	cr_expect_gt(s0.run_ns, 9 * 1000000ULL);
 	worker_do(in_parent, job_spin_ms, 10);
 	settled(in_parent, 2, &s1);
 	cr_expect_eq(s1.run_ns, s0.run_ns);

@@ -405,6 +405,85 @@ Test(orchestrator, a_foreign_control_is_let_go_for_good)
 	cr_expect(sample(&b, T0 + 300 * S) == 0);
 }
 
+/* A first shrink of ours, carried out and seen, at T0 + 1 s. */
+static void set_up_limited(struct bench *b, enum fcb_foreign foreign)
+{
+	set_up(b, 10 * MIB, 100 * MIB);
+	b->policy.foreign = foreign & 0xf;
+	b->policy.freeze = FCB_FREEZE_OFF;
+	orchestrator_policy(&b->o, SLOT, &b->policy);
+	sample(b, T0 + 1 * S);
+	cr_assert_eq(sample(b, T0 + 2 * S), 1);
+	apply(b, 0, ORCHESTRATOR_APPLIED, T0 + 2 * S);
+	b->s.ram_limit_bytes = b->v[0].to;
+}
+
+/* Somebody sets the old limit again; when do we set ours again, in seconds after that? 0: never. */
+static uint64_t put_back(struct bench *b, uint64_t *now)
+{
+	uint64_t from = *now;
+
+	sample(b, from); /* shows ours */
+	b->s.ram_limit_bytes = 100 * MIB;
+	for (uint64_t s = 1; s < 200; s++) {
+		*now = from + s * S;
+		if (!sample(b, *now))
+			continue;
+		cr_assert_eq(b->v[0].control, PFUSE_CTL_RAM);
+		apply(b, 0, ORCHESTRATOR_APPLIED, *now);
+		b->s.ram_limit_bytes = b->v[0].to;
+		return s;
+	}
+	return 0;
+}
+
+Test(orchestrator, a_limit_that_others_put_back_is_set_again_ever_later_and_then_theirs)
+{
+	struct bench b;
+	uint64_t now = T0 + 2 * S;
+
+	set_up_limited(&b, FCB_FOREIGN_AUTO);
+	cr_expect_eq(put_back(&b, &now), 11);
+	cr_expect_eq(put_back(&b, &now), 21);
+	cr_expect_eq(put_back(&b, &now), 41);
+	cr_expect(!b.fcbs[SLOT].control[PFUSE_CTL_RAM].let_go);
+	cr_expect_eq(put_back(&b, &now), 0, "the fourth time in a row");
+	cr_expect(b.fcbs[SLOT].control[PFUSE_CTL_RAM].let_go);
+}
+
+Test(orchestrator, limits_that_others_put_back_now_and_then_are_no_fight)
+{
+	struct bench b;
+	uint64_t now = T0 + 2 * S;
+
+	set_up_limited(&b, FCB_FOREIGN_AUTO);
+	for (int i = 0; i < 10; i++) {
+		cr_expect_eq(put_back(&b, &now), 11, "round %d", i);
+		now += 1000 * S;
+	}
+}
+
+Test(orchestrator, let_go_means_the_first_change_by_others)
+{
+	struct bench b;
+	uint64_t now = T0 + 2 * S;
+
+	set_up_limited(&b, FCB_FOREIGN_LET_GO);
+	cr_expect_eq(put_back(&b, &now), 0);
+	cr_expect(b.fcbs[SLOT].control[PFUSE_CTL_RAM].let_go);
+}
+
+Test(orchestrator, what_reads_back_otherwise_after_a_write_is_nobodys_change)
+{
+	struct bench b;
+
+	set_up_limited(&b, FCB_FOREIGN_LET_GO);
+	b.s.ram_limit_bytes -= MIB;
+	for (uint64_t s = 3; s < 10; s++)
+		sample(&b, T0 + s * S);
+	cr_expect(!b.fcbs[SLOT].control[PFUSE_CTL_RAM].let_go);
+}
+
 Test(orchestrator, stops_after_the_idle_time_and_the_window)
 {
 	static const struct {
