@@ -89,7 +89,7 @@ static __always_inline void tell_entered(__u32 slot, struct task_struct *task, _
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task)
 {
-	__u32 slot = group_of(task);
+	__u32 slot = group_of(PLAIN(task_struct, task));
 	struct pfuse_stats *count = slot ? stats_at(slot) : NULL;
 
 	if (!count)
@@ -113,9 +113,9 @@ int BPF_PROG(on_moved, struct cgroup *to, const char *path, struct task_struct *
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
-	__u32 slot = group_of(child);
+	__u32 slot = group_of(PLAIN(task_struct, child));
 
-	if (slot && slot != group_of(parent))
+	if (slot && slot != group_of(PLAIN(task_struct, parent)))
 		tell_entered(slot, child, PFUSE_ENTRY_BORN);
 	return 0;
 }
@@ -192,7 +192,7 @@ SEC("tp_btf/signal_generate")
 int BPF_PROG(on_signal, int number, struct kernel_siginfo *info, struct task_struct *task,
 	     int whole, int result)
 {
-	__u32 slot = group_of(task);
+	__u32 slot = group_of(PLAIN(task_struct, task));
 
 	if (!slot || number < 1 || number > 64 || result == TRACE_SIGNAL_OVERFLOW_FAIL ||
 	    (result == TRACE_SIGNAL_IGNORED && number != SIGCONT))
@@ -212,7 +212,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 {
 	if (task->pid != task->tgid)
 		return 0;
-	__u32 slot = group_of(task);
+	__u32 slot = group_of(PLAIN(task_struct, task));
 	struct pfuse_stats *count = slot ? stats_at(slot) : NULL;
 
 	if (count)
@@ -236,7 +236,7 @@ static __always_inline struct pfuse_event *victim_event(__u32 slot, __u32 pid)
 SEC("tp_btf/mark_victim")
 int BPF_PROG(on_oom_victim, struct task_struct *task)
 {
-	struct pfuse_event *event = victim_event(group_of(task), task->tgid);
+	struct pfuse_event *event = victim_event(group_of(PLAIN(task_struct, task)), task->tgid);
 
 	if (!event)
 		return 0;

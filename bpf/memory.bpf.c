@@ -55,7 +55,7 @@ static __always_inline void tell_if_high(__u32 slot, __u32 kind, __u32 bit)
 
 	if (!group || !(group->arm & bit))
 		return;
-	if (!read_ram(bpf_get_current_task_btf(), group, &ram))
+	if (!read_ram(PLAIN(task_struct, bpf_get_current_task_btf()), group, &ram))
 		return;
 	/* in KiB, so that an unlimited limit times 1000 does not overflow */
 	if ((ram.usage_bytes >> 10) * 1000 < (ram.limit_bytes >> 10) * group->high_water_permille)

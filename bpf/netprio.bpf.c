@@ -34,7 +34,7 @@ struct {
 /* No memo: we can be preempted here. */
 static __always_inline __u32 slot_of_caller(void)
 {
-	return nearest_managed(task_cgroup(bpf_get_current_task_btf()));
+	return nearest_managed(task_cgroup(PLAIN(task_struct, bpf_get_current_task_btf())));
 }
 
 /* The level at which the group is held; -1: not at all. */

@@ -145,13 +145,13 @@ int walk_parked(struct bpf_iter__task *ctx)
 		return 0;
 	struct pfuse_group *group = group_at(walked_slot);
 
-	if (!group || !group->id || !is_below(task, group->id))
+	if (!group || !group->id || !is_below(PLAIN(task_struct, task), group->id))
 		return 0;
 	thread.tgid = task->tgid;
 	thread.tid = task->pid;
-	thread.bits = state_bits(task);
+	thread.bits = state_bits(PLAIN(task_struct, task));
 	read_call(task, &thread);
-	thread.restart = restart_of(task, &thread);
+	thread.restart = restart_of(PLAIN(task_struct, task), &thread);
 	bpf_seq_write(ctx->meta->seq, &thread, sizeof(thread));
 	return 0;
 }

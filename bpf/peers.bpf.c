@@ -71,10 +71,22 @@ static __always_inline bool peer_is_local(const struct sock *sk)
 	       to[3] == from[3];
 }
 
-static __always_inline struct port_key port_key(const struct sock *sk, __u16 port)
+/*
+ * Read once, before anything depends on it: for each pointer that is read through a trusted one the
+ * verifier searches all types of the kernel by name, and does so again for each way to get there.
+ */
+static __always_inline __u32 netns_of(const struct sock *sk)
+{
+	__u32 netns = sk->__sk_common.skc_net.net->ns.inum;
+
+	barrier_var(netns);
+	return netns;
+}
+
+static __always_inline struct port_key port_key(const struct sock *sk, __u32 netns, __u16 port)
 {
 	struct port_key key = {
-		.netns = sk->__sk_common.skc_net.net->ns.inum,
+		.netns = netns,
 		.port = port,
 		.proto = sk->sk_protocol,
 	};
@@ -83,9 +95,9 @@ static __always_inline struct port_key port_key(const struct sock *sk, __u16 por
 }
 
 /* `slot` (0: an outsider) uses the socket's own port now: whoever had it before does not. */
-static __always_inline void claim_port(const struct sock *sk, __u32 slot)
+static __always_inline void claim_port(const struct sock *sk, __u32 netns, __u32 slot)
 {
-	struct port_key key = port_key(sk, sk->__sk_common.skc_num);
+	struct port_key key = port_key(sk, netns, sk->__sk_common.skc_num);
 	__u32 *owner = key.port ? bpf_map_lookup_elem(&ports, &key) : NULL;
 
 	if (!key.port || (owner ? *owner == slot : !slot))
@@ -96,15 +108,16 @@ static __always_inline void claim_port(const struct sock *sk, __u32 slot)
 		bpf_map_delete_elem(&ports, &key);
 }
 
-static __always_inline __u32 port_owner(const struct sock *sk, __u16 port)
+static __always_inline __u32 port_owner(const struct sock *sk, __u32 netns, __u16 port)
 {
-	struct port_key key = port_key(sk, port);
+	struct port_key key = port_key(sk, netns, port);
 	__u32 *owner = bpf_map_lookup_elem(&ports, &key);
 
 	return owner ? *owner : 0;
 }
 
-static __always_inline void judge_inet(const struct sock *sk, __u32 slot, struct talk *talk)
+static __always_inline void judge_inet(const struct sock *sk, __u32 netns, __u32 slot,
+				       struct talk *talk)
 {
 	bool local = peer_is_local(sk);
 
@@ -112,8 +125,8 @@ static __always_inline void judge_inet(const struct sock *sk, __u32 slot, struct
 		return;
 	talk->channel = sk->sk_protocol == IPPROTO_TCP ? PFUSE_CH_TCP : PFUSE_CH_UDP;
 	talk->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
-	claim_port(sk, slot);
-	judge(slot, local ? port_owner(sk, talk->peer_port) : 0, talk);
+	claim_port(sk, netns, slot);
+	judge(slot, local ? port_owner(sk, netns, talk->peer_port) : 0, talk);
 }
 
 /*
@@ -169,7 +182,7 @@ static __always_inline void judge_socket(const struct sock *sk, __u32 slot, bool
 	struct talk talk = { .pid = bpf_get_current_pid_tgid() >> 32, .incoming = incoming };
 
 	if (family == AF_INET || family == AF_INET6) {
-		judge_inet(sk, slot, &talk);
+		judge_inet(sk, netns_of(sk), slot, &talk);
 	} else if (family == AF_UNIX) {
 		judge_unix(sk, slot, &talk);
 	} else if (slot && family != AF_NETLINK) {
@@ -209,13 +222,13 @@ static __always_inline int received(const struct sock *sk, int bytes, int flags)
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(on_sent, struct sock *sk, int ret, int flags)
 {
-	return sent(sk, ret);
+	return sent(PLAIN(sock, sk), ret);
 }
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(on_received, struct sock *sk, int ret, int flags)
 {
-	return received(sk, ret, flags);
+	return received(PLAIN(sock, sk), ret, flags);
 }
 
 /*
@@ -238,11 +251,11 @@ int BPF_PROG(on_received_fexit, struct socket *socket, void *msg, int flags, int
  * A connection from another machine is completed in softirq: the port tells whose it is. One from this
  * machine was judged when the client sent its SYN, in the client.
  */
-static __always_inline void accepted(const struct sock *sk)
+static __always_inline void accepted(const struct sock *sk, __u32 netns)
 {
 	if (peer_is_local(sk))
 		return;
-	__u32 slot = port_owner(sk, sk->__sk_common.skc_num);
+	__u32 slot = port_owner(sk, netns, sk->__sk_common.skc_num);
 	struct talk talk = {
 		.channel = PFUSE_CH_TCP,
 		.peer_port = bpf_ntohs(sk->__sk_common.skc_dport),
@@ -258,17 +271,19 @@ int BPF_PROG(on_sock_state, const struct sock *sk, int oldstate, int newstate)
 {
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
+	__u32 netns = netns_of(sk);
+
 	if (newstate == BPF_TCP_SYN_SENT || newstate == BPF_TCP_LISTEN) {
 		__u32 slot = group_of_current();
 		struct talk talk = { .pid = bpf_get_current_pid_tgid() >> 32 };
 
-		claim_port(sk, slot);
+		claim_port(sk, netns, slot);
 		if (newstate == BPF_TCP_SYN_SENT)
-			judge_inet(sk, slot, &talk);
+			judge_inet(sk, netns, slot, &talk);
 	} else if (oldstate == BPF_TCP_LISTEN && newstate == BPF_TCP_CLOSE) {
-		claim_port(sk, 0);
+		claim_port(sk, netns, 0);
 	} else if (oldstate == BPF_TCP_SYN_RECV && newstate == BPF_TCP_ESTABLISHED) {
-		accepted(sk);
+		accepted(sk, netns);
 	}
 	return 0;
 }
@@ -287,6 +302,6 @@ int seed_ports(struct bpf_iter__task_file *ctx)
 	struct sock *sk = socket ? socket->sk : NULL;
 
 	if (sk && (sk->__sk_common.skc_family == AF_INET || sk->__sk_common.skc_family == AF_INET6))
-		claim_port(sk, slot);
+		claim_port(sk, netns_of(sk), slot);
 	return 0;
 }

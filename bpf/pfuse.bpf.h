@@ -125,6 +125,15 @@ static __always_inline struct pfuse_stats *stats_at(__u32 slot)
 	return bpf_map_lookup_elem(&stats, &index);
 }
 
+/*
+ * The same object, as a pointer that the verifier does not trust. For each pointer that is read through a
+ * trusted one, and for each way to get there, it searches all types of the kernel by name, several times:
+ * that was half of our start. Costs a call; not for what runs at each switch.
+ */
+void *plain_pointer(void *object, __u32 type) __hidden;
+#define PLAIN(type, object) \
+	((struct type *)plain_pointer((void *)(object), bpf_core_type_id_kernel(struct type)))
+
 /* The task's cgroup_subsys_state of the memory controller. */
 static __always_inline struct cgroup_subsys_state *task_memory_css(struct task_struct *task)
 {
@@ -194,7 +203,7 @@ static __always_inline __u32 group_of(struct task_struct *task)
 
 static __always_inline __u32 group_of_current(void)
 {
-	return group_of(bpf_get_current_task_btf());
+	return group_of(PLAIN(task_struct, bpf_get_current_task_btf()));
 }
 
 /* True for exactly one caller per arming. */

@@ -54,7 +54,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	if (!cpu)
 		return 0;
 	if (cpu->pid != (__u32)prev->pid) {
-		if (prev->pid && group_of(prev))
+		if (prev->pid && group_of(PLAIN(task_struct, prev)))
 			drop(PFUSE_DROP_UNSEEN_SWITCH);
 	} else if (cpu->slot) {
 		count_slice(cpu, prev, !preempt && prev_state);

@@ -23,6 +23,7 @@ struct pfuse_knobs {
 			     * unique within one hierarchy only */
 	__u32 page_bytes;
 	__u32 memo_entries; /* per CPU, a power of two */
+	__u32 has_rdonly_cast; /* bpf_rdonly_cast(), from 6.2 on */
 	__u32 daemon_pid;   /* its thread group id in the first pid namespace; 0: not known */
 };
 

@@ -246,7 +246,8 @@ static void choose_hooks(struct probe_hook *hooks)
 	}
 }
 
-int probe_find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], uint32_t parts, bool try)
+int probe_find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], uint32_t parts, bool try,
+		     bool *ret_casts)
 {
 	libbpf_print_fn_t print = libbpf_set_print(quiet);
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -269,6 +270,7 @@ int probe_find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], uint32_t parts, b
 		hooks[i].available = !hooks[i].err;
 	}
 	choose_hooks(hooks);
+	*ret_casts = btf && btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
 	btf__free(btf);
 	libbpf_set_print(print);
 	return err ? err : (int)HOOKS;
@@ -276,5 +278,7 @@ int probe_find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], uint32_t parts, b
 
 int probe_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX])
 {
-	return probe_find_hooks(hooks, PROBE_ALL, true);
+	bool casts;
+
+	return probe_find_hooks(hooks, PROBE_ALL, true, &casts);
 }

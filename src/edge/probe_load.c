@@ -53,7 +53,8 @@ static void set_sizes(struct pfuse *skel, uint32_t slots, uint32_t ncpus)
 				 ring < RING_BYTES ? RING_BYTES : next_power_of_two(ring));
 }
 
-static void set_knobs(struct pfuse *skel, const struct probe_config *config, uint32_t ncpus)
+static void set_knobs(struct pfuse *skel, const struct probe_config *config, uint32_t ncpus,
+		      bool casts)
 {
 	skel->rodata->knobs = (struct pfuse_knobs){
 		.ncpus = ncpus,
@@ -62,6 +63,7 @@ static void set_knobs(struct pfuse *skel, const struct probe_config *config, uin
 		.hierarchy_id = config->hierarchy_id,
 		.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE),
 		.memo_entries = MEMO_ENTRIES,
+		.has_rdonly_cast = casts,
 		.daemon_pid = (uint32_t)config->daemon_pid,
 	};
 }
@@ -195,13 +197,13 @@ static uint32_t heard_kinds(const struct probe_hook *hooks)
 
 /* Opens, loads and attaches; on failure, nothing stays loaded. */
 static int load(const struct probe_config *config, uint32_t ncpus, const struct probe_hook *hooks,
-		struct probe_loaded *loaded)
+		bool casts, struct probe_loaded *loaded)
 {
 	struct pfuse *skel = pfuse__open();
 
 	if (!skel)
 		return err_set(&loaded->text, -ENOMEM, "cannot open the BPF object: out of memory");
-	set_knobs(skel, config, ncpus);
+	set_knobs(skel, config, ncpus, casts);
 	set_sizes(skel, config->slots + 1, ncpus);
 	loaded->heard = heard_kinds(hooks);
 	if (loaded->heard)
@@ -240,7 +242,8 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 {
 	const struct probe_loaded nothing = *loaded;
 	struct probe_hook hooks[PROBE_HOOKS_MAX];
-	int err = probe_find_hooks(hooks, config->parts, false);
+	bool casts = false;
+	int err = probe_find_hooks(hooks, config->parts, false, &casts);
 
 	if (err < 0)
 		return err_set(&loaded->text, err == -EPERM ? -EPERM : -EOPNOTSUPP,
@@ -248,13 +251,13 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 			       "CONFIG_DEBUG_INFO_BTF is needed",
 			       strerror(-err));
 	libbpf_set_print(keep_warning);
-	err = load(config, ncpus, hooks, loaded);
+	err = load(config, ncpus, hooks, casts, loaded);
 	if (!err)
 		return 0;
 	*loaded = nothing;
 	last_warning[0] = '\0';
-	err = probe_find_hooks(hooks, config->parts, true);
-	return err < 0 ? err : load(config, ncpus, hooks, loaded);
+	err = probe_find_hooks(hooks, config->parts, true, &casts);
+	return err < 0 ? err : load(config, ncpus, hooks, casts, loaded);
 }
 
 /* One message: the struct as data, its fds as SCM_RIGHTS. */

@@ -43,8 +43,10 @@ int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_l
 /*
  * The rows of `parts`; the others are not available (-ECANCELED). `try`: as probe_hooks(). Else by the
  * kernel's BTF alone, functions by a load: fast, and too hopeful where a tracepoint is refused.
+ * *ret_casts: the kernel has bpf_rdonly_cast().
  */
-int probe_find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], uint32_t parts, bool try);
+int probe_find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], uint32_t parts, bool try,
+		     bool *ret_casts);
 
 /* The row of a program; NULL: there is none. */
 const struct probe_hook *probe_find_hook(const struct probe_hook *hooks, const char *program);
