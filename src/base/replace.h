@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 struct replace {
-	FILE *file; /* NULL: there is none */
+	FILE *file;	  /* NULL: there is none */
 	const char *path; /* borrowed */
 	char temporary[PATH_MAX];
 };

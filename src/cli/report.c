@@ -17,10 +17,11 @@ static int cannot_write(const char *path, int r, struct err *err)
 	char q[ERR_QUOTED];
 
 	if (r == -EINVAL)
-		return err_set(err, r,
-			       "%s: the page must go to a regular file, and this is none; -o - writes "
-			       "to standard output",
-			       err_quote(path, q));
+		return err_set(
+			err, r,
+			"%s: the page must go to a regular file, and this is none; -o - writes "
+			"to standard output",
+			err_quote(path, q));
 	return err_set(err, r, "%s: cannot write the page: %s%s", err_quote(path, q), strerror(-r),
 		       r == -ENOENT ? "; create its directory first" : "");
 }
@@ -68,7 +69,8 @@ static int write_stream(const struct report_book *book, FILE *out, struct err *e
 	int r = report_page_write(book, out);
 
 	if (r < 0)
-		return err_set(err, r, "cannot write the page to standard output: %s", strerror(-r));
+		return err_set(err, r, "cannot write the page to standard output: %s",
+			       strerror(-r));
 	return 0;
 }
 

@@ -235,19 +235,20 @@ static void note_clock(struct span clock, uint64_t *real_ns, uint64_t *monotonic
 		*monotonic_ns = numbers[2];
 }
 
-/* The first snapshot is that of the beginning. What is odd about one spoils no record. */
+/* What is odd about a snapshot spoils no record. */
 static void note_clocks(struct pftrace_result *result, struct span snapshot)
 {
 	uint64_t real_ns = 0, monotonic_ns = 0;
 	struct field field;
 
-	if (result->wall_offset_ns)
-		return;
 	while (snapshot.at < snapshot.end && take_field(&snapshot, &field))
 		if (field.number == 1 && field.type == WIRE_BYTES)
 			note_clock(field.bytes, &real_ns, &monotonic_ns);
-	if (monotonic_ns && real_ns > monotonic_ns && real_ns < INT64_MAX)
+	if (!monotonic_ns || real_ns <= monotonic_ns || real_ns > INT64_MAX)
+		return;
+	if (!result->wall_offset_ns)
 		result->wall_offset_ns = (int64_t)(real_ns - monotonic_ns);
+	result->wall_moved_ns = (int64_t)(real_ns - monotonic_ns) - result->wall_offset_ns;
 }
 
 /* What is ours in a packet; pfuse->at stays NULL where there is nothing. */

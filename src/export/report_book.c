@@ -110,8 +110,8 @@ static int count(struct report_group *g, const struct report_decision *decision,
 	}
 }
 
-int report_book_decision(struct report_book *book, size_t group, const struct report_decision *decision,
-			 uint64_t now_ns)
+int report_book_decision(struct report_book *book, size_t group,
+			 const struct report_decision *decision, uint64_t now_ns)
 {
 	struct report_group *g = &book->groups[group];
 	size_t half = book->decisions_max / 2, at = g->ndecisions;
@@ -122,8 +122,8 @@ int report_book_decision(struct report_book *book, size_t group, const struct re
 	if (at == book->decisions_max) {
 		at = half + (g->decisions_seen - half) % half;
 	} else {
-		if (reserve((void **)&g->decisions, at, &g->decisions_room,
-			    sizeof(*g->decisions)) < 0)
+		if (reserve((void **)&g->decisions, at, &g->decisions_room, sizeof(*g->decisions)) <
+		    0)
 			return -ENOMEM;
 		g->ndecisions++;
 	}

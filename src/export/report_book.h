@@ -127,8 +127,8 @@ int64_t report_book_group(struct report_book *book, const char *name, const char
 			  uint64_t now_ns);
 int report_book_row(struct report_book *book, size_t group, const struct report_row *row);
 /* One that was carried out, or not: counted by kind, and kept. */
-int report_book_decision(struct report_book *book, size_t group, const struct report_decision *decision,
-			 uint64_t now_ns);
+int report_book_decision(struct report_book *book, size_t group,
+			 const struct report_decision *decision, uint64_t now_ns);
 /* The group left, or the trace ended; the same once more does nothing. */
 int report_book_leave(struct report_book *book, size_t group, uint64_t now_ns);
 /* Of all groups of that name; the curve becomes the book's. -ENOENT: there is none, and it does not. */

@@ -81,8 +81,7 @@ static int read_curve(const json_t *root, struct report_curve **ret)
 		return r;
 	curve->knee_bytes = size_of(json_object_get(root, "knee_bytes"));
 	curve->resolution_bytes = size_of(json_object_get(root, "resolution_bytes"));
-	curve->knee_below_resolution =
-		json_is_true(json_object_get(root, "knee_below_resolution"));
+	curve->knee_below_resolution = json_is_true(json_object_get(root, "knee_below_resolution"));
 	curve->error = real_of(json_object_get(root, "error"));
 	curve->sampled_share = real_of(json_object_get(root, "sampled_share"));
 	for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
@@ -111,8 +110,9 @@ int report_curve_read(const char *path, struct report_curve **ret, struct err *e
 	r = root ? read_curve(root, ret) : -EINVAL;
 	if (r < 0)
 		return err_set(err, r, "%s: %s", err_quote(path, q),
-			       r == -ENOMEM ? "no memory for the curve"
-					    : "this is no curve; make one with pfuse-bpf curve GROUP "
-					      "--format json");
+			       r == -ENOMEM
+				       ? "no memory for the curve"
+				       : "this is no curve; make one with pfuse-bpf curve GROUP "
+					 "--format json");
 	return 0;
 }

@@ -27,7 +27,7 @@ enum report_figure {
 };
 
 #define REPORT_SERIES ((unsigned)FCB_RESOURCES * REPORT_FIGURES)
-#define REPORT_AT(resource, figure) ((unsigned)(resource) * REPORT_FIGURES + (unsigned)(figure))
+#define REPORT_AT(resource, figure) ((unsigned)(resource)*REPORT_FIGURES + (unsigned)(figure))
 #define REPORT_FULL 4 /* rows of a column */
 
 struct report_row {
@@ -38,8 +38,9 @@ struct report_row {
 /* The column that is being filled. */
 struct report_column {
 	uint64_t index;
-	uint64_t count;			    /* rows that came */
-	struct report_row few[REPORT_FULL]; /* the first of them; the last place is that of the last */
+	uint64_t count; /* rows that came */
+	struct report_row
+		few[REPORT_FULL]; /* the first of them; the last place is that of the last */
 	float low[REPORT_SERIES];
 	float high[REPORT_SERIES];
 	uint64_t low_at[REPORT_SERIES]; /* which row it was, from 1; 0: none yet */

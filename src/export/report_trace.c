@@ -96,7 +96,6 @@ static int64_t group_of(const struct survey *survey, const struct pftrace_record
 	return (int64_t)survey->groups[record->slot] - 1;
 }
 
-
 static int tally_group(struct survey *survey, const struct pftrace_record *record)
 {
 	if (survey->ngroups == survey->room) {
@@ -309,8 +308,9 @@ static int note_machine(struct reading *reading, const struct pftrace_record *re
 		return -ENOMEM;
 	if (!machine->continues)
 		return 0;
-	return report_book_note(book, "The recording begins in the middle of a run: sums and curves "
-				      "are those of the recorded part.");
+	return report_book_note(book,
+				"The recording begins in the middle of a run: sums and curves "
+				"are those of the recorded part.");
 }
 
 static int note_decision(struct reading *reading, size_t group, const struct pftrace_record *record)
@@ -322,7 +322,8 @@ static int note_decision(struct reading *reading, size_t group, const struct pft
 }
 
 /* What is to be taken from a record before the core has it. */
-static int before_playing(struct reading *reading, const struct pftrace_record *record, int64_t group)
+static int before_playing(struct reading *reading, const struct pftrace_record *record,
+			  int64_t group)
 {
 	if (record->kind == PFTRACE_MACHINE)
 		return note_machine(reading, record);
@@ -400,20 +401,34 @@ static int end_reading(struct reading *reading)
 	return report_book_end(reading->book);
 }
 
+/* Less than this is what a time service does each day. */
+#define CLOCK_MOVED_NS 1000000000
+
 static int note_result(struct report_book *book, const struct pftrace_result *result)
 {
 	double seconds = (double)(book->end_ns - book->begin_ns) / 1e9;
+	int64_t moved = result->wall_moved_ns;
 
+	if ((moved > CLOCK_MOVED_NS || moved < -CLOCK_MOVED_NS) &&
+	    report_book_note(
+		    book,
+		    "The machine slept, or its clock was set, while this was recorded: at the "
+		    "end the time of day was %.1f s ahead of the times of day shown here, which "
+		    "count from the beginning.",
+		    (double)moved / 1e9) < 0)
+		return -ENOMEM;
 	if (result->damaged)
 		return report_book_note(book,
-					"The trace is damaged after byte %" PRIu64 " (%s): what comes "
+					"The trace is damaged after byte %" PRIu64
+					" (%s): what comes "
 					"after second %.1f was not read.",
 					result->bytes, result->why, seconds);
 	if (result->cut)
-		return report_book_note(book,
-					"The trace ends inside a packet, as after a crash or on a full "
-					"disk: what came after second %.1f is not in it.",
-					seconds);
+		return report_book_note(
+			book,
+			"The trace ends inside a packet, as after a crash or on a full "
+			"disk: what came after second %.1f is not in it.",
+			seconds);
 	return 0;
 }
 
@@ -434,13 +449,15 @@ static int read_records(const char *path, struct reading *reading, struct err *e
 		n++;
 	}
 	if (r == -ENOTSUP)
-		return err_set(err, r,
-			       "%s: the trace begins in the middle of a run, with the state of another "
-			       "build of pfuse-bpf; make the report with that build",
-			       err_quote(path, q));
+		return err_set(
+			err, r,
+			"%s: the trace begins in the middle of a run, with the state of another "
+			"build of pfuse-bpf; make the report with that build",
+			err_quote(path, q));
 	if (r == -EPROTO)
 		r = report_book_note(reading->book,
-				     "Record %" PRIu64 " of the trace cannot stand where it stands: "
+				     "Record %" PRIu64
+				     " of the trace cannot stand where it stands: "
 				     "what comes after it was not read.",
 				     n + 1);
 	return r < 0 ? cannot_read(path, r, err) : 0;

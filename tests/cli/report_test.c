@@ -166,7 +166,8 @@ Test(report, decisions_are_counted_by_kind_and_stops_are_spans)
 	cr_assert(t->grown == 1 && t->shrunk == 1 && t->moves == 1 && t->not_done == 2);
 	cr_assert(t->stops == 2 && t->wakes == 1);
 	cr_assert_eq(book.groups[0].nstops, 2);
-	cr_assert(book.groups[0].stops[0].from_ns == 5 * S && book.groups[0].stops[0].to_ns == 8 * S);
+	cr_assert(book.groups[0].stops[0].from_ns == 5 * S &&
+		  book.groups[0].stops[0].to_ns == 8 * S);
 	cr_assert_eq(book.groups[0].stops[1].to_ns, 100 * S, "until the end of the trace");
 	report_book_free(&book);
 }
@@ -185,8 +186,8 @@ Test(report, of_too_many_decisions_the_first_and_the_last_are_kept_in_order)
 		cr_assert_eq(g->ndecisions, n < 10 ? n : 10);
 		cr_assert_eq(g->decisions_seen, n);
 		for (unsigned i = 0; i < g->ndecisions; i++)
-			cr_assert_eq(g->decisions[i].verdict.time_ns, n > 10 && i >= 5 ? n - 10 + i : i,
-				     "%u of %u", i, n);
+			cr_assert_eq(g->decisions[i].verdict.time_ns,
+				     n > 10 && i >= 5 ? n - 10 + i : i, "%u of %u", i, n);
 		cr_assert_eq(g->totals.moves, n, "all are counted");
 		report_book_free(&book);
 	}
@@ -294,7 +295,8 @@ Test(report, series_are_as_long_as_they_must_be)
 
 	begin(&book, "web", 2);
 	for (unsigned i = 0; i < 3; i++) {
-		struct report_row r = row(i * 30 * S + S / 3, (100 + i) * 1024, i == 1 ? NAN : 4096);
+		struct report_row r =
+			row(i * 30 * S + S / 3, (100 + i) * 1024, i == 1 ? NAN : 4096);
 
 		r.value[REPORT_AT(FCB_CPU, REPORT_USAGE)] = 5;
 		r.value[REPORT_AT(FCB_CPU, REPORT_SCORE)] = i ? INFINITY : -INFINITY;
@@ -327,7 +329,8 @@ Test(report, everything_has_a_word)
 	cr_assert_eq(report_book_end(&book), 0);
 	root = json_of(&book);
 	for (size_t list = 0; list < ARRAY_SIZE(lists); list++)
-		json_array_foreach(json_object_get(json_object_get(root, "words"), lists[list]), i, word)
+		json_array_foreach(json_object_get(json_object_get(root, "words"), lists[list]), i,
+				   word)
 			cr_assert_str_neq(json_string_value(word), "?", "%s %zu", lists[list], i);
 	json_decref(root);
 	report_book_free(&book);
@@ -339,11 +342,14 @@ Test(report, extremes_are_numbers_or_null)
 	json_t *root, *list;
 
 	begin(&book, "web", 2);
-	decide(&book, decision(PFUSE_CTL_RAM, UINT64_MAX, PFUSE_UNLIMITED, 0, ORCHESTRATOR_APPLIED));
+	decide(&book,
+	       decision(PFUSE_CTL_RAM, UINT64_MAX, PFUSE_UNLIMITED, 0, ORCHESTRATOR_APPLIED));
 	book.groups[0].decisions[0].verdict.score = NAN;
 	cr_assert_eq(report_book_end(&book), 0);
 	root = json_of(&book);
-	list = json_array_get(json_object_get(json_array_get(json_object_get(root, "groups"), 0), "decisions"), 0);
+	list = json_array_get(
+		json_object_get(json_array_get(json_object_get(root, "groups"), 0), "decisions"),
+		0);
 	cr_assert(json_is_null(json_array_get(list, 2)), "unlimited");
 	cr_assert_eq(json_integer_value(json_array_get(list, 3)), 0);
 	cr_assert(json_is_null(json_array_get(list, 6)), "no score");

@@ -193,8 +193,8 @@ Test(report_trace, mutated_files)
 		expect_json(&book);
 		report_book_free(&book);
 	}
-	cr_assert(read > 20 && noted > 20, "%u refused, %u read, %u of them with a note", refused, read,
-		  noted);
+	cr_assert(read > 20 && noted > 20, "%u refused, %u read, %u of them with a note", refused,
+		  read, noted);
 	free(bytes);
 	remove_file(&file);
 }
@@ -232,6 +232,61 @@ Test(report_trace, a_later_segment_tells_of_itself)
 	expect_order(&book);
 	expect_json(&book);
 	report_book_free(&book);
+	remove_file(&file);
+}
+
+/* A packet with a snapshot: varints of ten bytes, so that nothing has to be computed. */
+static size_t put_clocks(uint8_t *at, uint64_t real_ns, uint64_t monotonic_ns)
+{
+	const uint64_t ids[] = { 1, 3 }, times[] = { real_ns, monotonic_ns };
+	uint8_t *p = at;
+
+	*p++ = 0x0a; /* packet */
+	*p++ = 2 + 2 * 15;
+	*p++ = 6 << 3 | 2; /* clock_snapshot */
+	*p++ = 2 * 15;
+	for (unsigned i = 0; i < 2; i++) {
+		*p++ = 1 << 3 | 2; /* clocks */
+		*p++ = 13;
+		*p++ = 1 << 3;
+		*p++ = (uint8_t)ids[i];
+		*p++ = 2 << 3;
+		for (unsigned byte = 0; byte < 10; byte++)
+			*p++ = (uint8_t)((times[i] >> (7 * byte) & 0x7f) | (byte < 9 ? 0x80 : 0));
+	}
+	return (size_t)(p - at);
+}
+
+Test(report_trace, a_clock_that_was_set_is_said)
+{
+	static const struct {
+		int64_t moved_ns;
+		bool said;
+	} cases[] = {
+		{ 0, false }, { 900000000, false }, { 3600000000000, true }, { -5000000000, true }
+	};
+	struct file file;
+	uint8_t *bytes;
+
+	make_trace(&file);
+	bytes = malloc(file.size + 100);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct report_book book;
+		struct err err;
+		size_t size = put_clocks(bytes, 1800000000000000000, 5000000000);
+
+		memcpy(bytes + size, file.bytes, file.size);
+		size += file.size;
+		size += put_clocks(bytes + size,
+				   (uint64_t)(1800000000000000000 + cases[i].moved_ns), 5000000000);
+		write_file(&file, bytes, size);
+		cr_assert_eq(report_trace_read(file.path, &book, &err), 0, "%s", err.text);
+		cr_assert_eq(book.wall_offset_ns, 1799999995000000000);
+		cr_assert_eq(book.notes[0] && strstr(book.notes[0], "clock was set"), cases[i].said,
+			     "%zu", i);
+		report_book_free(&book);
+	}
+	free(bytes);
 	remove_file(&file);
 }
 

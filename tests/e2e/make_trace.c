@@ -71,8 +71,8 @@ static void carry_out(struct sim *sim, const struct pfuse_verdict *verdicts, uns
 
 		record.applied.verdict = verdicts[i];
 		/* One in fifty is refused, so that a reader sees it. */
-		record.applied.outcome = sim->turn % 50 == 49 ? ORCHESTRATOR_FAILED
-							      : ORCHESTRATOR_APPLIED;
+		record.applied.outcome =
+			sim->turn % 50 == 49 ? ORCHESTRATOR_FAILED : ORCHESTRATOR_APPLIED;
 		if (record.applied.outcome == ORCHESTRATOR_APPLIED)
 			obey(sim, &verdicts[i]);
 		orchestrator_applied(&sim->core, &verdicts[i], record.applied.outcome, sim->now_ns);
@@ -100,7 +100,8 @@ static struct fcb_policy policy_of(enum life life)
 	return policy;
 }
 
-static void attach(struct sim *sim, uint32_t slot, enum life life, const char *name, const char *path)
+static void attach(struct sim *sim, uint32_t slot, enum life life, const char *name,
+		   const char *path)
 {
 	struct pftrace_record record = record_of(sim, PFTRACE_ATTACH, slot);
 
@@ -124,7 +125,8 @@ static void attach(struct sim *sim, uint32_t slot, enum life life, const char *n
 /* The wave goes from 0 to 1 and back in 90 turns. */
 static void work(struct pfuse_sample *sample, unsigned turn)
 {
-	double wave = 0.5 - 0.5 * cos(turn / 90.0 * 2 * M_PI), jitter = (double)(turn * 7 % 10) / 60;
+	double wave = 0.5 - 0.5 * cos(turn / 90.0 * 2 * M_PI),
+	       jitter = (double)(turn * 7 % 10) / 60;
 
 	sample->ram_usage_bytes = (uint64_t)((60 + 380 * wave + 60 * jitter) * (double)MIB);
 	sample->run_ns += (uint64_t)((0.1 + 1.3 * wave + jitter) * (double)S);
