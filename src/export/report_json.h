@@ -5,9 +5,10 @@
  * before that as everywhere (parse_escape()), so a reader sees what cannot be seen.
  *
  * Times are seconds since the beginning of the trace. Figures of series are in KiB, KiB/s, and ms of CPU
- * time per second; those of decisions in the units of pfuse/verdict.h. A figure that is not known is null, and so is no
- * limit. A series that was never known is left out; one that never changes is a list of one value. The
- * page's own format.js and charts.js are the readers; `schema` is raised when they must change.
+ * time per second; those of decisions in the units of pfuse/verdict.h. A figure that is not known is
+ * null, and so is no limit. A series that was never known is left out; one that never changes is a list
+ * of one value. The page's own format.js and charts.js are the readers; `schema` is raised when they
+ * must change.
  */
 #ifndef EXPORT_REPORT_JSON_H
 #define EXPORT_REPORT_JSON_H

@@ -46,7 +46,7 @@ static void middle_rows(const struct report_column *column, struct report_row *r
 
 static int close_column(struct report_rows *rows)
 {
-	struct report_column *column = &rows->column;
+	struct report_column *column = rows->column;
 	unsigned n = column->count < REPORT_FULL ? (unsigned)column->count : REPORT_FULL;
 	int r = 0;
 
@@ -107,11 +107,15 @@ static bool is_again(const struct report_column *column, const struct report_row
 
 int report_rows_add(struct report_rows *rows, const struct report_row *row)
 {
-	struct report_column *column = &rows->column;
+	struct report_column *column = rows->column;
 	uint64_t since = row->time_ns > rows->origin_ns ? row->time_ns - rows->origin_ns : 0;
 	uint64_t index = since / rows->column_ns;
 	int r = 0;
 
+	if (!column)
+		column = rows->column = calloc(1, sizeof(*column));
+	if (!column)
+		return -ENOMEM;
 	if (is_again(column, row)) {
 		look_again(column, row);
 		return 0;
@@ -131,11 +135,16 @@ int report_rows_add(struct report_rows *rows, const struct report_row *row)
 
 int report_rows_end(struct report_rows *rows)
 {
-	return rows->column.count ? close_column(rows) : 0;
+	int r = rows->column && rows->column->count ? close_column(rows) : 0;
+
+	free(rows->column);
+	rows->column = NULL;
+	return r;
 }
 
 void report_rows_free(struct report_rows *rows)
 {
+	free(rows->column);
 	free(rows->row);
 	memset(rows, 0, sizeof(*rows));
 }

@@ -54,7 +54,7 @@ struct report_rows {
 	uint64_t read; /* rows that were added, at different times */
 	uint64_t origin_ns;
 	uint64_t column_ns;
-	struct report_column column;
+	struct report_column *column; /* owned; only while rows come */
 };
 
 void report_rows_init(struct report_rows *rows, uint64_t origin_ns, uint64_t column_ns);

@@ -11,6 +11,7 @@
 #include "config.h"
 #include "export/pftrace_read.h"
 #include "export/player.h"
+#include "export/report_survey.h"
 
 #define ROWS_BUDGET 160000
 #define ROWS_MOST 4800 /* of one group: 1200 columns, more than most screens have */
@@ -19,119 +20,9 @@
 #define DECISIONS_MOST 4000
 #define DECISIONS_LEAST 4
 
-/* Which group of the book lives in which slot now, and how much there is of each. */
-struct tally {
-	uint64_t rows;
-	uint64_t decisions;
-};
-
-struct survey {
-	uint32_t *groups; /* by slot: index + 1; 0: none */
-	uint64_t *ids;
-	uint32_t nslots;
-	struct tally *tallies; /* by index */
-	size_t ngroups;
-	size_t room;
-	uint64_t begin_ns;
-	uint64_t end_ns;
-	struct pftrace_result result;
-};
-
-static void survey_free(struct survey *survey)
-{
-	free(survey->groups);
-	free(survey->ids);
-	free(survey->tallies);
-	*survey = (struct survey){ 0 };
-}
-
 static void reader_close(struct pftrace_reader **reader)
 {
 	pftrace_reader_close(*reader);
-}
-
-static int make_slots(struct survey *survey, uint32_t nslots)
-{
-	uint32_t *groups;
-	uint64_t *ids;
-
-	if (nslots <= survey->nslots)
-		return 0;
-	groups = reallocarray(survey->groups, nslots, sizeof(*groups));
-	if (!groups)
-		return -ENOMEM;
-	survey->groups = groups;
-	ids = reallocarray(survey->ids, nslots, sizeof(*ids));
-	if (!ids)
-		return -ENOMEM;
-	survey->ids = ids;
-	memset(groups + survey->nslots, 0, (nslots - survey->nslots) * sizeof(*groups));
-	memset(ids + survey->nslots, 0, (nslots - survey->nslots) * sizeof(*ids));
-	survey->nslots = nslots;
-	return 0;
-}
-
-/* Does a group begin with this record? The same group may be told of again in the middle of a file. */
-static bool begins(const struct survey *survey, const struct pftrace_record *record)
-{
-	if (record->slot >= survey->nslots)
-		return false;
-	if (record->kind == PFTRACE_GROUP)
-		return !survey->groups[record->slot] ||
-		       survey->ids[record->slot] != record->group.id;
-	return record->kind == PFTRACE_ATTACH;
-}
-
-static void settle(struct survey *survey, const struct pftrace_record *record, uint64_t index)
-{
-	survey->groups[record->slot] = (uint32_t)index + 1;
-	survey->ids[record->slot] = record->group.id;
-}
-
-/* The index of the group that the record is about; -1: none. */
-static int64_t group_of(const struct survey *survey, const struct pftrace_record *record)
-{
-	if (!record->slot || record->slot >= survey->nslots)
-		return -1;
-	return (int64_t)survey->groups[record->slot] - 1;
-}
-
-static int tally_group(struct survey *survey, const struct pftrace_record *record)
-{
-	if (survey->ngroups == survey->room) {
-		size_t room = survey->room ? 2 * survey->room : 64;
-		struct tally *larger = reallocarray(survey->tallies, room, sizeof(*larger));
-
-		if (!larger)
-			return -ENOMEM;
-		survey->tallies = larger;
-		survey->room = room;
-	}
-	survey->tallies[survey->ngroups] = (struct tally){ 0 };
-	settle(survey, record, survey->ngroups++);
-	return 0;
-}
-
-static int tally_record(struct survey *survey, const struct pftrace_record *record)
-{
-	int64_t group;
-
-	if (record->time_ns && !survey->begin_ns)
-		survey->begin_ns = record->time_ns;
-	if (record->time_ns > survey->end_ns)
-		survey->end_ns = record->time_ns;
-	if (record->kind == PFTRACE_MACHINE)
-		return make_slots(survey, record->machine.slots);
-	if (begins(survey, record))
-		return tally_group(survey, record);
-	group = group_of(survey, record);
-	if (group < 0)
-		return 0;
-	if (record->kind == PFTRACE_DETACH)
-		survey->groups[record->slot] = 0;
-	survey->tallies[group].rows++;
-	survey->tallies[group].decisions += record->kind == PFTRACE_APPLIED;
-	return 0;
 }
 
 static int cannot_read(const char *path, int r, struct err *err)
@@ -139,50 +30,6 @@ static int cannot_read(const char *path, int r, struct err *err)
 	char q[ERR_QUOTED];
 
 	return err_set(err, r, "%s: cannot read the trace: %s", err_quote(path, q), strerror(-r));
-}
-
-static int survey_file(const char *path, struct survey *ret, struct err *err)
-{
-	_cleanup_(reader_close) struct pftrace_reader *reader = NULL;
-	struct pftrace_record record;
-	char q[ERR_QUOTED];
-	int r = pftrace_reader_open(path, &reader, err);
-
-	if (r < 0)
-		return r;
-	while ((r = pftrace_reader_next(reader, &record)) > 0) {
-		r = tally_record(ret, &record);
-		if (r < 0)
-			break;
-	}
-	if (r < 0)
-		return cannot_read(path, r, err);
-	ret->result = pftrace_reader_result(reader);
-	if (!ret->nslots)
-		return err_set(err, -ENODATA,
-			       "%s: no run is recorded in this trace; record one with "
-			       "pfuse-bpf run --trace FILE",
-			       err_quote(path, q));
-	return 0;
-}
-
-/* The most that each may keep so that all together keep no more than the budget. */
-static uint64_t fair_share(const struct survey *survey, bool decisions, uint64_t budget,
-			   uint64_t most, uint64_t least)
-{
-	for (uint64_t share = most; share > least; share /= 2) {
-		uint64_t sum = 0;
-
-		for (size_t i = 0; i < survey->ngroups; i++) {
-			const struct tally *tally = &survey->tallies[i];
-			uint64_t count = decisions ? tally->decisions : tally->rows;
-
-			sum += count < share ? count : share;
-		}
-		if (sum <= budget)
-			return share;
-	}
-	return least;
 }
 
 /* What the core had on its books when the file began: not part of what is reported. */
@@ -194,7 +41,7 @@ struct before {
 };
 
 struct reading {
-	struct survey slots; /* used for its slots only */
+	struct report_slots slots;
 	struct report_book *book;
 	struct before *before; /* by group */
 	size_t room;
@@ -204,7 +51,7 @@ struct reading {
 
 static void reading_free(struct reading *reading)
 {
-	survey_free(&reading->slots);
+	report_slots_free(&reading->slots);
 	player_free(&reading->player);
 	free(reading->before);
 }
@@ -283,7 +130,7 @@ static int open_group(struct reading *reading, const struct pftrace_record *reco
 		reading->room = room;
 	}
 	reading->before[index] = (struct before){ 0 };
-	settle(&reading->slots, record, (uint64_t)index);
+	report_slots_settle(&reading->slots, record, (uint64_t)index);
 	return 0;
 }
 
@@ -293,7 +140,7 @@ static int note_machine(struct reading *reading, const struct pftrace_record *re
 	struct report_book *book = reading->book;
 	const char *policy = machine->policy == CONFIG_FUSEBOX ? "fusebox" : NULL;
 
-	if (make_slots(&reading->slots, machine->slots) < 0)
+	if (report_slots_grow(&reading->slots, machine->slots) < 0)
 		return -ENOMEM;
 	if (book->version)
 		return 0;
@@ -331,7 +178,7 @@ static int before_playing(struct reading *reading, const struct pftrace_record *
 		reading->book->drops[record->lost.why].count += record->lost.events;
 		return 0;
 	}
-	if (begins(&reading->slots, record)) {
+	if (report_slots_begins(&reading->slots, record)) {
 		int r = group < 0 ? 0 : close_group(reading, (size_t)group, record->slot);
 
 		return r < 0 ? r : open_group(reading, record);
@@ -374,7 +221,7 @@ static int after_playing(struct reading *reading, const struct pftrace_record *r
 static int take_record(struct reading *reading, const struct pftrace_record *record)
 {
 	struct pfuse_verdict ignored[PFUSE_CONTROLS];
-	int64_t group = group_of(&reading->slots, record);
+	int64_t group = report_slots_group(&reading->slots, record);
 	int r;
 
 	if (record->time_ns > reading->now_ns)
@@ -385,7 +232,7 @@ static int take_record(struct reading *reading, const struct pftrace_record *rec
 	r = player_play(&reading->player, record, ignored);
 	if (r < 0)
 		return r;
-	group = group_of(&reading->slots, record);
+	group = report_slots_group(&reading->slots, record);
 	return group < 0 ? 0 : after_playing(reading, record, (size_t)group);
 }
 
@@ -463,7 +310,7 @@ static int read_records(const char *path, struct reading *reading, struct err *e
 	return r < 0 ? cannot_read(path, r, err) : 0;
 }
 
-static int fill_book(const char *path, const struct survey *survey, struct report_book *book,
+static int fill_book(const char *path, const struct report_survey *survey, struct report_book *book,
 		     struct err *err)
 {
 	_cleanup_(reading_free) struct reading reading = { .book = book };
@@ -488,15 +335,16 @@ static int fill_book(const char *path, const struct survey *survey, struct repor
 
 int report_trace_read(const char *path, struct report_book *ret, struct err *err)
 {
-	_cleanup_(survey_free) struct survey survey = { 0 };
+	_cleanup_(report_survey_free) struct report_survey survey = { 0 };
 	struct report_book book;
 	uint64_t rows, decisions;
-	int r = survey_file(path, &survey, err);
+	int r = report_survey_file(path, &survey, err);
 
 	if (r < 0)
 		return r;
-	rows = fair_share(&survey, false, ROWS_BUDGET, ROWS_MOST, ROWS_LEAST);
-	decisions = fair_share(&survey, true, DECISIONS_BUDGET, DECISIONS_MOST, DECISIONS_LEAST);
+	rows = report_survey_share(&survey, false, ROWS_BUDGET, ROWS_MOST, ROWS_LEAST);
+	decisions = report_survey_share(&survey, true, DECISIONS_BUDGET, DECISIONS_MOST,
+					DECISIONS_LEAST);
 	report_book_init(&book, survey.begin_ns, survey.end_ns, rows / REPORT_FULL, decisions);
 	r = fill_book(path, &survey, &book, err);
 	if (r < 0) {

@@ -5,8 +5,8 @@
  * each resource, and the sums. Decisions are the recorded ones.
  *
  * The file is read twice, first to count, so that the second time memory is bounded: all groups
- * together keep at most about 160,000 rows and 60,000 decisions, each group its fair share: some 20 MB of page
- * for 10,000 groups, and all there is of a few.
+ * together keep at most about 160,000 rows and 60,000 decisions, each group its fair share: some 20 MB
+ * of page for 10,000 groups, and all there is of a few.
  *
  * A file that was cut or damaged is read as far as it goes, with a note in the book. Errors, with a
  * sentence in *err: -errno of opening, -EINVAL no trace, -ENODATA a trace without records of a run,
