@@ -116,6 +116,13 @@ def test_schemes(browser, page, path, shots):
 			page.drawn()
 			page.narrow(f"{width} px, {scheme}")
 			browser.screenshot(f"{shots}/report-{width}-{scheme}.png")
+		# Still narrow, with a note open at either edge.
+		browser.evaluate("document.querySelector('.lane').focus()")
+		for key in ("Home", "End"):
+			browser.key(key)
+			must("→" in page.card(), f"400 px, {scheme}, {key}: the note is to be open", repr(page.card()))
+			page.narrow(f"400 px, {scheme}, with a note")
+		browser.key("Escape")
 		backgrounds[scheme] = browser.evaluate("getComputedStyle(document.body).backgroundColor")
 	must(backgrounds["light"] != backgrounds["dark"], "two schemes are to be two", backgrounds)
 	# Dark by the system: the button leads through light and dark back to the system's.
