@@ -348,6 +348,17 @@ void tap_flush(struct daemon *daemon)
 	say_failed(tap, daemon->options->trace);
 }
 
+static void say_size(struct daemon *daemon)
+{
+	const struct pftrace *trace = daemon->tap->trace;
+	char quoted[ERR_QUOTED], size[24];
+
+	if (!daemon->options->flight_ns)
+		say_note(daemon->out, "pfuse-bpf", "trace  %" PRIu64 " packets, %s, in %s",
+			 pftrace_packets(trace), say_bytes(pftrace_bytes(trace), size),
+			 err_quote(daemon->options->trace, quoted));
+}
+
 void tap_close(struct daemon *daemon)
 {
 	struct tap *tap = daemon->tap;
@@ -357,6 +368,7 @@ void tap_close(struct daemon *daemon)
 		return;
 	show_end(&tap->show, now_of(daemon));
 	tap_flush(daemon);
+	say_size(daemon);
 	lost = pftrace_lost(tap->trace);
 	if (lost)
 		fprintf(stderr, "pfuse-bpf: %" PRIu64 " packets are not in the trace\n", lost);

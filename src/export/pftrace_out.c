@@ -43,7 +43,7 @@ static int open_failed(const char *path, int code, struct err *err)
 {
 	char quoted[ERR_QUOTED];
 
-	if (code == -EINVAL)
+	if (code == -EINVAL || code == -ENXIO) /* the latter: a FIFO without a reader */
 		return err_set(err, code, "%s: a trace can only be written into a regular file",
 			       err_quote(path, quoted));
 	return err_set(err, code, "%s: cannot write the trace: %s", err_quote(path, quoted),

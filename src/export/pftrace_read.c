@@ -10,9 +10,9 @@
 #include "base/cleanup.h"
 #include "export/pftrace_inside.h"
 
-#define HEADER_MAX 6	    /* tag and length of a packet */
-#define RECORD_MAX 65536    /* a name and a path of 4 KiB each, and some numbers */
-#define ARENA_BYTES 1048576 /* what such a record, decoded, may need at most */
+#define HEADER_MAX 6	   /* tag and length of a packet */
+#define RECORD_MAX 65536   /* a name and a path of 4 KiB each, and some numbers */
+#define ARENA_BYTES 262144 /* what such a record, decoded, needs is less */
 
 #define FIELD_CLOCK_SNAPSHOT 6
 #define REALTIME_ID 1 /* public numbers, not the kernel's */

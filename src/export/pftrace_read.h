@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * Reads the records of a trace file back. The file is untrusted: every length is checked before it is
- * believed, memory is bounded (64 MiB), and every number of a record is in range (pftrace_record.h).
+ * believed, memory is bounded (2 MiB), and every number of a record is in range (pftrace_record.h).
  *
  * Order of calls: pftrace_reader_open(); pftrace_reader_next() until it returns 0; then
  * pftrace_reader_result() tells how the file ended; pftrace_reader_close(), which accepts NULL.

@@ -50,6 +50,18 @@ static const struct refusal {
 	{ "run web --", "run: a COMMAND is expected after --" },
 	{ "run web -- ''", "run: a COMMAND is expected after --" },
 	{ "run ''", "run: an empty GROUP; name one, like system.slice/nginx.service" },
+	{ "run --flight 5s web", "run: --flight needs --trace FILE" },
+	{ "run --trace-limit 5M web", "run: --trace-limit needs --trace FILE" },
+	{ "run --trace - web",
+	  "run: --trace needs a file: standard output has the decisions" },
+	{ "run --trace t --trace-limit 5 web",
+	  "run: --trace-limit \"5\" is no size; allowed: 1M to 1T, like 100M" },
+	{ "run --trace t --trace-limit 5M --flight 5s web",
+	  "run: --flight keeps the trace in memory; --trace-limit is for one that is written at once; "
+	  "give one of them" },
+	{ "replay", "replay: the FILE is expected that `run --trace FILE` has written" },
+	{ "replay a b", "replay takes no argument \"b\"; see pfuse-bpf replay --help" },
+	{ "replay ''", "replay takes no argument \"\"; see pfuse-bpf replay --help" },
 	{ "run --for -1 web",
 	  "run: --for \"-1\" is no duration; allowed: 1ms to 8760h, with a unit "
 	  "(ms, s, m, h), like 60s or 1.5h" },

@@ -57,6 +57,7 @@ expect_line "$tmp/transcript" '  stop  1 -> 0  exit  '
 no_control_bytes "$tmp/transcript"
 expect_line "$tmp/replay.err" 'records of 2 groups, .* times as fast$'
 [ "$(stat -c %a "$trace")" = 600 ] || fail "others may read the trace: mode $(stat -c %a "$trace")"
+expect_line "$tmp/out" 'pfuse-bpf  trace  [0-9]+ packets, .*, in .*/t.pftrace'
 say "   $result; $(tail -n1 "$tmp/replay.err")"
 cp "$tmp/transcript" "$tmp/first"
 replays "$trace"
@@ -125,6 +126,19 @@ kill -USR2 "$daemon"
 must_come "$(fast 5 30)" "the file" [ -s "$trace" ]
 must_come "$(fast 5 30)" "the note" grep -q 'asked for: the last moments are in the trace' "$tmp/out"
 replays "$trace"
+if thorough "a process that is killed for want of memory has it written, too"; then
+	rm "$trace"
+	new_group victim
+	set_limit victim $((32 * MiB))
+	stop_daemon
+	printf 'groups:\n  - match: "*"\n    ram: { mode: observe }\n    freeze: off\n' >"$tmp/observe.yaml"
+	start_daemon -c "$tmp/observe.yaml" --trace "$trace" --flight 1s "$(group victim)"
+	in_group victim "$bin/hog" 10 200 >/dev/null 2>&1 && fail "nobody was killed"
+	must_come 5 "the file" [ -s "$trace" ]
+	expect_line "$tmp/out" 'a process was killed: out of memory: the last moments are in the trace'
+	"$pfuse" replay -q "$trace" >/dev/null || fail "it does not replay"
+	protoc --decode_raw <"$trace" 2>/dev/null | grep -q 'oom-victim' || ! command -v protoc >/dev/null || fail "the kill is not in it"
+fi
 stop_daemon
 ! is_dead "$sleeper" || fail "the sleeper died"
 say "ok"

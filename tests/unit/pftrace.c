@@ -438,6 +438,7 @@ Test(pftrace, nothing_is_written_into_a_fifo)
 	options.path = path;
 	cr_assert_eq(mkfifo(path, 0600), 0);
 	cr_assert(pftrace_open(&options, &trace, &err) < 0, "and it did not wait for a reader");
+	cr_assert(strstr(err.text, "regular file"), "%s", err.text);
 	int fd = open(path, O_RDONLY | O_NONBLOCK);
 
 	cr_assert_eq(pftrace_open(&options, &trace, &err), -EINVAL);
