@@ -62,9 +62,10 @@ function byteUnit(kilobytes) {
   return kilobytes >= 1024 ? { divide: 1024, name: "MiB" } : { divide: 1, name: "KiB" };
 }
 
-// As many digits as tell two lines of the grid apart.
+// As many digits as the distance of two lines of the grid has.
 function ticks(splits, increment) {
-  const digits = Math.max(0, Math.min(6, -Math.floor(Math.log10(increment) + 1e-9)));
+  let digits = 0;
+  while (digits < 6 && Math.abs(increment * 10 ** digits - Math.round(increment * 10 ** digits)) > 1e-6) digits++;
   return splits.map((value) => number(value, digits));
 }
 
