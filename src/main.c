@@ -5,6 +5,7 @@
 #include "cli/doctor.h"
 #include "cli/options.h"
 #include "cli/replay.h"
+#include "cli/report.h"
 #include "cli/restore.h"
 #include "cli/run.h"
 #include "cli/trace.h"
@@ -32,6 +33,8 @@ int main(int argc, char **argv)
 		return cmd_trace(&options);
 	case CMD_REPLAY:
 		return cmd_replay(&options, stdout);
+	case CMD_REPORT:
+		return cmd_report(&options, stdout);
 	case CMD_VERSION:
 		puts("pfuse-bpf " PFUSE_VERSION);
 		return EXIT_DONE;

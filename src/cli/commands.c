@@ -198,6 +198,16 @@ static const struct option_info replay_options[] = {
 	{ 0 },
 };
 
+static const struct option_info report_options[] = {
+	{ .name = "output",
+	  .letter = 'o',
+	  .placeholder = "PAGE",
+	  .type = OPT_PATH,
+	  .offset = AT(output),
+	  .help = "write the page to PAGE, like report.html; - is standard output" },
+	{ 0 },
+};
+
 static const struct option_info no_options[] = { { 0 } };
 
 const struct command_info commands[COMMANDS] = {
@@ -267,6 +277,17 @@ const struct command_info commands[COMMANDS] = {
 			"privilege and changes nothing. - is standard input.",
 		.options = replay_options,
 		.example = "replay --quiet web.pftrace",
+	},
+	[CMD_REPORT] = {
+		.name = "report", .synopsis = "FILE [GROUP=CURVE]... -o PAGE",
+		.brief = "make a page for a browser of a recorded run",
+		.description =
+			"Reads a trace that run --trace FILE has recorded and writes one HTML page: the "
+			"curves of each group, its decisions with their reasons, and the sums. The page "
+			"is complete in itself and loads nothing from anywhere. CURVE is a file with "
+			"the hit-ratio curve of GROUP (curve --format json), shown with that group.",
+		.options = report_options,
+		.example = "report web.pftrace -o report.html",
 	},
 	[CMD_HELP] = {
 		.name = "help", .synopsis = "[COMMAND]",

@@ -96,7 +96,7 @@ static int unknown_command(const char *word, struct err *err)
 	if (near)
 		return err_set(err, -EINVAL, "\"%s\" is no command; did you mean \"%s\"?",
 			       err_quote(word, q), near);
-	return err_set(err, -EINVAL, "\"%s\" is no command; there are: run, doctor, restore, curve, trace, replay, help",
+	return err_set(err, -EINVAL, "\"%s\" is no command; there are: run, doctor, restore, curve, trace, replay, report, help",
 		       err_quote(word, q));
 }
 
@@ -326,12 +326,30 @@ static bool is_name_of_later(const char *word)
 	return false;
 }
 
+/* Behind the FILE of `report`. */
+static int add_curve(char *word, struct options *options, struct err *err)
+{
+	const char *sign = strrchr(word, '=');
+	char q[ERR_QUOTED];
+
+	if (!sign || sign == word || !sign[1])
+		return err_set(err, -EINVAL,
+			       "report: \"%s\" is no GROUP=CURVE, a group of the trace and its curve "
+			       "as a file",
+			       err_quote(word, q));
+	options->groups[options->ngroups++] = word;
+	return 0;
+}
+
 static int add_group(const struct command_info *command, char *word, struct options *options,
 		     struct err *err)
 {
 	char q[ERR_QUOTED];
 
-	if (options->command == CMD_REPLAY && !options->file && word[0]) {
+	if (options->command == CMD_REPORT && options->file)
+		return add_curve(word, options, err);
+	if ((options->command == CMD_REPLAY || options->command == CMD_REPORT) && !options->file &&
+	    word[0]) {
 		options->file = word;
 		return 0;
 	}
@@ -467,6 +485,18 @@ static int check_replay(const struct options *options, struct err *err)
 	return 0;
 }
 
+static int check_report(const struct options *options, struct err *err)
+{
+	if (!options->file)
+		return err_set(err, -EINVAL,
+			       "report: the FILE is expected that `run --trace FILE` has written");
+	if (!options->output)
+		return err_set(err, -EINVAL,
+			       "report: -o PAGE is expected, where the page goes, like "
+			       "-o report.html; -o - is standard output");
+	return 0;
+}
+
 static int check_help(int argc, char **argv, struct options *options, struct err *err)
 {
 	options->command = CMD_HELP;
@@ -503,6 +533,8 @@ static int parse_command(int argc, char **argv, struct options *options, struct 
 	if (options->argv)
 		return err_set(err, -EINVAL, "%s takes no COMMAND; see pfuse-bpf %s --help",
 			       argv[0], argv[0]);
+	if (options->command == CMD_REPORT)
+		return check_report(options, err);
 	return options->command == CMD_REPLAY ? check_replay(options, err) : 0;
 }
 
@@ -516,7 +548,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 
 	if (argc < 2)
 		return err_set(err, -EINVAL,
-			       "a command is expected: run, doctor, restore, curve, trace, replay, help; "
+			       "a command is expected: run, doctor, restore, curve, trace, replay, report, help; "
 			       "see pfuse-bpf --help");
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		options.command = CMD_HELP;

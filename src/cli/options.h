@@ -33,6 +33,7 @@ enum command {
 	CMD_CURVE,
 	CMD_TRACE,
 	CMD_REPLAY,
+	CMD_REPORT,
 	CMD_HELP,    /* --help, `help COMMAND`, `COMMAND --help`: `topic` says of what */
 	CMD_VERSION, /* --version */
 	COMMANDS,
@@ -68,8 +69,9 @@ struct options {
 	const char *config;  /* -c FILE; NULL: none */
 	const char *summary; /* --summary FILE; NULL: none */
 	const char *ledger;  /* never NULL */
+	const char *output;  /* -o FILE; NULL: none */
 	const char *trace;   /* --trace FILE; NULL: none */
-	const char *file;    /* of `replay` */
+	const char *file;    /* of `replay` and `report` */
 	uint64_t trace_limit; /* --trace-limit, in bytes; 0: none */
 	uint64_t flight_ns;   /* --flight; 0: the trace is written at once */
 	uint64_t for_ns;     /* --for; 0: until told to stop */
@@ -86,7 +88,7 @@ struct options {
 	bool quiet;
 	bool json;
 	bool intact;
-	char **groups; /* ngroups of them, as given */
+	char **groups; /* ngroups of them, as given; CMD_REPORT: GROUP=CURVE */
 	size_t ngroups;
 	char **argv; /* after `--`, NULL-terminated; NULL: no COMMAND */
 };

@@ -14,6 +14,9 @@
 #define RECORD_MAX 65536   /* a name and a path of 4 KiB each, and some numbers */
 #define ARENA_BYTES 262144 /* what such a record, decoded, needs is less */
 
+#define FIELD_CLOCK_SNAPSHOT 6
+#define REALTIME_ID 1 /* public numbers, not the kernel's */
+#define MONOTONIC_ID 3
 #define FIELD_TIMESTAMP 8
 #define FIELD_PFUSE 2001
 
@@ -217,14 +220,48 @@ static bool take_field(struct span *span, struct field *ret)
 	}
 }
 
+/* One of a snapshot: Clock.clock_id and Clock.timestamp. */
+static void note_clock(struct span clock, uint64_t *real_ns, uint64_t *monotonic_ns)
+{
+	uint64_t numbers[3] = { 0 };
+	struct field field;
+
+	while (clock.at < clock.end && take_field(&clock, &field))
+		if (field.type == WIRE_VARINT && field.number <= 2)
+			numbers[field.number] = field.value;
+	if (numbers[1] == REALTIME_ID)
+		*real_ns = numbers[2];
+	if (numbers[1] == MONOTONIC_ID)
+		*monotonic_ns = numbers[2];
+}
+
+/* What is odd about a snapshot spoils no record. */
+static void note_clocks(struct pftrace_result *result, struct span snapshot)
+{
+	uint64_t real_ns = 0, monotonic_ns = 0;
+	struct field field;
+
+	while (snapshot.at < snapshot.end && take_field(&snapshot, &field))
+		if (field.number == 1 && field.type == WIRE_BYTES)
+			note_clock(field.bytes, &real_ns, &monotonic_ns);
+	if (!monotonic_ns || real_ns <= monotonic_ns || real_ns > INT64_MAX)
+		return;
+	if (!result->wall_offset_ns)
+		result->wall_offset_ns = (int64_t)(real_ns - monotonic_ns);
+	result->wall_moved_ns = (int64_t)(real_ns - monotonic_ns) - result->wall_offset_ns;
+}
+
 /* What is ours in a packet; pfuse->at stays NULL where there is nothing. */
-static bool look_into(struct span packet, uint64_t *ret_time_ns, struct span *ret_pfuse)
+static bool look_into(struct pftrace_result *result, struct span packet, uint64_t *ret_time_ns,
+		      struct span *ret_pfuse)
 {
 	struct field field;
 
 	while (packet.at < packet.end) {
 		if (!take_field(&packet, &field))
 			return false;
+		if (field.number == FIELD_CLOCK_SNAPSHOT && field.type == WIRE_BYTES)
+			note_clocks(result, field.bytes);
 		if (field.number == FIELD_TIMESTAMP && field.type == WIRE_VARINT)
 			*ret_time_ns = field.value;
 		if (field.number == FIELD_PFUSE && field.type == WIRE_BYTES)
@@ -330,7 +367,7 @@ int pftrace_reader_next(struct pftrace_reader *reader, struct pftrace_record *re
 	while ((more = next_packet(reader, &packet)) > 0) {
 		pfuse = (struct span){ NULL, NULL };
 		time_ns = 0;
-		if (!look_into(packet, &time_ns, &pfuse))
+		if (!look_into(&reader->result, packet, &time_ns, &pfuse))
 			return end_damaged(reader, "a packet whose fields do not fit into it");
 		if (pfuse.at && !decode(reader, pfuse, time_ns, ret, &why))
 			return end_damaged(reader, why);

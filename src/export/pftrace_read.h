@@ -32,6 +32,8 @@ struct pftrace_result {
 	bool cut;	 /* the file ends inside a packet */
 	bool damaged;	 /* bytes that are no packet of a trace, or a record out of its ranges */
 	const char *why; /* damaged: a phrase; else NULL */
+	int64_t wall_offset_ns; /* CLOCK_REALTIME less CLOCK_MONOTONIC at the beginning; 0: not known */
+	int64_t wall_moved_ns;	/* by how much that was more at the end: the clock was set, or slept */
 };
 
 /* "-": standard input. A file that is empty or begins with no packet is no trace: -EINVAL. */

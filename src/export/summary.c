@@ -2,17 +2,14 @@
 #include "export/summary.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
 #include "base/cleanup.h"
+#include "base/replace.h"
 #include "export/summary_fields.h"
 
 /* Sections of one object, like "decisions", are objects of their own. */
@@ -170,20 +167,6 @@ struct summary_latency summary_latency(const struct hist *nanoseconds)
 	return latency;
 }
 
-/* A new, empty file beside `path`; `name` holds its path. */
-static int open_temporary(const char *path, char name[PATH_MAX], int *ret_fd)
-{
-	int fd;
-
-	if (snprintf(name, PATH_MAX, "%s.XXXXXX", path) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	fd = mkostemp(name, O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	*ret_fd = fd;
-	return 0;
-}
-
 static int cannot_write(const char *path, int r, struct err *err)
 {
 	char q[ERR_QUOTED];
@@ -194,68 +177,29 @@ static int cannot_write(const char *path, int r, struct err *err)
 
 int summary_check_writable(const char *path, struct err *err)
 {
-	char q[ERR_QUOTED], name[PATH_MAX];
-	struct stat st;
-	int r, fd = -1;
+	char q[ERR_QUOTED];
+	int r = replace_check(path);
 
-	/* rename() would put a file in the place of a device, /dev/null included. */
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+	if (r == -EINVAL)
 		return err_set(err, -EINVAL,
 			       "%s: the summary must go to a regular file, and this is none",
 			       err_quote(path, q));
-	r = open_temporary(path, name, &fd);
-	if (r < 0)
-		return cannot_write(path, r, err);
-	close(fd);
-	unlink(name);
-	return 0;
-}
-
-static int write_all(int fd, const char *text, size_t size)
-{
-	while (size > 0) {
-		ssize_t n = write(fd, text, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		text += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
-static int fill_and_rename(int fd, const char *name, const char *path, const char *text)
-{
-	int r = write_all(fd, text, strlen(text));
-
-	if (r == 0)
-		r = write_all(fd, "\n", 1);
-	if (r < 0)
-		return r;
-	/* fsync: after a power cut, either the old file or the whole new one. */
-	if (fchmod(fd, 0644) < 0 || fsync(fd) < 0 || rename(name, path) < 0)
-		return -errno;
-	return 0;
+	return r < 0 ? cannot_write(path, r, err) : 0;
 }
 
 int summary_write(const struct summary *summary, const char *path, struct err *err)
 {
 	_cleanup_free_ char *text = summary_json(summary);
-	_cleanup_close_ int fd = -1;
-	char name[PATH_MAX];
+	struct replace file;
 	int r;
 
 	if (!text)
 		return cannot_write(path, -ENOMEM, err);
-	r = open_temporary(path, name, &fd);
+	r = replace_begin(&file, path);
 	if (r < 0)
 		return cannot_write(path, r, err);
-	r = fill_and_rename(fd, name, path, text);
-	if (r < 0) {
-		unlink(name);
-		return cannot_write(path, r, err);
-	}
-	return 0;
+	fputs(text, file.file);
+	fputc('\n', file.file);
+	r = replace_commit(&file);
+	return r < 0 ? cannot_write(path, r, err) : 0;
 }

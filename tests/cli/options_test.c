@@ -35,10 +35,10 @@ static const struct refusal {
 	const char *line;
 	const char *message;
 } refusals[] = {
-	{ "", "a command is expected: run, doctor, restore, curve, trace, replay, help; see pfuse-bpf --help" },
+	{ "", "a command is expected: run, doctor, restore, curve, trace, replay, report, help; see pfuse-bpf --help" },
 	{ "ran web", "\"ran\" is no command; did you mean \"run\"?" },
 	{ "dcotor", "\"dcotor\" is no command; did you mean \"doctor\"?" },
-	{ "orchestrate", "\"orchestrate\" is no command; there are: run, doctor, restore, curve, trace, replay, help" },
+	{ "orchestrate", "\"orchestrate\" is no command; there are: run, doctor, restore, curve, trace, replay, report, help" },
 	{ "--quiet run", "\"--quiet\": a command comes first; see pfuse-bpf --help" },
 	{ "run",
 	  "run: nothing to orchestrate; name a GROUP (cgroup path or pid:N) or give -- COMMAND" },
@@ -130,6 +130,16 @@ static const struct refusal {
 	{ "trace --ring 1K web", "trace: --ring \"1K\" is no size; allowed: 1M to 1T, like 100M" },
 	{ "trace --ring 2G web", "trace: --ring is at most 1G: it is the kernel's memory" },
 	{ "trace web -- true", "trace takes no COMMAND; see pfuse-bpf trace --help" },
+	{ "report", "report: the FILE is expected that `run --trace FILE` has written" },
+	{ "report x.pftrace", "report: -o PAGE is expected, where the page goes, like -o report.html; "
+			      "-o - is standard output" },
+	{ "report x -o", "report: --output needs PAGE" },
+	{ "report x y -o z",
+	  "report: \"y\" is no GROUP=CURVE, a group of the trace and its curve as a file" },
+	{ "report x y= -o z",
+	  "report: \"y=\" is no GROUP=CURVE, a group of the trace and its curve as a file" },
+	{ "report '' -o z", "report takes no argument \"\"; see pfuse-bpf report --help" },
+	{ "report x -o z -- true", "report takes no COMMAND; see pfuse-bpf report --help" },
 	{ "help rum", "\"rum\" is no command; did you mean \"run\"?" },
 	{ "help run doctor", "help takes one COMMAND" },
 };
@@ -276,6 +286,11 @@ Test(options, other_commands)
 	cr_assert(o.ngroups == 1 && strcmp(o.groups[0], "web") == 0);
 	parse(&line, "curve pid:7", &o);
 	cr_assert(o.format == CURVE_TEXT && !o.output && !o.for_ns);
+	parse(&line, "report x.pftrace web=c.json -o y.html", &o);
+	cr_assert(o.command == CMD_REPORT && o.ngroups == 1);
+	cr_assert_str_eq(o.file, "x.pftrace");
+	cr_assert_str_eq(o.groups[0], "web=c.json");
+	cr_assert_str_eq(o.output, "y.html");
 	parse(&line, "--version", &o);
 	cr_assert_eq(o.command, CMD_VERSION);
 }
