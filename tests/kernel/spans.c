@@ -228,7 +228,7 @@ Test(spans, migrations)
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		RIG_SKIP("one CPU: nowhere to move to");
 	watch(1, group);
-	worker_do(worker, job_nothing, 0); /* a pinned sleeper moves when it wakes up: here, to CPU 0 */
+	worker_do(worker, job_nothing, 0); /* a pinned sleeper moves when it wakes up */
 	settled(worker, 1, &stats);
 	unsigned long before = kernel_migrations(worker->pid);
 
