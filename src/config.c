@@ -72,6 +72,7 @@ struct raw_cpus {
 	char *check;
 	char *wait_p99;
 	char *utilisation;
+	int partition;
 };
 
 struct raw_weights {
@@ -159,6 +160,12 @@ static const cyaml_strval_t character_values[] = {
 	{ "mixed", PRIO_MIXED + 1 },
 };
 
+static const cyaml_strval_t partition_values[] = {
+	{ "off", CONFIG_PARTITION_OFF + 1 },
+	{ "root", CONFIG_PARTITION_ROOT + 1 },
+	{ "isolated", CONFIG_PARTITION_ISOLATED + 1 },
+};
+
 static const cyaml_strval_t table_values[] = {
 	{ "kernel", PRIO_KERNEL + 1 },
 	{ "grouped2", PRIO_GROUPED2 + 1 },
@@ -221,6 +228,8 @@ static const cyaml_schema_field_t cpus_fields[] = {
 	TEXT("check", struct raw_cpus, check),
 	TEXT("wait_p99", struct raw_cpus, wait_p99),
 	TEXT("utilisation", struct raw_cpus, utilisation),
+	WORD("partition", struct raw_cpus, partition, partition_values,
+	     ARRAY_SIZE(partition_values)),
 	CYAML_FIELD_END,
 };
 
@@ -317,6 +326,8 @@ const struct config_key config_keys[] = {
 	{ "cpus", "wait_p99", "0s to 10s",
 	  "a service's run-queue wait is to stay below in 99 of 100 cases; 0s: any (10ms)" },
 	{ "cpus", "utilisation", "1% to 100%", "share of its CPUs that a service is to use (70%)" },
+	{ "cpus", "partition", "off, root, isolated",
+	  "v2: keep everybody else off the CPUs that a group has for itself (off)" },
 	{ "ram", "mode", "observe, off, act", "act: set the limit (act)" },
 	{ "ram", "floor", "64M", "no limit below (16M)" },
 	{ "ram", "ceiling", "4G", "no limit above (the machine's RAM)" },
@@ -760,6 +771,8 @@ static int take_all(struct config_doc *doc, const struct raw *raw, struct config
 			  "a duration from 1ms to 60s", &config->interval_ns);
 	if (r < 0)
 		return r;
+	if (raw->cpus.partition)
+		config->partition = raw->cpus.partition - 1;
 	r = take_split(&at, &raw->cpus, &config->cpus);
 	if (r < 0)
 		return r;

@@ -6,6 +6,7 @@
  *	interval: 1s			# how often the groups are sampled; 1ms to 60s
  *	stop: auto			# auto | freeze | signal
  *	cpus: { alpha: 80%, beta: 3, check: 1s, wait_p99: 10ms, utilisation: 70% }	# docs/cpu.md
+ *						# and partition: off | root | isolated
  *	weights: { first: -1, list: "2000 1024 500" }	# table: own, from nice -1 on; 1024: nice 0
  *	groups:				# first match wins
  *	  - match: "system.slice/web*"	# GROUP or glob; also the path of the cgroup
@@ -55,6 +56,13 @@ enum config_stop {
 	CONFIG_STOP_SIGNAL,
 };
 
+/* v2: what keeps others off the CPUs that a group has for itself. The order is edge/throttle.h's. */
+enum config_partition {
+	CONFIG_PARTITION_OFF = 0,
+	CONFIG_PARTITION_ROOT,
+	CONFIG_PARTITION_ISOLATED,
+};
+
 struct config_group {
 	char *match; /* owned; NULL in the defaults */
 	struct fcb_policy policy;
@@ -69,6 +77,7 @@ struct config {
 	enum config_stop stop;
 	uint64_t interval_ns;
 	struct workload_policy cpus;
+	enum config_partition partition;
 	struct prio_own own;
 	size_t ngroups;
 	struct config_group *groups; /* in the order of the file */

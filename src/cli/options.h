@@ -77,7 +77,6 @@ struct options {
 	uint64_t for_ns;     /* --for; 0: until told to stop */
 	int policy;	     /* enum config_policy; -1: as the configuration says */
 	int stop;	     /* enum config_stop; -1: as the configuration says */
-	const char *output;  /* -o FILE; NULL: none */
 	uint64_t min_ns;     /* --min-duration; 0: none */
 	uint64_t ring_bytes; /* --ring; 0: the default */
 	uint32_t events;     /* --events: bits 1 << enum trace_events; 0: all */

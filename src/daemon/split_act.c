@@ -180,6 +180,56 @@ static int set_cpus(struct daemon *daemon, const struct pfuse_verdict *v)
 								    : release_cpus(daemon, v->slot);
 }
 
+/* A partition's CPUs are not given to others before it is none any more. */
+static void dissolve(struct daemon *daemon, uint32_t slot)
+{
+	struct split_member *at = &daemon->split->at[slot];
+	struct err err;
+
+	if (at->partitioned)
+		(void)throttle_set_partition(daemon->members.at[slot].throttle,
+					     daemon->machine.ledger, THROTTLE_MEMBER, &err);
+	at->partitioned = false;
+}
+
+/* All that it may use it has for itself. */
+static bool is_exclusive(const struct split *split, uint32_t slot)
+{
+	const struct workload_group *w = &split->workload[slot];
+
+	return !cpumask_empty(&w->own) && cpumask_equal(&w->own, &w->set) &&
+	       cpumask_equal(&w->own, &split->groups[slot].given);
+}
+
+static void partition(struct daemon *daemon, uint32_t slot)
+{
+	static const enum throttle_partition kinds[] = {
+		[CONFIG_PARTITION_ROOT] = THROTTLE_ROOT,
+		[CONFIG_PARTITION_ISOLATED] = THROTTLE_ISOLATED,
+	};
+	struct split_member *at = &daemon->split->at[slot];
+	struct member *member = &daemon->members.at[slot];
+	struct err err;
+
+	if (at->partitioned || at->no_partition || !is_exclusive(daemon->split, slot))
+		return;
+	if (throttle_set_partition(member->throttle, daemon->machine.ledger,
+				   kinds[daemon_config(daemon)->partition], &err)) {
+		at->no_partition = true;
+		say_note(daemon->out, member->name, "its CPUs are no partition: %s", err.text);
+		return;
+	}
+	at->partitioned = true;
+}
+
+static void partition_all(struct daemon *daemon)
+{
+	if (daemon_config(daemon)->partition == CONFIG_PARTITION_OFF || daemon->machine.dry_run)
+		return;
+	for (uint32_t slot = 1; slot < daemon->members.count; slot++)
+		partition(daemon, slot);
+}
+
 static enum orchestrator_outcome outcome_of(int code)
 {
 	if (code == 0)
@@ -249,10 +299,15 @@ static void act(struct daemon *daemon, uint64_t since_ns)
 			carry_out(daemon, &split->verdicts[i], since_ns);
 	for (unsigned i = 0; i < n; i++)
 		if (split->verdicts[i].control == PFUSE_CTL_CPUS)
+			dissolve(daemon, split->verdicts[i].slot);
+	for (unsigned i = 0; i < n; i++)
+		if (split->verdicts[i].control == PFUSE_CTL_CPUS)
 			shrink_first(daemon, &split->verdicts[i]);
 	for (unsigned i = 0; i < n; i++)
 		if (split->verdicts[i].control == PFUSE_CTL_CPUS)
 			carry_out(daemon, &split->verdicts[i], since_ns);
+	if (n)
+		partition_all(daemon);
 }
 
 void split_tick(struct daemon *daemon)

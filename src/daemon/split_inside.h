@@ -20,6 +20,8 @@ struct split_member {
 	bool said_cpus_fail; /* since the last success */
 	bool said_weight_fail;
 	bool waits_armed;
+	bool partitioned;  /* its CPUs are kept from everybody else */
+	bool no_partition; /* the kernel does not; said */
 };
 
 struct split {

@@ -8,8 +8,8 @@
  * Only tasks of SCHED_OTHER and SCHED_BATCH are touched; one that has a slice of its own is left alone,
  * and so is one that somebody changes after us. Children inherit a slice (the kernel's doing): they
  * hold our value when they are found, and count as set by us.
- * After a crash of ours tasks keep the last slice, until they end or exec a program with other
- * settings: that is harmless, it takes no CPU time from anybody, so no ledger record is made per task.
+ * After a crash of ours tasks keep the last slice until they end: it delays others by as much and takes no
+ * CPU time from anybody, so no ledger record is made per task.
  * Ownership: malloc'ed, 4 bytes per task. `group_fd` is a directory of the group in any hierarchy; its
  * descendants are included.
  * Errors: -EOPNOTSUPP this kernel has no slices · -ERANGE · -ENODEV the group is gone · -EPERM.

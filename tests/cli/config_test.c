@@ -356,7 +356,8 @@ Test(config, bad_files)
 Test(config, cpus_types_and_characters)
 {
 	static const char *const text =
-		"cpus: { alpha: 75%, beta: 0, check: 250ms, wait_p99: 0s, utilisation: 100% }\n"
+		"cpus: { alpha: 75%, beta: 0, check: 250ms, wait_p99: 0s, utilisation: 100%,\n"
+		"        partition: isolated }\n"
 		"weights: { first: -1, list: \" 2000 1024\\t500 \" }\n"
 		"groups:\n"
 		"  - { match: a, type: auto, character: auto, nice: -30, table: refined }\n"
@@ -371,6 +372,7 @@ Test(config, cpus_types_and_characters)
 	cr_expect(c.cpus.alpha_permille == 750 && c.cpus.beta == 0 &&
 		  c.cpus.check_ns == 250000000 && c.cpus.wait_p99_ns == 0 &&
 		  c.cpus.utilisation_permille == 1000);
+	cr_expect_eq(c.partition, CONFIG_PARTITION_ISOLATED);
 	const struct cpus_policy *p = &c.groups[0].cpus;
 	cr_expect(p->type == WORKLOAD_AUTO && p->character == PRIO_AUTO && p->nice == -30);
 	for (int i = 1; i < PFUSE_CHARACTERS; i++)
