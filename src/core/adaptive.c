@@ -13,6 +13,12 @@
 /* A step may be wrong, and then it is to be a small wrong: a quarter of the usage at most. */
 #define STEP_MAX_SHARE 4
 
+/*
+ * By a limit: the kernel reclaims while the limit is written, and who writes it waits. 32 MiB take
+ * 10 to 40 ms where they go to compressed memory.
+ */
+#define STEP_BY_LIMIT (32 * MIB)
+
 /* Without a curve. */
 #define PROBE_SHARE 100
 #define PROBE_MIN MIB
@@ -220,13 +226,15 @@ static enum pfuse_reason reason_of(const struct adaptive *a, const struct adapti
 	return has_need(a, setup, now_ns) ? PFUSE_WHY_NEED : PFUSE_WHY_PROBE;
 }
 
-static uint64_t step_bytes(const struct adaptive_setup *setup, enum pfuse_reason reason,
-			   uint64_t usage, uint64_t above)
+static uint64_t step_bytes(const struct adaptive *a, const struct adaptive_setup *setup,
+			   enum pfuse_reason reason, uint64_t usage, uint64_t above)
 {
 	uint64_t bytes = arith_max(per_mille(above, setup->step_permille), STEP_MIN);
 
 	if (reason == PFUSE_WHY_PROBE)
 		bytes = arith_max(usage / PROBE_SHARE, PROBE_MIN);
+	if (a->by_limit)
+		bytes = arith_min(bytes, STEP_BY_LIMIT);
 	return arith_min(arith_min(bytes, usage / STEP_MAX_SHARE), above);
 }
 
@@ -252,7 +260,7 @@ static void next_step(struct adaptive *a, const struct adaptive_setup *setup,
 	}
 	ret->act = ADAPTIVE_SHRINK;
 	ret->reason = reason_of(a, setup, now_ns);
-	ret->to_bytes = usage - step_bytes(setup, ret->reason, usage, usage - lowest);
+	ret->to_bytes = usage - step_bytes(a, setup, ret->reason, usage, usage - lowest);
 	ret->to_bytes = arith_page_up(ret->to_bytes, view->page_bytes);
 }
 

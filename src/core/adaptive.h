@@ -3,8 +3,9 @@
  * The policy `adaptive`: a group keeps the memory that its hit-ratio curve says it needs, and gives
  * back the rest in steps, each of which is measured before the next.
  *
- *	target = max(need * headroom, unreclaimable + floor), at most the group's share where memory is
- *	short (core/shares.h), never below unreclaimable + floor
+ *	target = max(need * headroom, unreclaimable + floor)
+ *
+ * and where memory is short at most the group's share (core/shares.h), but not below the latter.
  *
  * need is the knee of the curve (where that lies below the resolution: the resolution, an upper
  * bound). Without a curve the target is unreclaimable + floor, and the steps are a hundredth of the

@@ -34,7 +34,6 @@ void cvhrc_init(struct cvhrc *c, const struct cvhrc_setup *setup)
 	c->u = s.seed;
 	c->w = s.seed * 0x9e3779b97f4a7c15ull;
 	c->now = CVHRC_BEFORE;
-	c->first = CVHRC_BEFORE + 1;
 }
 
 /* What was counted; the places of the pages stay. */
@@ -84,7 +83,7 @@ static void renumber(struct cvhrc *c)
 	for (unsigned tag = CVHRC_BEFORE + 1; tag <= c->now; tag++) {
 		double pages = pages_of_tag(c, tag);
 
-		if (next == CVHRC_BEFORE || tag > old || sum + pages > limit) {
+		if (tag <= CVHRC_FIRST + 1 || tag > old || sum + pages > limit) {
 			next++;
 			sum = 0;
 		}
@@ -93,7 +92,6 @@ static void renumber(struct cvhrc *c)
 		move_tag(c, tag, next);
 	}
 	c->now = (uint16_t)next;
-	c->first = c->renumbered[c->first];
 }
 
 bool cvhrc_begin(struct cvhrc *c, uint64_t planned_ns)

@@ -15,12 +15,14 @@
  * it says nothing.
  *
  * Order. cvhrc_init(); then per epoch:
- *	cvhrc_begin(); true: first cvhrc_renumber() each tag that the caller keeps (once in some 400 epochs)
- *	per sampled page: touched (its accessed bit was set): cvhrc_touch() with its tag, or several pages of
- *		one tag at once; then the page's tag is cvhrc_now()
+ *	cvhrc_begin(); true (once in some 400 epochs): first cvhrc_renumber() each tag that the
+ *		caller keeps
+ *	per sampled page that was touched (its accessed bit was set): cvhrc_touch() with its tag, or
+ *		several pages of one tag at once; then the page's tag is cvhrc_now()
  *	a sampled page that exists no more: cvhrc_leave()
- *	a page that is older than our knowledge of it (our first epoch; the process joined; the rate was
- *		changed): cvhrc_arrive(). A page that is new has tag CVHRC_NEVER, and cvhrc_touch() will do.
+ *	a page that is older than our knowledge of it (our first epoch; the process joined; the rate
+ *		was changed): cvhrc_arrive(). A new page has tag CVHRC_NEVER, and cvhrc_touch()
+ *		will do.
  *	cvhrc_end()
  * and at any time between two epochs cvhrc_curve() and cvhrc_advise(). The caller samples by its
  * own rule (pages in chunks, file pages by hash, see cvhrc_files.h) and splits the sample in two
@@ -45,6 +47,7 @@
 #define CVHRC_TAGS 768 /* tags in use are 0 .. CVHRC_TAGS - 1 */
 #define CVHRC_NEVER 0  /* not touched as far as we know: a touch is a cold miss */
 #define CVHRC_BEFORE 1 /* there before the first epoch, and not touched since */
+#define CVHRC_FIRST 2  /* touched before the end of the first epoch: in what order is not known */
 
 #define CVHRC_BINS 2817	     /* distances: 128 per octave, up to 2^28 pages; the last: beyond */
 #define CVHRC_HALF_BINS 769  /* 32 per octave */
@@ -91,17 +94,16 @@ struct cvhrc {
 	double file_pages;	    /* estimated */
 	double scale[CVHRC_PLANES]; /* how many pages one sampled page stands for, in its half */
 	double refs, cold;	    /* decayed sums, like the histograms */
-	double vague; /* of the references: those to pages at CVHRC_BEFORE or `first` */
+	double vague; /* of the references: those to pages at CVHRC_BEFORE or _FIRST */
 	double half_refs[2];
-	double seconds;	  /* decayed time that the references were made in */
-	double epochs;	  /* decayed number of epochs */
-	double cost_ns;	  /* of an epoch: running mean */
-	uint32_t counted; /* epochs since the last change of their length; saturates */
-	uint32_t wait;	  /* epochs until the next advice may differ from the last */
-	uint16_t now;	  /* tag of the current epoch */
-	uint16_t first; /* of the first epoch: in what order its pages were touched is not known */
-	bool begun;	/* the first epoch is over */
-	int64_t arrived[CVHRC_PLANES];		    /* get the current tag, besides those touched */
+	double seconds;		       /* decayed time that the references were made in */
+	double epochs;		       /* decayed number of epochs */
+	double cost_ns;		       /* of an epoch: running mean */
+	uint32_t counted;	       /* epochs since the last change of their length; saturates */
+	uint32_t wait;		       /* epochs until the next advice may differ from the last */
+	uint16_t now;		       /* tag of the current epoch */
+	bool begun;		       /* the first epoch is over */
+	int64_t arrived[CVHRC_PLANES]; /* get the current tag, besides those touched */
 	uint32_t count[CVHRC_PLANES][CVHRC_TAGS];   /* pages by tag, at the start of the epoch */
 	uint32_t touched[CVHRC_PLANES][CVHRC_TAGS]; /* of these, in this epoch */
 	uint16_t renumbered[CVHRC_TAGS];

@@ -230,8 +230,7 @@ void cvhrc_count(struct cvhrc *c, const double weight[CVHRC_SOURCES], uint64_t r
 		c->half_refs[p & 1] += n * c->scale[p];
 		cold += weight[p / 2] * c->touched[p][CVHRC_NEVER];
 		c->vague += weight[p / 2] * c->touched[p][CVHRC_BEFORE];
-		if (c->first > CVHRC_BEFORE)
-			c->vague += weight[p / 2] * c->touched[p][c->first];
+		c->vague += weight[p / 2] * c->touched[p][CVHRC_FIRST];
 	}
 	c->refs += e.whole.older;
 	count_cold(c, cold, (double)refaults);

@@ -84,7 +84,9 @@ void squeeze_choose(struct daemon *daemon, uint32_t slot, struct pfuse_sample *f
 			    first, grace_ns, clock_now_ns());
 }
 
-/* Figures that cannot be had at this moment are those of the sample before: nothing was done since. */
+/*
+ * Figures that cannot be had at this moment are those of the sample before: nothing was done since.
+ */
 void squeeze_fill(const struct daemon *daemon, uint32_t slot, struct pfuse_sample *sample)
 {
 	const struct member *member = &daemon->members.at[slot];
@@ -103,7 +105,10 @@ void squeeze_fill(const struct daemon *daemon, uint32_t slot, struct pfuse_sampl
 	sample->unreclaimable_bytes = sample->ram_usage_bytes; /* and nothing will be */
 }
 
-/* The core hears of it, the user reads of it. Less than was asked for is a success if it is something. */
+/*
+ * The core hears of it, the user reads of it. Less than was asked for is a success if it is
+ * something.
+ */
 static void finish(struct daemon *daemon, uint32_t slot, int err)
 {
 	struct job *job = &daemon->squeeze->jobs[slot];

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The policy `adaptive` as the daemon carries it out: figures for the core's samples, and its wishes to
- * reclaim, a slice per turn of the loop and only when nothing else is to be done.
+ * The policy `adaptive` as the daemon carries it out: figures for the core's samples, and its
+ * wishes to reclaim, a slice per turn of the loop and only when nothing else is to be done.
  *
- * Order: squeeze_open() after the members are there and before the first is attached; squeeze_choose() after
- * the attach of each; squeeze_fill() for each sample; squeeze_begin() for each PFUSE_CTL_RECLAIM verdict, of
- * which the core hears the outcome when the last slice is done; squeeze_end() when the group is gone.
- * All do nothing under another policy, for which nothing is allocated.
+ * Order: squeeze_open() after the members are there and before the first is attached;
+ * squeeze_choose() after the attach of each; squeeze_fill() for each sample; squeeze_begin() for
+ * each PFUSE_CTL_RECLAIM verdict, of which the core hears the outcome when the last slice is done;
+ * squeeze_end() when the group is gone. All do nothing under another policy, for which nothing is
+ * allocated.
  */
 #ifndef DAEMON_SQUEEZE_H
 #define DAEMON_SQUEEZE_H

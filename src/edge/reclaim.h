@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What the policy `adaptive` looks at and does: the figures of a group's memory that are no part of a usual
- * sample, and memory.reclaim, a slice at a time.
+ * What the policy `adaptive` looks at and does: the figures of a group's memory that are no part of
+ * a usual sample, and memory.reclaim, a slice at a time.
  *
- * reclaim_look() reads memory.stat once, memory.pressure and the swap files. Reclaiming: reclaim_begin() →
- * reclaim_step() in the idle turns of the loop while it says 1, each of 4 MiB, so that nobody waits for more
- * than that → the usage before and after are in the struct. reclaim_end() at any time.
- * Nothing is changed that would have to be undone. Units: bytes, pages, ns.
+ * reclaim_look() reads memory.stat once, memory.pressure and the swap files. Reclaiming:
+ * reclaim_begin() → reclaim_step() in the idle turns of the loop while it says 1, each of 4 MiB, so
+ * that nobody waits for more than that → the usage before and after are in the struct.
+ * reclaim_end() at any time. Nothing is changed that would have to be undone. Units: bytes, pages,
+ * ns.
  */
 #ifndef PFUSE_EDGE_RECLAIM_H
 #define PFUSE_EDGE_RECLAIM_H

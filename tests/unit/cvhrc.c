@@ -338,6 +338,9 @@ Test(cvhrc, tags_never_run_out)
 				cr_assert(i >= page || tag[i] >= tag[i - 1], "order of %u", i);
 			for (unsigned i = 1; i < 190; i++)
 				cr_assert(tag[(page + PAGES - i) % PAGES] == cvhrc_now(&c) - i);
+			cr_assert(cvhrc_now(&c) > 192 + 80, "%u tags: merged too far",
+				  cvhrc_now(&c));
+			cr_assert(c.count[CVHRC_MAPPED_EVEN][CVHRC_FIRST] <= 1, "not merged into");
 		}
 		cr_assert(cvhrc_now(&c) < CVHRC_TAGS);
 		cvhrc_touch(&c, CVHRC_MAPPED_EVEN, tag[page], 1);

@@ -144,6 +144,7 @@ static void expect_one(const char *name, uint32_t rate, const struct result *r, 
 	       r->curve.knee_below_resolution ? ", below the resolution" : "",
 	       r->curve.confident ? "" : ", not confident");
 	cr_expect(r->mae <= mae_max, "%s 1/%u: MAE %.4f", name, rate, r->mae);
+	cr_expect(r->curve.error <= 0.01, "%s 1/%u: error %.4f told", name, rate, r->curve.error);
 	cr_expect(r->curve.confident, "%s 1/%u: not confident", name, rate);
 	cr_expect(!r->curve.knee_below_resolution, "%s 1/%u: below the resolution", name, rate);
 	cr_expect(fabs(r->knee_error) <= 0.05, "%s 1/%u: knee off by %+.3f", name, rate,
