@@ -222,10 +222,9 @@ static void take_sample(struct daemon *daemon, uint32_t slot)
 		forget_member(daemon, slot);
 	if (err)
 		return; /* tried again at the next interval */
+	squeeze_fill(daemon, slot, &sample);
 	const struct fcb_control *ram = &daemon->members.fcbs[slot].control[PFUSE_CTL_RAM];
 	bool theirs = ram->let_go;
-
-	squeeze_fill(daemon, slot, &sample);
 	unsigned n = tap_sample(daemon, slot, &sample, now_ns, verdicts);
 
 	if (ram->let_go && !theirs) {

@@ -17,6 +17,7 @@
 #define COUNT_EVERY 32	   /* turns after which all pages are counted again */
 #define WHOLE_PERMILLE 125 /* unclearable, from which on whole processes are cleared */
 #define WHOLE_TURNS 1024   /* for so many, then MADV_COLD is tried again: places are lost by that */
+#define TREE_EVERY 8	     /* turns: descendants are found among all processes, which is dear */
 #define HUGE_BYTES (UINT64_C(2) << 20)
 
 /* One process. */
@@ -150,9 +151,21 @@ static int add_space(struct pagescan *scan, pid_t pid)
 	return 0;
 }
 
+static void drop_dead(struct pagescan *scan)
+{
+	for (uint32_t i = scan->count; i > 0; i--)
+		if (!is_alive(&scan->spaces[i - 1]))
+			forget_space(scan, i - 1);
+}
+
 static int sync_spaces(struct pagescan *scan)
 {
 	_cleanup_(procs_list_free) struct procs_list list = { 0 };
+
+	if (scan->target.group_fd < 0 && scan->turns % TREE_EVERY && scan->count) {
+		drop_dead(scan);
+		return 0;
+	}
 	int r = list_processes(scan, &list);
 
 	for (uint32_t i = 0; i < scan->count; i++)

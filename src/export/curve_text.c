@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "export/curve.h"
 
-#define ROWS 12
+#define ROWS 13 /* lines of 100, 75, 50, 25 and 0 % */
 #define COLUMNS_MIN 24 /* of the plot */
 #define COLUMNS_MAX 96
 #define MARGIN 8 /* " 100 % |" */
@@ -74,7 +74,7 @@ static void put_rows(const struct plot *plot, const struct cvhrc_curve *curve, F
 	unsigned int knee = column_of(plot, curve, curve->knee_bytes);
 
 	for (unsigned int row = 0; row < ROWS; row++) {
-		if (row % 3 == 0 || row == ROWS - 1)
+		if (row % 3 == 0)
 			fprintf(out, "%4.0f %% ", 100.0 - 100.0 * row / (ROWS - 1));
 		else
 			fputs("       ", out);

@@ -63,7 +63,7 @@ say "an early end, into a file"
 "$pfuse" curve --for 1h --format svg -o "$tmp/curve.svg" "pid:$subject" >"$tmp/out" 2>"$tmp/err" </dev/null &
 curve=$!
 pids+=("$curve")
-nap "$(fast 1.5 10)"
+nap "$(fast 1.5 25)"
 kill -INT "$curve"
 status=0
 wait "$curve" || status=$?
@@ -88,7 +88,7 @@ say "a process that ends meanwhile"
 "$pfuse" curve --for 1h --format csv "$(group busy)" >"$tmp/out" 2>"$tmp/err" </dev/null &
 curve=$!
 pids+=("$curve")
-nap "$(fast 1.5 10)"
+nap "$(fast 1.5 25)"
 kill "$subject"
 status=0
 wait "$curve" || status=$?
