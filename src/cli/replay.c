@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "config.h"
 #include "core/parse.h"
@@ -86,7 +87,7 @@ static void note_projected(void *arg, const struct pfuse_verdict *verdict)
 {
 	struct batch *batch = &((struct replay *)arg)->projected_now;
 
-	if (batch->count < sizeof(batch->at) / sizeof(batch->at[0]))
+	if (batch->count < ARRAY_SIZE(batch->at))
 		batch->at[batch->count++] = *verdict;
 	else
 		batch->left_out++;
@@ -248,7 +249,7 @@ static void print_totals(FILE *out, const char *name, const char *what, const st
 {
 	uint32_t ups = 0, downs = 0;
 
-	for (unsigned control = 0; control < PFUSE_CONTROLS; control++) {
+	for (unsigned control = 0; control < ARRAY_SIZE(fcb->control); control++) {
 		ups += control == PFUSE_CTL_STOP ? 0 : fcb->control[control].ups;
 		downs += control == PFUSE_CTL_STOP ? 0 : fcb->control[control].downs;
 	}

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/crc32.h"
 
 /* More in a row do not come: the control is let go. The core shifts by it. */
@@ -106,7 +107,7 @@ static void make_sane(struct fcb *fcb)
 	make_bool(&fcb->removed);
 	make_bool(&fcb->still);
 	make_bool(&fcb->settled);
-	for (unsigned i = 0; i < PFUSE_CONTROLS; i++) {
+	for (unsigned i = 0; i < ARRAY_SIZE(fcb->control); i++) {
 		make_bool(&fcb->control[i].let_go);
 		make_bool(&fcb->control[i].written);
 		if (fcb->control[i].changes > CHANGES_SANE)

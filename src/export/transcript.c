@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "core/parse.h"
 #include "pfuse/event.h"
 
@@ -58,8 +59,7 @@ static const char *const outcomes[] = {
 	[ORCHESTRATOR_REFUSED] = "refused", [ORCHESTRATOR_DRY] = "dry",
 };
 
-#define WORD(words, index)                                                                         \
-	((index) < sizeof(words) / sizeof((words)[0]) && (words)[index] ? (words)[index] : "?")
+#define WORD(words, index) ((index) < ARRAY_SIZE(words) && (words)[index] ? (words)[index] : "?")
 
 const char *transcript_control(uint32_t control)
 {

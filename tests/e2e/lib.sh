@@ -271,10 +271,15 @@ quick_config() {
 ready_line='pfuse-bpf  (orchestrates|watches)'
 is_ready() { grep -qE "$ready_line" "$tmp/out" 2>/dev/null || is_dead "$daemon"; }
 
-# start_daemon ARGUMENT...: `pfuse-bpf run` in the background, ready; $daemon is its pid.
+# start_daemon ARGUMENT...: `pfuse-bpf run` in the background, ready; $daemon is its pid. Every run is
+# recorded, unless the script says otherwise or has a --trace of its own, and stop_daemon replays it.
+recorded=$tmp/recorded.pftrace
 start_daemon() {
+	local record=(--trace "$recorded")
+	[[ -z ${not_recorded-} && " $* " != *' --trace '* ]] || record=()
 	: >"$tmp/out"
-	"$pfuse" run --ledger "$ledger" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
+	rm -f "$recorded"
+	"$pfuse" run --ledger "$ledger" "${record[@]}" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
 	daemon=$!
 	pids+=("$daemon")
 	wait_for "$(fast 20 100)" is_ready || fail "the daemon did not become ready"
@@ -293,6 +298,16 @@ stop_daemon() {
 	kill -TERM "$daemon"
 	wait_daemon
 	expect "exit status of the daemon" 0 "$status"
+	replay_recorded
+}
+
+replay_recorded() {
+	[ -e "$recorded" ] || return 0
+	"$pfuse" replay "$recorded" >"$tmp/replayed" 2>&1 || {
+		grep -E -m6 '^(recorded|replayed|different|pfuse-bpf):' "$tmp/replayed" | cut -c1-300
+		fail "the run that was recorded does not replay identically"
+	}
+	say "   recorded and replayed: $(grep -m1 '^identical: ' "$tmp/replayed")"
 }
 
 # The keeper is the daemon's child of that name.

@@ -6,7 +6,7 @@ set -u
 here=$(cd "$(dirname "$0")/../.." && pwd)
 header=$here/src/core/orchestrator.h
 reads='init|move|due|quiet|fcb' # these tell the core nothing that it decides by
-doors=$(grep -oE '\borchestrator_[a-z]+\(' "$header" | grep -vE "_($reads)\(" | sort -u)
+doors=$(grep -oE '\borchestrator_[a-z_]+\(' "$header" | grep -vE "^orchestrator_($reads)\(" | sort -u)
 
 [ "$(echo "$doors" | wc -l)" -ge 9 ] || { echo "doors: too few found in $header: $doors"; exit 1; }
 for door in $doors; do
