@@ -182,7 +182,6 @@ static const struct option_info replay_options[] = {
 	  .type = OPT_ENUM,
 	  .offset = AT(policy),
 	  .words = config_policy_words,
-	  .later = later_policies,
 	  .help = "what this rule would have decided" },
 	{ .name = "config",
 	  .letter = 'c',

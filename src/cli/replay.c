@@ -138,13 +138,21 @@ static int project(struct replay *replay, const struct pftrace_record *record)
 }
 
 /* To ask for the policy that was recorded is to ask for nothing else. */
-static void note_machine(struct replay *replay, const struct pftrace_machine *machine)
+static int note_machine(struct replay *replay, const struct pftrace_machine *machine)
 {
 	const struct options *options = replay->options;
+	const struct config *config = replay->projected.config;
+	uint32_t policy = options->policy >= 0 ? (uint32_t)options->policy
+			  : config	       ? config->policy
+					       : machine->policy;
 
+	if (policy == CONFIG_ADAPTIVE && machine->policy != CONFIG_ADAPTIVE)
+		return -EOPNOTSUPP;
+	replay->projected.fusebox = policy == CONFIG_FUSEBOX;
 	snprintf(replay->version, sizeof(replay->version), "%s", machine->version);
 	replay->projects = options->config ||
 			   (options->policy >= 0 && (uint32_t)options->policy != machine->policy);
+	return 0;
 }
 
 static int play(struct replay *replay, const struct pftrace_record *record)
@@ -154,8 +162,12 @@ static int play(struct replay *replay, const struct pftrace_record *record)
 
 	if (count < 0)
 		return count;
-	if (record->kind == PFTRACE_MACHINE)
-		note_machine(replay, &record->machine);
+	if (record->kind == PFTRACE_MACHINE) {
+		int code = note_machine(replay, &record->machine);
+
+		if (code)
+			return code;
+	}
 	if (record->kind == PFTRACE_LOST)
 		replay->lost += record->lost.events;
 	replay->records++;
@@ -171,6 +183,9 @@ static enum exit_status cannot_play(const struct replay *replay, int code)
 	if (code == -ENOTSUP)
 		why = "holds the state of another version of pfuse-bpf: a trace that begins in the "
 		      "middle of a run can only be replayed by the version that wrote it";
+	if (code == -EOPNOTSUPP)
+		why = "is of a run under the policy fusebox, which holds neither stall nor refaults: "
+		      "what adaptive would have done cannot be told from it";
 	if (code == -ENOMEM)
 		why = "cannot be played: out of memory";
 	fprintf(stderr, "pfuse-bpf: record %" PRIu64 " %s\n", replay->records + 1, why);

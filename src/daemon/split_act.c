@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/cpulist.h"
 #include "daemon/say.h"
+#include "daemon/tap.h"
 
 /* Looking */
 
@@ -267,7 +268,8 @@ static void carry_out(struct daemon *daemon, const struct pfuse_verdict *v, uint
 
 	/* A scientific group without a weight does without: it was never ours. */
 	if (v->control == PFUSE_CTL_WEIGHT && !at->weighs) {
-		orchestrator_applied(&daemon->core, v, ORCHESTRATOR_FOREIGN, since_ns);
+		said.outcome = ORCHESTRATOR_FOREIGN;
+		tap_applied(daemon, &said, since_ns);
 		return;
 	}
 	if (!daemon->machine.dry_run) {
@@ -282,7 +284,7 @@ static void carry_out(struct daemon *daemon, const struct pfuse_verdict *v, uint
 	if (v->control == PFUSE_CTL_CPUS && v->to != PFUSE_UNLIMITED)
 		(void)print_set(orchestrator_cpu_set(&daemon->core, v->slot), list, sizeof(list));
 	said.cpus = list;
-	orchestrator_applied(&daemon->core, v, said.outcome, done_ns);
+	tap_applied(daemon, &said, done_ns);
 	count(member, said.outcome);
 	if (said.err != -ENODEV && is_worth_saying(at, &said))
 		say_decision(daemon->out, &said);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "core/adaptive.h"
 #include "daemon/say.h"
+#include "daemon/tap.h"
 #include "edge/reclaim.h"
 
 struct job {
@@ -24,7 +25,6 @@ struct squeeze {
 
 int squeeze_open(struct daemon *daemon, struct err *err)
 {
-	static const struct adaptive_setup defaults;
 	struct squeeze *s;
 
 	if (daemon_policy(daemon) != CONFIG_ADAPTIVE)
@@ -37,7 +37,7 @@ int squeeze_open(struct daemon *daemon, struct err *err)
 	if (!s || !s->adaptive || !s->jobs)
 		return err_set(err, -ENOMEM, "out of memory for %u groups",
 			       daemon->members.count - 1);
-	orchestrator_adaptive(&daemon->core, s->adaptive, &defaults);
+	tap_adaptive(daemon, s->adaptive);
 	return 0;
 }
 
@@ -80,8 +80,8 @@ void squeeze_choose(struct daemon *daemon, uint32_t slot, struct pfuse_sample *f
 		return;
 	}
 	fill(first, &facts);
-	orchestrator_choose(&daemon->core, slot, true, !reclaim_available(tree, &member->group),
-			    first, grace_ns, clock_now_ns());
+	tap_choose(daemon, slot, !reclaim_available(tree, &member->group), first, grace_ns,
+		   clock_now_ns());
 }
 
 /*
@@ -125,7 +125,7 @@ static void finish(struct daemon *daemon, uint32_t slot, int err)
 	said.outcome = err ? ORCHESTRATOR_FAILED : ORCHESTRATOR_APPLIED;
 	said.took_ns = now_ns > job->since_ns ? now_ns - job->since_ns : 0;
 	member->failed += err != 0;
-	orchestrator_applied(&daemon->core, &job->verdict, said.outcome, now_ns);
+	tap_applied(daemon, &said, now_ns);
 	say_decision(daemon->out, &said);
 }
 
@@ -177,7 +177,7 @@ static void leave_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 	};
 
 	member->avoided++;
-	orchestrator_applied(&daemon->core, verdict, ORCHESTRATOR_DRY, clock_now_ns());
+	tap_applied(daemon, &said, clock_now_ns());
 	say_decision(daemon->out, &said);
 }
 

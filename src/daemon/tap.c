@@ -44,7 +44,7 @@ static void put_machine(struct daemon *daemon, bool continues)
 			     .page_bytes = daemon->core.page_bytes,
 			     .cpus = daemon->core.ncpus,
 			     .slots = daemon->core.nslots,
-			     .policy = config->policy,
+			     .policy = daemon_policy(daemon),
 			     .dry_run = daemon->machine.dry_run,
 			     .continues = continues },
 	};
@@ -137,6 +137,11 @@ int tap_open(struct daemon *daemon, struct err *err)
 
 	if (!daemon->options->trace)
 		return 0;
+	if (daemon->squeeze && (daemon->options->trace_limit || daemon->options->flight_ns))
+		return err_set(err, -EINVAL,
+			       "--%s: under the policy adaptive only a whole trace can be written, for "
+			       "a part would not hold what it goes by; leave the option out",
+			       daemon->options->trace_limit ? "trace-limit" : "flight");
 	tap = calloc(1, sizeof(*tap));
 	if (!tap)
 		return err_set(err, -ENOMEM, "out of memory for the trace");
@@ -194,6 +199,30 @@ void tap_policy(struct daemon *daemon, uint32_t slot, const struct fcb_policy *p
 	struct pftrace_record record = {
 		.time_ns = now_of(daemon), .kind = PFTRACE_POLICY, .slot = slot, .policy = *policy
 	};
+
+	put(daemon, &record, NULL, 0);
+}
+
+void tap_adaptive(struct daemon *daemon, struct adaptive *adaptive)
+{
+	static const struct adaptive_setup defaults;
+
+	orchestrator_adaptive(&daemon->core, adaptive, &defaults);
+}
+
+void tap_choose(struct daemon *daemon, uint32_t slot, bool by_limit,
+		const struct pfuse_sample *first, uint64_t grace_ns, uint64_t now_ns)
+{
+	orchestrator_choose(&daemon->core, slot, true, by_limit, first, grace_ns, now_ns);
+	if (!daemon->tap)
+		return;
+	struct pftrace_record record = { .time_ns = now_ns,
+					 .kind = PFTRACE_CHOOSE,
+					 .slot = slot,
+					 .sample = *first,
+					 .choose = { .adaptive = true,
+						     .by_limit = by_limit,
+						     .grace_ns = grace_ns } };
 
 	put(daemon, &record, NULL, 0);
 }

@@ -21,6 +21,11 @@ void tap_attach(struct daemon *daemon, uint32_t slot, const struct fcb_policy *p
 		const struct pfuse_sample *first, uint64_t now_ns);
 void tap_policy(struct daemon *daemon, uint32_t slot, const struct fcb_policy *policy);
 
+/* The policy `adaptive`, with the defaults of its setup; `adaptive` as orchestrator_adaptive() wants it. */
+void tap_adaptive(struct daemon *daemon, struct adaptive *adaptive);
+void tap_choose(struct daemon *daemon, uint32_t slot, bool by_limit,
+		const struct pfuse_sample *first, uint64_t grace_ns, uint64_t now_ns);
+
 unsigned tap_sample(struct daemon *daemon, uint32_t slot, const struct pfuse_sample *sample,
 		    uint64_t now_ns, struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS]);
 unsigned tap_event(struct daemon *daemon, const struct pfuse_event *event, uint64_t now_ns,

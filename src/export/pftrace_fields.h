@@ -17,12 +17,14 @@
 	X(ram_usage_bytes) X(ram_limit_bytes) X(run_ns) X(wait_ns) X(net_bytes) X(io_read_bytes)   \
 	X(io_write_bytes) X(io_read_limit) X(io_write_limit) X(cpu_limit_ns) X(nvcsw) X(nivcsw)    \
 	X(faults) X(talks) X(oncpu) X(nprocs) X(cpu_periods) X(cpu_throttled) X(net_priority)      \
-	X(reserved)
+	X(reserved) X(stall_ns) X(refaults) X(host_reclaimed) X(anon_bytes)                        \
+	X(unreclaimable_bytes) X(swap_free_bytes)
 
 /* All but `score`, which is no integer. */
 #define VERDICT_FIELDS(X)                                                                          \
 	X(time_ns) X(slot) X(control) X(from) X(to) X(reason) X(clamped) X(size) X(usage)          \
-	X(usage_prev) X(limit) X(since_ns) X(periods) X(throttled)
+	X(usage_prev) X(limit) X(since_ns) X(periods) X(throttled) X(wait_p99_ns) X(is) X(count)   \
+	X(short_permille) X(voluntary_permille) X(wakeups) X(reserved)
 
 /* All but `mode`, which is an array, and `freeze` and `foreign`, which share a byte. */
 #define POLICY_FIELDS(X)                                                                           \

@@ -50,6 +50,7 @@ struct pftrace_message {
 	Pftrace__Verdict applied_verdict;
 	Pftrace__State state;
 	Pftrace__Lost lost;
+	Pftrace__Choose choose;
 	uint8_t modes[FCB_RESOURCES];
 };
 

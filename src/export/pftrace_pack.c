@@ -138,6 +138,20 @@ static void pack_attach(const struct pftrace_record *record, struct pftrace_mess
 	message->pfuse.sample = &message->sample;
 }
 
+static void pack_choose(const struct pftrace_record *record, struct pftrace_message *message)
+{
+	const struct pftrace_choose *from = &record->choose;
+	Pftrace__Choose *to = &message->choose;
+
+	pftrace__choose__init(to);
+	PUT(adaptive)
+	PUT(by_limit)
+	PUT(grace_ns)
+	pack_sample(&record->sample, &message->sample);
+	message->pfuse.choose = to;
+	message->pfuse.sample = &message->sample;
+}
+
 static void pack_body(const struct pftrace_record *record, struct pftrace_message *message)
 {
 	Pftrace__Pfuse *pfuse = &message->pfuse;
@@ -174,6 +188,9 @@ static void pack_body(const struct pftrace_record *record, struct pftrace_messag
 		break;
 	case PFTRACE_STATE:
 		pack_state(&record->state, message);
+		break;
+	case PFTRACE_CHOOSE:
+		pack_choose(record, message);
 		break;
 	case PFTRACE_LOST:
 		pack_lost(&record->lost, message);

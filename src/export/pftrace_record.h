@@ -2,7 +2,8 @@
 /*
  * What the core was told and what it answered, one record per call of one of its doors, in the order of
  * the calls. Fed to a fresh core in that order (export/player.h), records give the same verdicts, bit for
- * bit; that is all that a replay needs, and a report as well.
+ * bit; that is all that a replay needs, and a report as well. How CPUs are split and weights set
+ * (core/cpus.h) is not among it: of these there is what was carried out, and a replay does not decide it again.
  *
  * A file begins with PFTRACE_MACHINE, followed, if machine.continues, by a PFTRACE_GROUP and a
  * PFTRACE_STATE for each group; else each group begins with PFTRACE_ATTACH. The same sequence may come
@@ -41,6 +42,7 @@ enum pftrace_kind {
 	PFTRACE_GROUP,	     /* group: of the state that follows */
 	PFTRACE_STATE,	     /* state: the FCB of a group that was attached before the file began */
 	PFTRACE_LOST,	     /* lost: what is not in the file */
+	PFTRACE_CHOOSE,	     /* choose, sample: orchestrator_choose(), of the policy `adaptive` */
 	PFTRACE_KINDS,
 };
 
@@ -74,6 +76,13 @@ struct pftrace_applied {
 	enum orchestrator_outcome outcome;
 };
 
+/* With the defaults of struct adaptive_setup. */
+struct pftrace_choose {
+	bool adaptive;
+	bool by_limit;
+	uint64_t grace_ns;
+};
+
 struct pftrace_state {
 	uint64_t layout;
 	const void *fcb;
@@ -100,6 +109,7 @@ struct pftrace_record {
 	struct pftrace_applied applied;
 	struct pftrace_state state;
 	struct pftrace_lost lost;
+	struct pftrace_choose choose;
 	bool stop;
 };
 

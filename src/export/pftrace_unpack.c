@@ -145,6 +145,14 @@ static bool get_body(const Pftrace__Pfuse *from, struct pftrace_record *to)
 						    .fcb = from->state->fcb.data,
 						    .size = from->state->fcb.len };
 		return true;
+	case PFTRACE_CHOOSE:
+		if (!from->choose || !from->sample)
+			return false;
+		get_sample(from->sample, &to->sample);
+		to->choose = (struct pftrace_choose){ .adaptive = from->choose->adaptive != 0,
+						      .by_limit = from->choose->by_limit != 0,
+						      .grace_ns = from->choose->grace_ns };
+		return true;
 	case PFTRACE_LOST:
 		if (!from->lost || from->lost->why >= PFTRACE_LOSSES)
 			return false;

@@ -174,6 +174,23 @@ int player_prepare(struct player *player, const struct pftrace_record *record)
 	return prepare_group(player, record);
 }
 
+int player_choose(struct player *player, const struct pftrace_record *record)
+{
+	static const struct adaptive_setup defaults;
+	const struct pftrace_choose *choose = &record->choose;
+	struct orchestrator *core = &player->core;
+
+	if (!player->adaptive) {
+		player->adaptive = calloc(player->nslots, sizeof(*player->adaptive));
+		if (!player->adaptive)
+			return -ENOMEM;
+		orchestrator_adaptive(core, player->adaptive, &defaults);
+	}
+	orchestrator_choose(core, record->slot, choose->adaptive, choose->by_limit, &record->sample,
+			    choose->grace_ns, record->time_ns);
+	return 0;
+}
+
 static int answer(unsigned verdicts)
 {
 	return (int)verdicts;
@@ -200,6 +217,8 @@ int player_play(struct player *player, const struct pftrace_record *record,
 	case PFTRACE_DETACH:
 		orchestrator_detach(core, slot);
 		return 0;
+	case PFTRACE_CHOOSE:
+		return player_choose(player, record);
 	case PFTRACE_SAMPLE:
 		return answer(orchestrator_sample(core, slot, &record->sample, now_ns, ret));
 	case PFTRACE_EVENT:
@@ -232,5 +251,6 @@ void player_free(struct player *player)
 	}
 	free(player->groups);
 	free(player->fcbs);
+	free(player->adaptive);
 	*player = (struct player){ 0 };
 }

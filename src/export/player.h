@@ -29,6 +29,7 @@ struct player {
 	struct orchestrator core;
 	struct fcb *fcbs;	     /* index = slot */
 	struct player_group *groups; /* the same; they stay when a group is detached */
+	struct adaptive *adaptive;   /* the same; NULL: no group is under that policy */
 	uint32_t nslots;	     /* 0: no PFTRACE_MACHINE yet */
 	uint64_t first_ns;	     /* of the first record that has a time */
 	uint64_t now_ns;	     /* of the last one */
@@ -45,6 +46,9 @@ struct fcb *player_fcb(struct player *player, uint32_t slot);
 
 /* The checks and the bookkeeping of player_play() alone, for who calls the core differently (what-if). */
 int player_prepare(struct player *player, const struct pftrace_record *record);
+
+/* PFTRACE_CHOOSE alone. 0, or -ENOMEM. */
+int player_choose(struct player *player, const struct pftrace_record *record);
 
 /* What identifies the layout of struct fcb in this build. */
 uint64_t player_layout(void);

@@ -172,6 +172,10 @@ static unsigned play(struct projection *projection, const struct pftrace_record 
 	case PFTRACE_DETACH:
 		orchestrator_detach(core, slot);
 		return 0;
+	case PFTRACE_CHOOSE: /* no memory: as under `fusebox` */
+		if (!projection->fusebox)
+			(void)player_choose(&projection->player, record);
+		return 0;
 	case PFTRACE_SAMPLE:
 		sample = projected_sample(projection, record);
 		return orchestrator_sample(core, slot, &sample, record->time_ns, ret);

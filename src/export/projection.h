@@ -38,6 +38,7 @@ struct projection {
 	const struct config *config;	  /* borrowed; NULL: the policies as recorded */
 	struct projection_limits *limits; /* index = slot */
 	uint64_t due_ns;		  /* no timer rings before */
+	bool fusebox;			  /* the policy, also for groups that were under `adaptive` */
 	projection_verdict *tell;
 	void *arg;
 };

@@ -14,18 +14,23 @@
 static const char *const controls[PFUSE_CONTROLS] = {
 	[PFUSE_CTL_RAM] = "ram",	 [PFUSE_CTL_STOP] = "stop",	    [PFUSE_CTL_CPU] = "cpu",
 	[PFUSE_CTL_IO_READ] = "io-read", [PFUSE_CTL_IO_WRITE] = "io-write", [PFUSE_CTL_NET] = "net",
+	[PFUSE_CTL_CPUS] = "cpus",	 [PFUSE_CTL_WEIGHT] = "weight",	    [PFUSE_CTL_RECLAIM] = "reclaim",
 };
 
 static const char *const ups[PFUSE_CONTROLS] = {
 	[PFUSE_CTL_RAM] = "ram up",	      [PFUSE_CTL_STOP] = "stop",
 	[PFUSE_CTL_CPU] = "cpu up",	      [PFUSE_CTL_IO_READ] = "io-read up",
 	[PFUSE_CTL_IO_WRITE] = "io-write up", [PFUSE_CTL_NET] = "net up",
+	[PFUSE_CTL_CPUS] = "cpus up",	      [PFUSE_CTL_WEIGHT] = "weight up",
+	[PFUSE_CTL_RECLAIM] = "reclaim",
 };
 
 static const char *const downs[PFUSE_CONTROLS] = {
 	[PFUSE_CTL_RAM] = "ram down",		[PFUSE_CTL_STOP] = "continue",
 	[PFUSE_CTL_CPU] = "cpu down",		[PFUSE_CTL_IO_READ] = "io-read down",
 	[PFUSE_CTL_IO_WRITE] = "io-write down", [PFUSE_CTL_NET] = "net down",
+	[PFUSE_CTL_CPUS] = "cpus down",		[PFUSE_CTL_WEIGHT] = "weight down",
+	[PFUSE_CTL_RECLAIM] = "reclaim",
 };
 
 static const char *const reasons[PFUSE_REASONS] = {
@@ -36,7 +41,11 @@ static const char *const reasons[PFUSE_REASONS] = {
 	[PFUSE_WHY_DEADLINE] = "deadline",   [PFUSE_WHY_REQUEST] = "request",
 	[PFUSE_WHY_PARKED] = "parked",	     [PFUSE_WHY_DATA] = "data",
 	[PFUSE_WHY_SIGNAL] = "signal",	     [PFUSE_WHY_ENTERED] = "entered",
-	[PFUSE_WHY_EXIT] = "exit",
+	[PFUSE_WHY_EXIT] = "exit",	     [PFUSE_WHY_TYPE] = "type",
+	[PFUSE_WHY_SLA] = "sla",	     [PFUSE_WHY_REMAINDER] = "remainder",
+	[PFUSE_WHY_CHARACTER] = "character", [PFUSE_WHY_NEED] = "need",
+	[PFUSE_WHY_PROBE] = "probe",	     [PFUSE_WHY_SHARE] = "share",
+	[PFUSE_WHY_HARM] = "harm",
 };
 
 static const char *const events[PFUSE_EV_KINDS] = {

@@ -81,6 +81,9 @@ const CONTROLS = {
   "io-read": { what: "read limit", value: rate, chart: "io" },
   "io-write": { what: "write limit", value: rate, chart: "io" },
   net: { what: "socket priority", value: (v) => number(v, 0), usage: rate, chart: "net" },
+  reclaim: { what: "memory reclaimed", value: bytes, chart: "ram" },
+  cpus: { what: "CPUs", value: (v) => (v === null ? "all" : number(v, 0)), chart: "cpu", bare: true },
+  weight: { what: "CPU weight", value: (v) => (v ? number(v, 0) : "as before"), chart: "cpu", bare: true },
 };
 
 const REASONS = {
@@ -88,6 +91,10 @@ const REASONS = {
   "limit-hit": "a charge met the limit", ceiling: "at the ceiling, where the kernel's own rule holds",
   idle: "idle, and talks with nobody", talk: "it talks", deadline: "stopped for as long as the deadline allows",
   request: "on request", parked: "idle, and all its threads wait", data: "data waits for it", signal: "a signal came for it",
+  type: "moved between services and scientific groups", sla: "a service: the least that keeps its targets",
+  remainder: "scientific: its part of what services leave", character: "the priority table of its character",
+  need: "its hit-ratio curve needs no more", probe: "without a curve: a small step shows whether it is missed",
+  share: "memory is short, and others make more of it", harm: "the last step did harm",
   entered: "a process entered it", exit: "the daemon left, or let go of it",
 };
 
