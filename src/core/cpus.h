@@ -88,7 +88,10 @@ void cpus_set_group(struct cpus *c, uint32_t slot, const struct cpus_policy *pol
 /* It is no more. */
 void cpus_forget(struct cpus *c, uint32_t slot);
 
-/* From next_check_ns on, each group that takes part. Of the sample: run, wait, switches, oncpu. `span`: NULL where nobody counts it. */
+/*
+ * From next_check_ns on, each group that takes part. Of the sample: run, wait, switches, oncpu. `span`:
+ * NULL where nobody counts it.
+ */
 void cpus_look(struct cpus *c, uint32_t slot, const struct pfuse_sample *sample,
 	       const struct pfuse_span *span, uint32_t budget_permille, bool stopped,
 	       uint64_t now_ns);

@@ -51,7 +51,7 @@ as_before() { # WHAT
 # Waits depend on who else wants the CPUs: no target here.
 cat >"$tmp/types.yaml" <<END
 interval: $(fast 100ms 400ms)
-cpus: { check: $(fast 200ms 800ms), beta: 2, wait_p99: 0s, partition: root }
+cpus: { check: $(fast 200ms 800ms), beta: 2, wait_p99: 0s }
 groups:
   - match: "*"
     freeze: off
@@ -63,6 +63,13 @@ interval: $(fast 100ms 400ms)
 groups:
   - { match: "*-web", freeze: off, ram: { mode: off }, character: batch, table: kernel, nice: 0 }
   - { match: "*-batch", freeze: off, ram: { mode: off }, character: batch, table: kernel, nice: 5 }
+END
+cat >"$tmp/partition.yaml" <<END
+interval: $(fast 100ms 400ms)
+cpus: { check: $(fast 200ms 800ms), wait_p99: 0s, partition: root }
+groups:
+  - { match: "*-web", freeze: off, ram: { mode: off }, type: service }
+  - { match: "*-batch", freeze: off, ram: { mode: off }, type: scientific }
 END
 groups=("$(group web)" "$(group batch)")
 burners=()
@@ -107,16 +114,8 @@ expect "CPUs of the service that sleeps" 1 "$(expand "$web" | wc -l)"
 expect_line "$tmp/out" "$(group batch)  cpus  all -> [0-9]+ \([0-9,-]+\)  now scientific: .*usage [0-9.]+ %, alpha 80.0 %, count 3"
 expect_line "$tmp/out" "$(group web)  cpus  all -> 1 \($web\)  a service"
 expect_no_line "$tmp/out" "$(group web) .*now scientific"
-partition_of() { cat "$v2/$(group batch)/cpuset.cpus.partition"; }
-if is_v1; then
-	expect_line "$tmp/out" "$(group batch)  its CPUs are no partition: v1 has no partitions"
-else
-	is_partition() { [ "$(partition_of)" = root ]; }
-	must_come "$(fast 2 20)" "a partition" is_partition
-fi
 stop_daemon
 as_before "the end of the run"
-is_v1 || expect "partition at the end" member "$(partition_of)"
 expect "type in the summary" "service scientific" \
 	"$(json "$tmp/s.json" groups 0 type) $(json "$tmp/s.json" groups 1 type)"
 expect "moves in the summary" "0 1" "$(json "$tmp/s.json" groups 0 cpus moves) $(json "$tmp/s.json" groups 1 cpus moves)"
@@ -124,7 +123,6 @@ expect "moves in the summary" "0 1" "$(json "$tmp/s.json" groups 0 cpus moves) $
 if thorough "what somebody else writes is left alone, and the other group gets all CPUs again; then kill -9"; then
 	start_daemon -c "$tmp/types.yaml" "${groups[@]}"
 	must_come "$(fast 10 60)" "CPUs of their own" is_split
-	is_v1 || echo member >"$v2/$(group batch)/cpuset.cpus.partition"
 	theirs=$(cpus_of web) # neither what it had before nor what we gave it
 	echo "$theirs" >"$(dir_of cpuset batch)/cpuset.cpus"
 	stop_burners # nothing for it to do: it is to be a service
@@ -163,6 +161,20 @@ awk -v a=$((ret[0] - first[0])) -v b=$((ret[1] - first[1])) 'BEGIN {
 	exit !(a / b > 1024 / 335 * 0.9 && a / b < 1024 / 335 * 1.1) }' || fail "the CPU time is not shared by the weights"
 stop_daemon
 expect "weights in the summary" "100 33" "$(json "$tmp/s.json" groups 0 cpus weight) $(json "$tmp/s.json" groups 1 cpus weight)"
+stop_burners
+as_before "the end of the run"
+
+say "a partition, where asked; v1 has none, which is said"
+burn batch "$bin/burn" 300 600000
+start_daemon -c "$tmp/partition.yaml" "${groups[@]}"
+if is_v1; then
+	must_come 5 "a line about partitions" grep -q "$(group batch)  its CPUs are no partition: v1 has" "$tmp/out"
+else
+	kind=$v2/$(group batch)/cpuset.cpus.partition
+	must_come "$(fast 5 60)" "a partition" grep -qx root "$kind"
+fi
+stop_daemon
+is_v1 || expect "partition at the end" member "$(cat "$kind")"
 stop_burners
 as_before "the end of the run"
 say "ok"
