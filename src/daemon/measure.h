@@ -4,7 +4,7 @@
  *
  * Order: measure_open() → measure_turn() whenever measure_due_ns() has come, from at once on →
  * measure_curve() at any time → measure_close(). The clock is the caller's.
- * Memory: 64 KiB of the core and up to 256 KiB of the edge, on the heap.
+ * Memory: 61 KiB of the core and up to 192 KiB of the edge, on the heap.
  */
 #ifndef DAEMON_MEASURE_H
 #define DAEMON_MEASURE_H

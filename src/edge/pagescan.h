@@ -18,7 +18,7 @@
  * cleared by /proc/PID/clear_refs, at the cost of all pages and of what the processors remember of them.
  * Missed: processes that live shorter than an epoch; pages mapped by 1 GiB or in hugetlbfs (counted).
  *
- * Memory: up to 256 KiB; the rate is raised (fewer pages are sampled) where that would be exceeded.
+ * Memory: up to 192 KiB; the rate is raised (fewer pages are sampled) where that would be exceeded.
  * Errors: -errno with a sentence. -EOPNOTSUPP: no page-table programs; -EPERM: not allowed to clear.
  */
 #ifndef PFUSE_EDGE_PAGESCAN_H
@@ -34,7 +34,7 @@
 #define PAGESCAN_TAGS 768    /* tags are below; the meaning of the two lowest: */
 #define PAGESCAN_NEVER 0     /* not touched as far as we know */
 #define PAGESCAN_BEFORE 1    /* there before we looked, and not touched since */
-#define PAGESCAN_PAGES 40960 /* sampled ones that fit, about */
+#define PAGESCAN_PAGES 30720 /* sampled ones that fit, about */
 
 struct pagescan;
 

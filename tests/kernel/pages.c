@@ -414,7 +414,7 @@ Test(pages, of_a_sample_the_share_is_known)
 		  "%lu, by sample %lu", all, result->pages);
 	cr_expect(result->sampled_pages < all / 4 && result->sampled_pages > all / 16, "%lu of %lu",
 		  result->sampled_pages, all);
-	cr_expect_leq(result->state_bytes, 256 * 1024);
+	cr_expect_leq(result->state_bytes, 192 * 1024);
 	pagescan_close(scan);
 	close(fd);
 }
