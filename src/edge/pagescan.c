@@ -17,7 +17,7 @@
 #define COUNT_EVERY 32	   /* turns after which all pages are counted again */
 #define WHOLE_PERMILLE 125 /* unclearable, from which on whole processes are cleared */
 #define WHOLE_TURNS 1024   /* for so many, then MADV_COLD is tried again: places are lost by that */
-#define TREE_EVERY 8	     /* turns: descendants are found among all processes, which is dear */
+#define TREE_EVERY 8	   /* turns: descendants are found among all processes, which is dear */
 #define HUGE_BYTES (UINT64_C(2) << 20)
 
 /* One process. */
@@ -39,12 +39,17 @@ struct pagescan {
 	uint32_t turns;
 	uint32_t whole_until; /* turn; 0: by MADV_COLD */
 	/* All pages, and those of them in the sample, at the last count */
-	uint64_t all_entries;
-	uint64_t sampled_entries;
+	uint64_t all_entries[2]; /* by is_object() */
+	uint64_t sampled_entries[2];
 	uint32_t counted_turn;
 	struct reader reader;
 	struct iovec ranges[ADVICE_MAX];
 };
+
+static uint64_t both(const uint64_t pages[2])
+{
+	return pages[0] + pages[1];
+}
 
 static uint64_t cpu_ns(void)
 {
@@ -183,7 +188,7 @@ static int sync_spaces(struct pagescan *scan)
 /* All pages, so that the share of the sample is known and not assumed */
 
 struct counting {
-	uint64_t entries;
+	uint64_t entries[2];
 };
 
 static int count_slice(struct reader *reader, void *what)
@@ -192,7 +197,8 @@ static int count_slice(struct reader *reader, void *what)
 	const struct probe_pages *pages = reader->pages;
 
 	for (uint32_t i = 0; i < pages->walk->records; i++)
-		counting->entries += keep_count(&pages->records[i]);
+		counting->entries[is_object(&reader->sources[pages->records[i].range])] +=
+			keep_count(&pages->records[i]);
 	return 0;
 }
 
@@ -203,7 +209,7 @@ static void aim(struct pagescan *scan, const struct space *space)
 	scan->reader.pidfd = space->pidfd;
 }
 
-static uint64_t count_all(struct pagescan *scan)
+static void count_all(struct pagescan *scan)
 {
 	const struct reader_losses losses = scan->reader.losses;
 	const struct source source = { 0 };
@@ -214,7 +220,7 @@ static uint64_t count_all(struct pagescan *scan)
 		reader_walk(&scan->reader, &source, 0, count_slice, &counting);
 	}
 	scan->reader.losses = losses; /* they are of the sample */
-	return counting.entries;
+	memcpy(scan->all_entries, counting.entries, sizeof(counting.entries));
 }
 
 /* Reading and clearing */
@@ -347,7 +353,7 @@ static void choose_level(struct pagescan *scan, uint32_t rate)
 	struct keep *keep = &scan->keep;
 	uint32_t level = level_of(rate), room = keep->room / 4 * 3;
 	uint64_t all = scan->turns ? (uint64_t)keep->live << keep->level
-				   : scan->all_entries / PFUSE_PAGES_CHUNK;
+				   : both(scan->all_entries) / PFUSE_PAGES_CHUNK;
 
 	while (level < PFUSE_PAGES_LEVELS && all >> level > room &&
 	       (!scan->turns || level < keep->level))
@@ -363,37 +369,40 @@ static void choose_level(struct pagescan *scan, uint32_t rate)
 /* A walk over everything is dear, so it is made seldom: at a change of the rate, the size, and at times. */
 static void count_if_due(struct pagescan *scan)
 {
-	uint64_t now = scan->keep.entries, then = scan->sampled_entries;
+	const uint64_t *entries = scan->keep.entries, *before = scan->sampled_entries;
+	uint64_t now = both(entries), then = both(before);
 	uint64_t change = now > then ? now - then : then - now;
 
 	if (!scan->keep.level) {
-		scan->all_entries = now;
+		memcpy(scan->all_entries, entries, sizeof(scan->all_entries));
 	} else if (!scan->counted_turn || change > then / 16 ||
 		   scan->turns - scan->counted_turn >= COUNT_EVERY) {
-		scan->all_entries = count_all(scan);
+		count_all(scan);
 		scan->counted_turn = scan->turns;
 	} else {
 		return;
 	}
-	scan->sampled_entries = now;
+	memcpy(scan->sampled_entries, entries, sizeof(scan->sampled_entries));
 }
 
-static uint64_t scaled(const struct pagescan *scan, uint64_t pages)
+static uint64_t scaled(const struct pagescan *scan, const uint64_t pages[2])
 {
-	if (!scan->sampled_entries)
-		return pages;
-	return (uint64_t)((double)pages * (double)scan->all_entries /
-				  (double)scan->sampled_entries +
-			  0.5);
+	double sum = 0;
+
+	for (int i = 0; i < 2; i++)
+		sum += scan->sampled_entries[i] ? (double)pages[i] * (double)scan->all_entries[i] /
+							  (double)scan->sampled_entries[i]
+						: (double)pages[i];
+	return (uint64_t)(sum + 0.5);
 }
 
 static void fill(const struct pagescan *scan, const struct keep_totals *totals,
 		 struct pagescan_result *ret)
 {
-	ret->pages = scaled(scan, totals->present + totals->out);
+	ret->pages = scaled(scan, totals->present) + scaled(scan, totals->out);
 	ret->swapped_pages = scaled(scan, totals->out);
 	ret->unclearable_pages = scaled(scan, totals->stuck);
-	ret->sampled_pages = totals->present + totals->out;
+	ret->sampled_pages = both(totals->present) + both(totals->out);
 	ret->hugetlb_bytes = scan->reader.losses.hugetlb_bytes;
 	ret->giant_bytes = scan->reader.losses.giant_bytes;
 	ret->torn += scan->reader.losses.torn;
@@ -408,7 +417,8 @@ static void choose_clearing(struct pagescan *scan, const struct keep_totals *tot
 {
 	if (scan->whole_until && scan->turns >= scan->whole_until) {
 		scan->whole_until = 0;
-	} else if (!scan->whole_until && totals->stuck * 1000 > totals->present * WHOLE_PERMILLE) {
+	} else if (!scan->whole_until &&
+		   both(totals->stuck) * 1000 > both(totals->present) * WHOLE_PERMILLE) {
 		scan->whole_until = scan->turns + WHOLE_TURNS;
 		keep_unstick(&scan->keep);
 	}
@@ -461,7 +471,7 @@ static int prepare(struct pagescan *scan, const struct pagescan_turn *turn, stru
 	if (r < 0)
 		return err_set(err, r, "the processes cannot be listed: %s", strerror(-r));
 	if (!scan->turns)
-		scan->all_entries = count_all(scan);
+		count_all(scan);
 	choose_level(scan, turn->rate);
 	return 0;
 }

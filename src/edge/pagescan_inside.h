@@ -44,7 +44,7 @@ struct keep {
 	bool unstuck;	  /* and so is what could not be cleared until now: the next turn arrives */
 	bool full;	  /* something had no room */
 	bool shrunk;	  /* chunks beyond room are to be dropped */
-	uint64_t entries; /* in the sample, not empty, of this turn */
+	uint64_t entries[2]; /* in the sample, not empty, of this turn, by is_object() */
 	struct pagescan_counts *counts;
 };
 
@@ -56,8 +56,14 @@ struct source {
 	bool locked; /* MADV_COLD is refused */
 };
 
+/* Private memory, and what is known by its object: other shares of them are mapped more than once. */
+static inline int is_object(const struct source *source)
+{
+	return source->object != 0;
+}
+
 struct keep_totals {
-	uint64_t present, out, stuck;
+	uint64_t present[2], out[2], stuck[2]; /* by is_object() */
 };
 
 int keep_open(struct keep *keep, uint32_t processes);

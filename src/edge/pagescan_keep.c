@@ -169,7 +169,7 @@ void keep_begin(struct keep *keep, const struct pagescan_turn *turn, struct page
 	keep->now = turn->now;
 	keep->turn++;
 	keep->full = false;
-	keep->entries = 0;
+	keep->entries[0] = keep->entries[1] = 0;
 	keep->arriving |= keep->unstuck;
 	keep->unstuck = false;
 	if (turn->renumbered)
@@ -373,7 +373,7 @@ bool keep_record(struct keep *keep, const struct source *source,
 
 		if (is_nothing(record, entry))
 			continue;
-		keep->entries++;
+		keep->entries[is_object(source)]++;
 		if (is_resident(record, entry)) {
 			take_resident(keep, &place, place.first + i, touched);
 			any |= touched;
@@ -453,8 +453,9 @@ static void end_chunk(struct keep *keep, struct chunk *chunk, struct keep_totals
 	}
 	judge(keep, chunk);
 	uint64_t stay = chunk->present | chunk->out;
+	int object = chunk->number >> 63;
 
-	if (chunk->number & OF_OBJECT)
+	if (object)
 		stay |= chunk->covered;
 	for (unsigned int i = 0; i < PFUSE_PAGES_CHUNK; i++) {
 		if (!chunk->tags[i])
@@ -462,10 +463,10 @@ static void end_chunk(struct keep *keep, struct chunk *chunk, struct keep_totals
 		if (!(stay >> i & 1))
 			leave(keep, chunk, i);
 		else if (!(chunk->present >> i & 1))
-			totals->out++;
+			totals->out[object]++;
 	}
-	totals->present += (uint64_t)__builtin_popcountll(chunk->present);
-	totals->stuck += (uint64_t)__builtin_popcountll(chunk->present & chunk->stuck);
+	totals->present[object] += (uint64_t)__builtin_popcountll(chunk->present);
+	totals->stuck[object] += (uint64_t)__builtin_popcountll(chunk->present & chunk->stuck);
 }
 
 void keep_end(struct keep *keep, struct keep_totals *ret)
