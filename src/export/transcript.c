@@ -22,7 +22,7 @@ static const char *const ups[PFUSE_CONTROLS] = {
 	[PFUSE_CTL_CPU] = "cpu up",	      [PFUSE_CTL_IO_READ] = "io-read up",
 	[PFUSE_CTL_IO_WRITE] = "io-write up", [PFUSE_CTL_NET] = "net up",
 	[PFUSE_CTL_CPUS] = "cpus up",	      [PFUSE_CTL_WEIGHT] = "weight up",
-	[PFUSE_CTL_RECLAIM] = "reclaim",
+	[PFUSE_CTL_RECLAIM] = "reclaim up",
 };
 
 static const char *const downs[PFUSE_CONTROLS] = {
@@ -60,6 +60,7 @@ static const char *const events[PFUSE_EV_KINDS] = {
 	[PFUSE_EV_WAKE] = "wake",
 	[PFUSE_EV_SIGNAL] = "signal",
 	[PFUSE_EV_ENTERED] = "entered",
+	[PFUSE_EV_WAIT] = "wait",
 };
 
 static const char *const outcomes[] = {
