@@ -29,7 +29,8 @@ static int take(const struct machine *machine, struct member *member, uint32_t s
 	if (err)
 		return err;
 	if (list.count && list.count <= PROCESSES_ONE_BY_ONE)
-		scope = (struct reach_scope){ list.pids, list.count, guarded };
+		scope = (struct reach_scope){ list.pids, list.count, machine->tree.proc_fd,
+					      guarded };
 	return reach_take(machine->probe, slot, &scope, &member->reach);
 }
 

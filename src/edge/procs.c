@@ -20,6 +20,7 @@ enum {
 	FIELD_FLAGS = 9,
 	FIELD_UTIME = 14,
 	FIELD_STIME,
+	FIELD_THREADS = 20,
 	FIELD_STARTTIME = 22
 };
 
@@ -32,7 +33,7 @@ static int parse_field(int field, const char *at, struct procs_stat *stat, uint6
 		return 0;
 	}
 	if (field != FIELD_PPID && field != FIELD_FLAGS && field != FIELD_UTIME &&
-	    field != FIELD_STIME && field != FIELD_STARTTIME)
+	    field != FIELD_STIME && field != FIELD_THREADS && field != FIELD_STARTTIME)
 		return 0;
 	if (num_parse(at, NULL, &value) < 0)
 		return -EBADMSG;
@@ -40,6 +41,8 @@ static int parse_field(int field, const char *at, struct procs_stat *stat, uint6
 		stat->ppid = (pid_t)value;
 	else if (field == FIELD_FLAGS)
 		stat->flags = (uint32_t)value;
+	else if (field == FIELD_THREADS)
+		stat->threads = (uint32_t)value;
 	else if (field == FIELD_STARTTIME)
 		stat->starttime = value;
 	else

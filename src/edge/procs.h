@@ -24,6 +24,7 @@ struct procs_stat {
 	uint64_t starttime; /* clock ticks after boot: with the pid, an identity */
 	uint64_t cpu_ns;    /* user and system time of all threads */
 	uint32_t flags;	    /* PF_… of the kernel */
+	uint32_t threads;
 	char state;
 	char comm[PROCS_COMM];
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "edge/procs.h"
 #include "edge/reach.h"
 
 #define RECORDS_PER_READ 50
@@ -176,10 +177,31 @@ static int walk_all(struct probe *probe, enum probe_iterator which, uint32_t slo
 	return err ? err : read_walk(fd, objects, take);
 }
 
+/*
+ * Before 6.6 a walk of one process leaves out its second thread. That matters where files need not be
+ * those of the first, or where the first has ended.
+ */
+static bool can_walk_alone(const struct reach_scope *scope, pid_t pid)
+{
+	struct procs_stat stat;
+
+	if (procs_read_stat(scope->proc_fd, pid, &stat) < 0)
+		return true; /* gone */
+	return stat.threads <= 1 || (scope->memory_only && !procs_is_dead(&stat));
+}
+
+static bool can_walk_one_by_one(const struct reach_scope *scope)
+{
+	for (uint32_t i = 0; scope->pids && i < scope->count; i++)
+		if (!can_walk_alone(scope, scope->pids[i]))
+			return false;
+	return scope->pids != NULL;
+}
+
 static int walk_ours(struct probe *probe, enum probe_iterator which, uint32_t slot,
 		     const struct reach_scope *scope, struct objects *objects)
 {
-	if (!scope->pids)
+	if (!can_walk_one_by_one(scope))
 		return walk_all(probe, which, slot, objects, take_ours);
 	probe_reach_walk(probe)->theirs = 0;
 	for (uint32_t i = 0; i < scope->count; i++) {

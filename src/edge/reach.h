@@ -39,6 +39,7 @@ struct reach {
 struct reach_scope {
 	const pid_t *pids; /* its processes; NULL: search them among all, which takes a walk each */
 	uint32_t count;
+	int proc_fd; /* with pids: a proc file system, that tells which of them have threads */
 	bool memory_only; /* mappings alone: no pipes, terminals, eventfds */
 };
 

@@ -50,6 +50,7 @@ Test(procs, parses_stat_whatever_the_name_is)
 		cr_expect_eq(stat.state, table[i].state, "row %zu", i);
 		cr_expect_eq(stat.ppid, table[i].ppid, "row %zu", i);
 		cr_expect_eq(stat.starttime, 777, "row %zu", i);
+		cr_expect_eq(stat.threads, 1, "row %zu", i);
 		cr_expect_eq(stat.cpu_ns, 50 * (1000000000 / (uint64_t)sysconf(_SC_CLK_TCK)));
 		cr_expect_not(procs_is_kernel_thread(&stat));
 	}

@@ -62,9 +62,12 @@ static int take(void)
 
 	cr_assert(fd >= 0 && procs_of_group(fd, true, &list) == 0);
 	close(fd);
-	struct reach_scope scope = { .pids = among_all ? NULL : list.pids, .count = list.count };
+	struct reach_scope scope = { .pids = among_all ? NULL : list.pids,
+				     .count = list.count,
+				     .proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
 	int err = reach_take(probe, SLOT, &scope, &reach);
 
+	close(scope.proc_fd);
 	among_all = !among_all;
 	procs_list_free(&list);
 	return err;
@@ -699,7 +702,7 @@ Test(reach, a_process_that_is_gone_has_nothing)
 	if (!gone)
 		_exit(0);
 	cr_assert_eq(waitpid(gone, NULL, 0), gone);
-	struct reach_scope scope = { .pids = &gone, .count = 1 };
+	struct reach_scope scope = { .pids = &gone, .count = 1, .proc_fd = -1 };
 
 	cr_assert_eq(reach_take(probe, SLOT, &scope, &reach), 0);
 	cr_expect_eq(reach.count, 0);
