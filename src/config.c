@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/cpulist.h"
 #include "config_doc.h"
 #include "core/parse.h"
 
@@ -18,6 +19,7 @@
 #define MATCH_MAX 4096
 #define VALUE_MAX 64
 #define WEIGHTS_MAX_BYTES 1024
+#define LIST_MAX_BYTES 1024
 #define WEIGHT_MAX 10000000 /* in the kernel's unit: more than any cpu.weight can be */
 
 #define MS UINT64_C(1000000)
@@ -37,6 +39,8 @@ struct raw_cpu {
 	int mode;
 	char *floor;
 	char *ceiling;
+	char *cpus;
+	char *mems;
 };
 
 struct raw_io {
@@ -186,6 +190,10 @@ static const cyaml_schema_field_t cpu_fields[] = {
 	MODE(struct raw_cpu),
 	TEXT("floor", struct raw_cpu, floor),
 	TEXT("ceiling", struct raw_cpu, ceiling),
+	CYAML_FIELD_STRING_PTR("cpus", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_cpu, cpus,
+			       0, LIST_MAX_BYTES),
+	CYAML_FIELD_STRING_PTR("mems", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_cpu, mems,
+			       0, LIST_MAX_BYTES),
 	CYAML_FIELD_END,
 };
 
@@ -339,6 +347,8 @@ const struct config_key config_keys[] = {
 	{ "cpu", "mode", "observe, off, act", "act: set the limit (observe)" },
 	{ "cpu", "floor", "0.05", "CPUs; no limit below (0.05)" },
 	{ "cpu", "ceiling", "2", "CPUs; no limit above (all CPUs, where the limit is lifted)" },
+	{ "cpu", "cpus", "0-3,8", "the CPUs that it may use (as they are)" },
+	{ "cpu", "mems", "0", "the memory nodes that it may use (as they are)" },
 	{ "io", "mode", "observe, off, act", "act: set the limits (observe)" },
 	{ "io", "floor", "1M", "per second, disk and direction; no limit below (1M)" },
 	{ "io", "ceiling", "500M",
@@ -485,6 +495,34 @@ static int take_cpu(const struct place *at, const struct raw_cpu *raw, struct fc
 					raw->floor ? "floor" : "ceiling"),
 			*floor / 1000.0, raw->floor ? "" : ", the default", *ceiling / 1000.0);
 	return 0;
+}
+
+static int take_list(const struct place *at, const char *key, const char *text, char **ret)
+{
+	struct cpulist list;
+
+	if (!text)
+		return 0;
+	if (cpulist_parse(text, &list) < 0 || cpulist_next(&list, 0) == CPULIST_IDS)
+		return bad_value(at, "cpu", key, text, "a list of numbers, like 0-3,8");
+	*ret = strdup(text);
+	return *ret ? 0 : err_set(at->err, -ENOMEM, "%s: no memory", at->doc->name);
+}
+
+/* A split gives and takes CPUs by itself. */
+static int take_places(const struct place *at, const struct raw_group *raw,
+		       struct config_group *group)
+{
+	int r = take_list(at, "cpus", raw->cpu.cpus, &group->cpu_list);
+
+	if (r == 0)
+		r = take_list(at, "mems", raw->cpu.mems, &group->mem_list);
+	if (r == 0 && group->cpu_list && group->cpus.type != WORKLOAD_OFF)
+		return err_set(at->err, -EINVAL,
+			       "%s:%u: cpu: cpus and type exclude each other; a group with a type is "
+			       "given its CPUs",
+			       at->doc->name, config_doc_line(at->doc, at->entry, "cpu", "cpus"));
+	return r;
 }
 
 static int take_rate(const struct place *at, const char *key, const char *text, uint32_t *field_kib)
@@ -753,6 +791,9 @@ static int take_group(const struct place *at, const struct raw_group *raw,
 			  "a duration from 0.1ms to 100ms", &group->slice_ns);
 	if (r < 0)
 		return r;
+	r = take_places(at, raw, group);
+	if (r < 0)
+		return r;
 	group->match = strdup(raw->match);
 	return group->match ? 0 : err_set(at->err, -ENOMEM, "%s: no memory", at->doc->name);
 }
@@ -905,10 +946,17 @@ const struct config_group *config_match(const struct config *config, const char 
 	return &config->defaults;
 }
 
+static void free_group(struct config_group *group)
+{
+	free(group->match);
+	free(group->cpu_list);
+	free(group->mem_list);
+}
+
 void config_free(struct config *config)
 {
 	for (size_t i = 0; i < config->ngroups; i++)
-		free(config->groups[i].match);
+		free_group(&config->groups[i]);
 	free(config->groups);
 	*config = (struct config){ 0 };
 }

@@ -12,6 +12,7 @@
  *	  - match: "system.slice/web*"	# GROUP or glob; also the path of the cgroup
  *	    ram: { mode: act, floor: 64M, ceiling: 4G, high_water: 90%, cool_down: 3s, grace: 20s }
  *	    cpu: { mode: act, floor: 0.05, ceiling: 2 }		# in CPUs
+ *	    #    cpus: "0-3,8", mems: "0"		# cpuset.cpus and cpuset.mems, as long as we run
  *	    io: { mode: act, floor: 1M, ceiling: 500M }		# per second, disk and direction
  *	    net: { mode: act, low: 0, high: 6 }			# socket priorities
  *	    freeze: isolated		# off | isolated | guarded
@@ -65,6 +66,8 @@ enum config_partition {
 
 struct config_group {
 	char *match; /* owned; NULL in the defaults */
+	char *cpu_list; /* owned; of cpuset.cpus; NULL: as it is */
+	char *mem_list; /* likewise, of cpuset.mems */
 	struct fcb_policy policy;
 	struct cpus_policy cpus;
 	uint64_t slice_ns; /* of the tasks of a batch group; 0: the kernel's */

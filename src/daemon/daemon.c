@@ -18,6 +18,7 @@
 #include "base/trim.h"
 #include "daemon/daemon.h"
 #include "daemon/paging.h"
+#include "daemon/place.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
 #include "daemon/split.h"
@@ -422,6 +423,8 @@ static int open_all(struct daemon *daemon, struct err *err)
 {
 	int code = open_members(daemon, err);
 
+	if (!code)
+		code = place_members(daemon, err);
 	if (!code)
 		code = split_open(daemon, err);
 	if (!code)

@@ -15,6 +15,7 @@
 #include "base/crc32.h"
 #include "daemon/daemon.h"
 #include "daemon/paging.h"
+#include "daemon/place.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
 #include "daemon/split.h"
@@ -484,6 +485,8 @@ static void reread_config(struct daemon *daemon)
 	if (daemon->options->stop < 0)
 		daemon->machine.stop_mode = (enum stop_mode)config.stop;
 	daemon_apply_policies(daemon);
+	if (place_members(daemon, &err))
+		fprintf(stderr, "pfuse-bpf: %s; going on\n", err.text);
 	if (daemon_open_guards(daemon, &err) || watch_guards(daemon) < 0)
 		fprintf(stderr, "pfuse-bpf: no group is frozen guarded, going on\n");
 	reconsider_all(daemon);

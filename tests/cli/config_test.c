@@ -245,6 +245,12 @@ static const struct bad {
 	{ "groups:\n  - match: a\n    ram:\n      ceiling: 1M\n",
 	  ":4: ram: the floor (16777216 bytes, the default) is above the ceiling (1048576 bytes); "
 	  "allowed: floor <= ceiling" },
+	{ "groups:\n  - match: a\n    cpu: { cpus: 0-x }\n",
+	  ":3: cpu.cpus: \"0-x\" is not allowed; allowed: a list of numbers, like 0-3,8" },
+	{ "groups:\n  - match: a\n    cpu: { mems: \"\" }\n",
+	  ":3: cpu.mems: \"\" is not allowed; allowed: a list of numbers, like 0-3,8" },
+	{ "groups:\n  - match: a\n    type: auto\n    cpu: { cpus: 1 }\n",
+	  ":4: cpu: cpus and type exclude each other; a group with a type is given its CPUs" },
 	{ "groups:\n  - match: a\n    cpu: { floor: 0.005 }\n",
 	  ":3: cpu.floor: \"0.005\" is not allowed; allowed: a number of CPUs from 0.01, like "
 	  "0.5" },

@@ -71,6 +71,14 @@ groups:
   - { match: "*-web", freeze: off, ram: { mode: off }, type: service }
   - { match: "*-batch", freeze: off, ram: { mode: off }, type: scientific }
 END
+place() { # CPUS MEMS
+	cat >"$tmp/place.yaml" <<-END
+		interval: $(fast 100ms 400ms)
+		groups:
+		  - { match: "*-web", freeze: off, ram: { mode: off }, cpu: { cpus: "$1", mems: "$2" } }
+		  - { match: "*", freeze: off, ram: { mode: off } }
+	END
+}
 groups=("$(group web)" "$(group batch)")
 burners=()
 burn() { # NAME COMMAND...
@@ -86,6 +94,22 @@ stop_burners() {
 	burners=()
 }
 is_split() { [ "$(cpus_of batch)" != all ] && [ "$(cpus_of web)" != all ]; }
+
+say "CPUs and memory nodes that the configuration names"
+place 1 0
+start_daemon -c "$tmp/place.yaml" "${groups[@]}"
+expect "CPUs of web and batch" "1 all" "$(cpus_of web) $(cpus_of batch)"
+expect "memory nodes of web" 0 "$(cat "$(dir_of cpuset web)/cpuset.mems")"
+expect_line "$tmp/out" "$(group web)  cpus  1, as configured"
+stop_daemon
+as_before "the end of the run"
+place 8191 0
+status=0
+"$pfuse" run --ledger "$ledger" -c "$tmp/place.yaml" "${groups[@]}" >"$tmp/out" 2>"$tmp/err" || status=$?
+expect "exit status for a CPU that no machine has" 1 "$status"
+expect_line "$tmp/err" "$(group web): cpus cannot be 8191: this machine has no such CPU"
+one_line "$tmp/err"
+as_before "a refusal"
 
 burn web "$bin/burn" 50 600000
 burn batch "$bin/burn" 1000 600000
