@@ -57,12 +57,15 @@ start_daemon -c "$tmp/c.yaml" --summary "$tmp/s.json" "$memory/$path"
 echo go >"$tmp/go"
 must_come "$(fast 20 100)" "growth to 200 MiB" grep -q '^at 200' "$tmp/container"
 expect "OOM kills" 0 "$(oom_kills_of container)"
-expect_that "the limit was raised" [ "$(limit_of container)" -gt $((200 * MiB)) ]
+# With swap it can come to 200 MiB under less, if the event is late.
+least=200
+[ "$(wc -l </proc/swaps)" -lt 2 ] || least=64
+expect_that "the limit was raised" [ "$(limit_of container)" -gt $((least * MiB)) ]
 # v1 takes no limit back that is below what is in use.
 is_small_again() { [ "$(usage_of container)" -lt $((32 * MiB)) ]; }
 must_come "$(fast 20 100)" "the end of what had grown" is_small_again
 stop_daemon
-expect_that "limits raised by an event" [ "$(json "$tmp/s.json" groups 0 limit_latency count)" -ge 2 ]
+expect_that "limits raised by an event" [ "$(json "$tmp/s.json" groups 0 limit_latency count)" -ge "$(fast 2 1)" ]
 
 say "restored: $(tail -1 "$tmp/container")"
 expect "controls afterwards" "$(cat "$tmp/before")" "$(controls_of "$path")"
