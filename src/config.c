@@ -823,11 +823,13 @@ static int take_all(struct config_doc *doc, const struct raw *raw, struct config
 	config->groups = calloc(raw->groups_count, sizeof(*config->groups));
 	if (!config->groups)
 		return err_set(err, -ENOMEM, "%s: no memory", doc->name);
-	for (; config->ngroups < raw->groups_count; config->ngroups++) {
-		at.entry = (int)config->ngroups;
-		config->groups[config->ngroups] = config->defaults;
-		r = take_group(&at, &raw->groups[config->ngroups],
-			       &config->groups[config->ngroups]);
+	/* Counted first: what a refused one holds already is freed with the others. */
+	while (config->ngroups < raw->groups_count) {
+		struct config_group *group = &config->groups[config->ngroups];
+
+		at.entry = (int)config->ngroups++;
+		*group = config->defaults;
+		r = take_group(&at, &raw->groups[at.entry], group);
 		if (r < 0)
 			return r;
 	}
