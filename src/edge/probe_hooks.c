@@ -126,7 +126,7 @@ static const struct hook_kind *hook_kind(const char *attach)
 }
 
 /* What the kernel's BTF is asked for: a name for each hook ("btf_trace_sched_switch"), and these. */
-enum { HAS_CAST = HOOKS, CAST_TASK, CAST_SOCK, NAMES };
+enum { HAS_CAST = HOOKS, CAST_TASK, CAST_SOCK, CAST_CGROUP, NAMES };
 
 /*
  * BTF ids of them, 0 where the kernel has no such thing. One pass over all types: btf__find_by_name_kind()
@@ -145,7 +145,8 @@ static void name_hooks(struct found *found)
 		uint32_t kind;
 	} casts[] = { { "bpf_rdonly_cast", BTF_KIND_FUNC },
 		      { "task_struct", BTF_KIND_STRUCT },
-		      { "sock", BTF_KIND_STRUCT } };
+		      { "sock", BTF_KIND_STRUCT },
+		      { "cgroup", BTF_KIND_STRUCT } };
 
 	for (size_t i = 0; i < HOOKS; i++) {
 		const struct hook_kind *kind = hook_kind(hook_table[i].attach);
@@ -284,7 +285,8 @@ int probe_find_hooks(const struct btf *kernel, struct probe_hook hooks[PROBE_HOO
 	choose_hooks(hooks);
 	*ret_casts = (struct probe_casts){ 0 };
 	if (found->ids[HAS_CAST])
-		*ret_casts = (struct probe_casts){ found->ids[CAST_TASK], found->ids[CAST_SOCK] };
+		*ret_casts = (struct probe_casts){ found->ids[CAST_TASK], found->ids[CAST_SOCK],
+						   found->ids[CAST_CGROUP] };
 	libbpf_set_print(print);
 	return (int)HOOKS;
 }

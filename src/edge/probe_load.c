@@ -88,6 +88,7 @@ static void set_knobs(struct pfuse *skel, const struct probe_config *config, uin
 		.has_rdonly_cast = casts->task_struct != 0,
 		.cast_task_struct = casts->task_struct,
 		.cast_sock = casts->sock,
+		.cast_cgroup = casts->cgroup,
 		.daemon_pid = (uint32_t)config->daemon_pid,
 		.spans = config->spans,
 	};

@@ -52,6 +52,7 @@ int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_l
 struct probe_casts {
 	uint32_t task_struct;
 	uint32_t sock;
+	uint32_t cgroup;
 };
 
 /*
