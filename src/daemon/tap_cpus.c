@@ -155,6 +155,10 @@ void tap_cpus_put_state(struct daemon *daemon)
 		.remainder = trimmed(&cpus->workload.remainder, sizeof(cpus->workload.remainder)),
 		.small = cpus->workload.small,
 		.confined = cpus->workload.confined,
+		.sharing = cpus->workload.sharing,
+		.mistakes = cpus->workload.mistakes,
+		.apart = cpus->workload.apart,
+		.shared = cpus->workload.shared,
 		.looked = cpus->looked,
 		.changed = cpus->changed,
 	};

@@ -7,6 +7,8 @@
 
 #define OWN_FIRST_MAX 1000 /* nice values are -20 to 19 in the kernel, -30 to 29 in a table */
 
+#define MISTAKES_MAX 6 /* the core shifts by it, and counts no further */
+
 #define PUT(member)                                                                                \
 	to->member = from->member;                                                                 \
 	to->has_##member = from->member != 0;
@@ -108,6 +110,8 @@ static bool get_state(const Pftrace__CpusState *from, struct pftrace_cpus_state 
 		return false;
 	*to = (struct pftrace_cpus_state){ 0 };
 	CPUS_STATE_FIELDS(GET)
+	if (to->mistakes > MISTAKES_MAX)
+		to->mistakes = MISTAKES_MAX;
 	GET_BYTES(common)
 	GET_BYTES(remainder)
 	return true;

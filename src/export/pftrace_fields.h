@@ -7,6 +7,8 @@
 #ifndef EXPORT_PFTRACE_FIELDS_H
 #define EXPORT_PFTRACE_FIELDS_H
 
+#include <stddef.h>
+
 #include "core/cpus.h"
 #include "core/fcb.h"
 #include "pfuse/event.h"
@@ -34,13 +36,16 @@
 	X(cpu_ceiling_permille) X(io_floor_kib) X(io_ceiling_kib) X(net_low) X(net_high)
 
 #define WORKLOAD_FIELDS(X)                                                                         \
-	X(check_ns) X(wait_p99_ns) X(alpha_permille) X(beta) X(utilisation_permille)
+	X(check_ns) X(wait_p99_ns) X(alpha_permille) X(beta) X(utilisation_permille)               \
+	X(waste_permille)
 
 /* All but `table`, which is an array. */
 #define CPUS_POLICY_FIELDS(X) X(type) X(character) X(nice)
 
 /* All but the sets of CPUs. */
-#define CPUS_STATE_FIELDS(X) X(next_check_ns) X(small) X(confined) X(looked) X(changed)
+#define CPUS_STATE_FIELDS(X)                                                                       \
+	X(next_check_ns) X(small) X(confined) X(looked) X(changed) X(sharing) X(mistakes)          \
+	X(apart) X(shared)
 /* clang-format on */
 
 #define SIZE_IN(type, member) sizeof(((struct type *)0)->member)
@@ -59,8 +64,11 @@ _Static_assert(POLICY_FIELDS(SIZE_IN_POLICY) SIZE_IN_POLICY(mode) + 1 == sizeof(
 	       "a new member of fcb_policy goes into POLICY_FIELDS and pftrace.proto");
 
 #define SIZE_IN_WORKLOAD(member) +SIZE_IN(workload_policy, member)
-_Static_assert(WORKLOAD_FIELDS(SIZE_IN_WORKLOAD) + 4 == sizeof(struct workload_policy),
+_Static_assert(WORKLOAD_FIELDS(SIZE_IN_WORKLOAD) == sizeof(struct workload_policy),
 	       "a new member of workload_policy goes into WORKLOAD_FIELDS and pftrace.proto");
+
+_Static_assert(offsetof(struct workload, common) - offsetof(struct workload, small) == 16,
+	       "a new member of struct workload that is kept goes into pftrace_cpus_state");
 
 #define SIZE_IN_CPUS_POLICY(member) +SIZE_IN(cpus_policy, member)
 _Static_assert(CPUS_POLICY_FIELDS(SIZE_IN_CPUS_POLICY)

@@ -122,6 +122,9 @@ struct pftrace_cpus_state {
 	struct pftrace_bytes common, remainder;
 	uint32_t small;
 	bool confined, looked, changed;
+	bool sharing;
+	uint8_t mistakes;
+	uint32_t apart, shared;
 };
 
 struct pftrace_lost {

@@ -69,6 +69,10 @@ static int resume(struct player_cpus **cpus, struct orchestrator *core,
 	(*cpus)->core.changed = state->changed;
 	(*cpus)->core.workload.small = state->small;
 	(*cpus)->core.workload.confined = state->confined;
+	(*cpus)->core.workload.sharing = state->sharing;
+	(*cpus)->core.workload.mistakes = state->mistakes;
+	(*cpus)->core.workload.apart = state->apart;
+	(*cpus)->core.workload.shared = state->shared;
 	copy(&(*cpus)->core.workload.common, sizeof(struct cpumask), &state->common);
 	copy(&(*cpus)->core.workload.remainder, sizeof(struct cpumask), &state->remainder);
 	return 0;

@@ -336,6 +336,10 @@ static void put_split(struct made_run *run)
 					       sizeof(c->workload.remainder) },
 				.small = c->workload.small,
 				.confined = c->workload.confined,
+				.sharing = c->workload.sharing,
+				.mistakes = c->workload.mistakes,
+				.apart = c->workload.apart,
+				.shared = c->workload.shared,
 				.looked = c->looked,
 				.changed = c->changed },
 	};
