@@ -336,7 +336,11 @@ static void add_output(const struct trace *trace)
 
 	fprintf(stderr, ", %s", size_text(trace_sink_bytes(trace->sink), size));
 	if (trace->options->output)
-		fprintf(stderr, " in %s", err_quote(trace->options->output, quoted));
+		fprintf(stderr, " in %s%s", err_quote(trace->options->output, quoted),
+			trace->options->trace_limit &&
+					trace_sink_bytes(trace->sink) > trace->options->trace_limit
+				? " and the files before it"
+				: "");
 }
 
 static void summarize(const struct trace *trace)
@@ -399,6 +403,8 @@ static int open_trace(struct trace *trace, struct err *err)
 	if (!trace->lost || trace_times_open(tracer_cpus(trace->tracer), &trace->times) ||
 	    trace_order_open(on_ordered, trace, &trace->order))
 		return err_set(err, -ENOMEM, "out of memory");
+	if (trace->options->ngroups && !trace->options->all)
+		trace_times_only_groups(trace->times);
 	/* Last: a file that exists is replaced, and only by a trace. */
 	code = open_sink(trace, err);
 	return code ? code : tracer_start(trace->tracer, err);
@@ -432,8 +438,10 @@ static enum exit_status run_trace(struct trace *trace)
 
 	trace->started_ns = clock_now_ns();
 	trace->turn_records = turn_records(trace->options->trace_limit);
+	/* Whoever reads from a pipe most likely writes to the same terminal. */
 	trace->progress = !trace->options->quiet && isatty(STDERR_FILENO) &&
-			  (trace->options->output || !isatty(STDOUT_FILENO));
+			  (trace->options->output ||
+			   (!trace->out.is_pipe && !isatty(STDOUT_FILENO)));
 	if (trace->out.fd < 0)
 		name_threads(trace);
 	tell_missing(trace);

@@ -399,12 +399,14 @@ void tap_flush(struct daemon *daemon)
 static void say_size(struct daemon *daemon)
 {
 	const struct pftrace *trace = daemon->tap->trace;
+	uint64_t limit = daemon->options->trace_limit;
 	char quoted[ERR_QUOTED], size[24];
 
 	if (!daemon->options->flight_ns)
-		say_note(daemon->out, "pfuse-bpf", "trace  %" PRIu64 " packets, %s, in %s",
+		say_note(daemon->out, "pfuse-bpf", "trace  %" PRIu64 " packets, %s, in %s%s",
 			 pftrace_packets(trace), say_bytes(pftrace_bytes(trace), size),
-			 err_quote(daemon->options->trace, quoted));
+			 err_quote(daemon->options->trace, quoted),
+			 limit && pftrace_bytes(trace) > limit ? " and the files before it" : "");
 }
 
 void tap_close(struct daemon *daemon)

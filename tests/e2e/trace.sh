@@ -133,7 +133,7 @@ busy=$spawned
 status=0
 # shellcheck disable=SC2016
 unshare -m sh -c 'mount -t tmpfs -o size=64k none "$0/disk" && { "$@" --trace "$0/disk/x.pftrace"; status=$?; cp "$0/disk/x.pftrace" "$0/full.pftrace"; exit $status; }' \
-	"$tmp" "$pfuse" run --ledger "$ledger" -c "$tmp/often.yaml" --for "$(fast 3s 20s)" "$(group it)" >"$tmp/out" 2>"$tmp/err" || status=$?
+	"$tmp" "$pfuse" run --ledger "$ledger" -c "$tmp/often.yaml" --for "$(fast 3s 12s)" "$(group it)" >"$tmp/out" 2>"$tmp/err" || status=$?
 kill -KILL "$busy"
 wait "$busy" 2>/dev/null || true
 expect "exit status" 0 "$status"
@@ -154,8 +154,8 @@ exec {talk}<>"$tmp/talk"
 spawn it bash -c 'coproc cat; while read -r count; do for ((; count > 0; count--)); do
 	echo x >&"${COPROC[1]}"; read -r _ <&"${COPROC[0]}"; done; echo done >"$0"; done' "$tmp/talked" <"$tmp/talk"
 talker=$spawned
-for format in perfetto json; do
-	lines=$([ "$format" = json ] && echo 2000 || echo 8000)
+for format in perfetto $(fast json ""); do
+	lines=$([ "$format" = json ] && echo 2000 || fast 8000 4000)
 	end=${format/perfetto/pftrace}
 	trace "turns-$format" --format "$format" --limit 256K --keep 2 -o "$tmp/turns.$end" "$(group it)"
 	rm -f "$tmp/talked"
