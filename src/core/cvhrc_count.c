@@ -137,6 +137,30 @@ static void add(struct epoch *e, unsigned plane, double whole, double half, doub
 		pages * c->scale[plane];
 }
 
+static void add_vague(struct cvhrc *c, double above, double pages)
+{
+	c->vaguely[cvhrc_bin(above, CVHRC_HALF_BITS, CVHRC_HALF_BINS)] += (float)pages;
+	c->vague += pages;
+}
+
+/*
+ * Of these it is known only what was touched since we came, which lies above them: that is kept, and
+ * cvhrc_curve() makes distances of it.
+ */
+static void count_vague(struct epoch *e, unsigned plane, unsigned tag)
+{
+	const struct place *at = &e->whole;
+	uint32_t n = e->c->touched[plane][tag], draws = (uint32_t)arith_min(n, DRAWS_MAX);
+	double each = draws ? (double)n / draws * e->weight[plane / 2] : 0;
+
+	for (uint32_t i = 0; i < draws; i++) {
+		double u, w;
+
+		draw(e->c, &u, &w);
+		add_vague(e->c, at->above + (at->again + at->older) * w, each);
+	}
+}
+
 /* The pages of one tag and plane become references. */
 static void count_tag(struct epoch *e, unsigned plane, unsigned tag)
 {
@@ -225,12 +249,12 @@ void cvhrc_count(struct cvhrc *c, const double weight[CVHRC_SOURCES], uint64_t r
 	for (unsigned p = 0; p < CVHRC_PLANES; p++) {
 		double n = touches(c, p);
 
+		double vague = (double)c->touched[p][CVHRC_BEFORE] + c->touched[p][CVHRC_FIRST];
+
 		e.whole.older += n * weight[p / 2];
 		e.half[p & 1].older += n * c->scale[p];
-		c->half_refs[p & 1] += n * c->scale[p];
+		c->half_refs[p & 1] += (n - vague) * c->scale[p];
 		cold += weight[p / 2] * c->touched[p][CVHRC_NEVER];
-		c->vague += weight[p / 2] * c->touched[p][CVHRC_BEFORE];
-		c->vague += weight[p / 2] * c->touched[p][CVHRC_FIRST];
 	}
 	c->refs += e.whole.older;
 	count_cold(c, cold, (double)refaults);
@@ -238,6 +262,9 @@ void cvhrc_count(struct cvhrc *c, const double weight[CVHRC_SOURCES], uint64_t r
 	for (unsigned tag = c->now - 1u; tag > CVHRC_NEVER; tag--) {
 		step_all(&e, tag);
 		for (unsigned p = 0; p < CVHRC_PLANES; p++)
-			count_tag(&e, p, tag);
+			if (tag <= CVHRC_FIRST)
+				count_vague(&e, p, tag);
+			else
+				count_tag(&e, p, tag);
 	}
 }
