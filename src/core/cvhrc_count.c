@@ -20,6 +20,7 @@
 
 #include "core/arith.h"
 #include "core/cvhrc_inside.h"
+#include "core/cvhrc_window.h"
 
 /* Places drawn per epoch, plane and tag: further pages of the tag share these. Bounds the time. */
 #define DRAWS_MAX 64
@@ -85,6 +86,7 @@ struct epoch {
 	struct cvhrc *c;
 	double weight[CVHRC_SOURCES]; /* of a page in the whole sample */
 	struct place whole, half[2];
+	struct cvhrc_window window, half_window[2];
 	float sweep[CVHRC_TAGS]; /* share of the touched pages of the tag */
 };
 
@@ -161,6 +163,40 @@ static void count_vague(struct epoch *e, unsigned plane, unsigned tag)
 	}
 }
 
+/*
+ * Touched in the epoch before, too: so the hot ones are among them, which were touched late in it and
+ * early in this one. u is the place by distance: those within one epoch, then the others.
+ */
+static double recent(const struct cvhrc_window *window, const struct place *at, double u, double w)
+{
+	double back;
+
+	if (u < window->share)
+		return cvhrc_window_pages(window, u / window->share);
+	back = (u - window->share) / (1 - window->share);
+	if (back + w < 1) {
+		double swap = back;
+
+		back = 1 - w;
+		w = 1 - swap;
+	}
+	return scattered(at, 1 - back, w);
+}
+
+static void count_last(struct epoch *e, unsigned plane, unsigned tag)
+{
+	uint32_t n = e->c->touched[plane][tag], draws = (uint32_t)arith_min(n, DRAWS_MAX);
+	double each = draws ? (double)n / draws : 0;
+
+	for (uint32_t i = 0; i < draws; i++) {
+		double u, w;
+
+		draw(e->c, &u, &w);
+		add(e, plane, recent(&e->window, &e->whole, u, w),
+		    recent(&e->half_window[plane & 1], &e->half[plane & 1], u, w), each);
+	}
+}
+
 /* The pages of one tag and plane become references. */
 static void count_tag(struct epoch *e, unsigned plane, unsigned tag)
 {
@@ -224,6 +260,23 @@ static void look_for_sweeps(struct epoch *e)
 		e->sweep[tag] = sweep_of(e->c, tag);
 }
 
+static void open_windows(struct epoch *e)
+{
+	struct cvhrc_window *windows[3] = { &e->half_window[0], &e->half_window[1], &e->window };
+	struct sums sums[4];
+
+	if (e->c->now < CVHRC_FIRST + 5)
+		return;
+	for (unsigned age = 0; age < 4; age++)
+		sums[age] = sums_of(e, e->c->now - 1u - age);
+	for (unsigned part = 0; part < 3; part++) {
+		double one = sums[0].count[part], two = one + sums[1].count[part];
+		double four = two + sums[2].count[part] + sums[3].count[part];
+
+		cvhrc_window_open(windows[part], one, two, four, sums[0].touched[part]);
+	}
+}
+
 static double touches(const struct cvhrc *c, unsigned plane)
 {
 	double n = 0;
@@ -260,11 +313,14 @@ void cvhrc_count(struct cvhrc *c, const double weight[CVHRC_SOURCES], uint64_t r
 	c->refs += e.whole.older;
 	count_cold(c, cold, (double)refaults);
 	look_for_sweeps(&e);
+	open_windows(&e);
 	for (unsigned tag = c->now - 1u; tag > CVHRC_NEVER; tag--) {
 		step_all(&e, tag);
 		for (unsigned p = 0; p < CVHRC_PLANES; p++)
 			if (tag <= CVHRC_FIRST)
 				count_vague(&e, p, tag);
+			else if (tag == c->now - 1u && e.window.share > 0)
+				count_last(&e, p, tag);
 			else
 				count_tag(&e, p, tag);
 	}
