@@ -361,8 +361,10 @@ static __always_inline void accepted(const struct sock *sk, __u32 netns)
 }
 
 SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(on_sock_state, const struct sock *sk, int oldstate, int newstate)
+int BPF_PROG(on_sock_state, const struct sock *trusted, int oldstate, int newstate)
 {
+	const struct sock *sk = PLAIN(sock, trusted);
+
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	__u32 netns = netns_of(sk);

@@ -199,7 +199,9 @@ static __always_inline struct pfuse_span *span_at(__u32 slot)
  */
 void *plain_pointer(void *object, __u32 type) __hidden;
 #define PLAIN(type, object) \
-	((struct type *)plain_pointer((void *)(object), bpf_core_type_id_kernel(struct type)))
+	((struct type *)plain_pointer((void *)(object),                                            \
+				      knobs.cast_##type ? knobs.cast_##type                        \
+							: bpf_core_type_id_kernel(struct type)))
 
 /* The task's cgroup_subsys_state of the memory controller. */
 static __always_inline struct cgroup_subsys_state *task_memory_css(struct task_struct *task)

@@ -26,6 +26,9 @@ struct pfuse_knobs {
 	__u32 page_bytes;
 	__u32 memo_entries; /* per CPU, a power of two */
 	__u32 has_rdonly_cast; /* bpf_rdonly_cast(), from 6.2 on */
+	__u32 cast_task_struct; /* the types it is asked for, by BTF id; 0: as relocated */
+	__u32 cast_sock;
+	__u32 cast_cgroup;
 	__u32 daemon_pid;   /* its thread group id in the first pid namespace; 0: not known */
 	__u32 spans;	    /* 1: fill `spans`, see pfuse/span.h; 0: it and `bursts` have one element */
 };
