@@ -230,9 +230,11 @@ static const struct bad {
 	  ":3: probe_from: \"locale\" is not allowed; allowed: local, addresses and prefixes, at most "
 	  "32, like \"local 10.0.0.0/8 2001:db8::1\"" },
 	{ "groups:\n  - match: a\n    probe_from: 10.0.0.0/33\n",
-	  ":3: probe_from: \"10.0.0.0/33\" is not allowed; allowed: local" },
+	  ":3: probe_from: \"10.0.0.0/33\" is not allowed; allowed: local, addresses and prefixes, at most "
+	  "32, like \"local 10.0.0.0/8 2001:db8::1\"" },
 	{ "groups:\n  - match: a\n    probe_from: \" , \"\n",
-	  ":3: probe_from: \" , \" is not allowed; allowed: local" },
+	  ":3: probe_from: \" , \" is not allowed; allowed: local, addresses and prefixes, at most "
+	  "32, like \"local 10.0.0.0/8 2001:db8::1\"" },
 	{ "groups:\n  - match: a\n    probe: 2h\n",
 	  ":3: probe: \"2h\" is not allowed; allowed: a duration from 0s to 1h" },
 	/* quantities */
