@@ -291,9 +291,20 @@ int probe_find_hooks(const struct btf *kernel, struct probe_hook hooks[PROBE_HOO
 	return (int)HOOKS;
 }
 
+struct btf *probe_kernel_btf(void)
+{
+	libbpf_print_fn_t print = libbpf_set_print(quiet);
+	struct btf *kernel = btf__load_vmlinux_btf();
+	int err = errno;
+
+	libbpf_set_print(print);
+	errno = err;
+	return kernel;
+}
+
 int probe_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX])
 {
-	struct btf *kernel = btf__load_vmlinux_btf();
+	struct btf *kernel = probe_kernel_btf();
 	struct probe_casts casts;
 	int count = kernel ? 0 : -errno;
 

@@ -372,7 +372,7 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 {
 	const struct probe_loaded nothing = *loaded;
 	uint32_t parts = (config->parts & ~PROBE_SPANS) | (config->spans ? PROBE_SPANS : 0);
-	struct found found = { .kernel = btf__load_vmlinux_btf() };
+	struct found found = { .kernel = probe_kernel_btf() };
 	int err = found.kernel ? probe_find_hooks(found.kernel, found.hooks, parts, false, &found.casts)
 			       : -errno;
 

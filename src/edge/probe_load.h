@@ -55,6 +55,9 @@ struct probe_casts {
 	uint32_t cgroup;
 };
 
+/* Without a word of libbpf's; the caller's. NULL: errno says why. */
+struct btf *probe_kernel_btf(void);
+
 /*
  * The rows of `parts`; the others are not available (-ECANCELED). `try`: as probe_hooks(). Else by the
  * kernel's BTF alone, functions by a load: fast, and too hopeful where a tracepoint is refused.

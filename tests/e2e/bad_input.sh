@@ -183,7 +183,7 @@ refused_second
 keeper=$(keeper_of "$daemon")
 kill -STOP "$daemon"
 kill -KILL "$keeper"
-must_come 5 "end of the keeper" is_dead "$keeper"
+must_come "$(fast 5 30)" "end of the keeper" is_dead "$keeper"
 kill -KILL "$daemon"
 wait "$daemon" 2>/dev/null || true
 say "a ledger of which a bit was turned"

@@ -26,7 +26,7 @@ while read -r count; do for ((; count > 0; count--)); do read -rt 0.002 -u "$0";
 new_group it
 spawn it bash -c "$work" "$silence" <"$tmp/go"
 worker=$spawned
-must_come 10 "the workload waits" is_waiting "$worker"
+must_come "$(fast 10 60)" "the workload waits" is_waiting "$worker"
 
 # trace NAME ARGUMENT...: in the background, ready; its pid is ${traces[NAME]}
 declare -A traces
