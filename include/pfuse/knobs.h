@@ -15,6 +15,8 @@ enum pfuse_anchor {
 	PFUSE_ANCHOR_V1_MEMORY, /* the v1 memory controller's hierarchy */
 };
 
+#define PFUSE_TALK_MEMOS 32 /* sockets remembered per CPU, 32 bytes each: a power of two */
+
 struct pfuse_knobs {
 	__u32 ncpus;	    /* possible CPUs: the stride of `stats` */
 	__u32 nslots;	    /* elements of `groups`, slot 0 included */

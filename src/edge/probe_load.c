@@ -65,6 +65,7 @@ static void set_sizes(struct pfuse *skel, uint32_t slots, uint32_t ncpus, uint32
 		bpf_map__set_max_entries(skel->maps.bursts, PFUSE_SPAN_BURSTS);
 	}
 	bpf_map__set_max_entries(skel->maps.memos, MEMO_ENTRIES * ncpus);
+	bpf_map__set_max_entries(skel->maps.talk_memos, PFUSE_TALK_MEMOS * ncpus);
 	bpf_map__set_max_entries(skel->maps.managed, slots);
 	bpf_map__set_max_entries(skel->maps.ports, ports < PORTS_MIN ? PORTS_MIN : ports);
 	bpf_map__set_max_entries(skel->maps.events,
