@@ -29,6 +29,7 @@
 
 DECLARED const volatile struct pfuse_knobs knobs;
 DECLARED volatile __u32 generation;
+DECLARED volatile __u32 claims; /* how often a port of `ports` came into other hands */
 DECLARED volatile __u64 drops[PFUSE_DROPS];
 DECLARED volatile __u32 walked_slot; /* the group that an iterator's walk is about */
 DECLARED volatile struct pfuse_reach_walk reach_walk;
@@ -46,7 +47,7 @@ struct memo {
 struct talk_memo {
 	__u64 cookie; /* of the socket, never reused */
 	__u64 about;  /* whom it is connected with */
-	__u64 when;   /* generation << 32 | the clock's tick */
+	__u64 when;   /* (generation + claims) << 32 | the clock's tick */
 	__u32 own;    /* slot of the process whose call it was */
 	__u32 peer;   /* slot of its peer; 0: an outsider */
 };
