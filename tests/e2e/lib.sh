@@ -278,7 +278,7 @@ start_daemon() {
 	local record=(--trace "$recorded")
 	[[ -z ${not_recorded-} && " $* " != *' --trace '* ]] || record=()
 	: >"$tmp/out"
-	rm -f "$recorded"
+	rm -f "${recorded%.pftrace}"*.pftrace
 	"$pfuse" run --ledger "$ledger" "${record[@]}" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
 	daemon=$!
 	pids+=("$daemon")
@@ -301,13 +301,19 @@ stop_daemon() {
 	replay_recorded
 }
 
+# Each file of a recording that was begun anew at a size, by itself; the transcripts are in $tmp/replayed.
 replay_recorded() {
-	[ -e "$recorded" ] || return 0
-	"$pfuse" replay "$recorded" >"$tmp/replayed" 2>&1 || {
-		grep -E -m6 '^(recorded|replayed|different|pfuse-bpf):' "$tmp/replayed" | cut -c1-300
-		fail "the run that was recorded does not replay identically"
-	}
-	say "   recorded and replayed: $(grep -m1 '^identical: ' "$tmp/replayed")"
+	local file
+	: >"$tmp/replayed"
+	for file in "${recorded%.pftrace}"*.pftrace; do
+		[ -e "$file" ] || return 0
+		"$pfuse" replay "$file" >"$tmp/replay" 2>&1 || {
+			grep -E -m6 '^(recorded|replayed|different|pfuse-bpf):' "$tmp/replay" | cut -c1-300
+			fail "the run that was recorded does not replay identically: ${file##*/}"
+		}
+		cat "$tmp/replay" >>"$tmp/replayed"
+	done
+	say "   recorded and replayed: $(grep '^identical: ' "$tmp/replayed" | tr '\n' ' ')"
 }
 
 # The keeper is the daemon's child of that name.
