@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
-#include "config.h"
+#include "config/config.h"
 #include "edge/ledger.h"
 
 /* Text of ours, but roff gives a meaning to '-', '\\' and a leading '.' or '\''. */

@@ -15,7 +15,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
-#include "config.h"
+#include "config/config.h"
 
 /* What the program exits with. A service manager must not restart after USAGE and LACKS. */
 enum exit_status {

@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "config.h"
+#include "config/config.h"
 #include "core/parse.h"
 #include "export/pftrace_read.h"
 #include "export/player.h"

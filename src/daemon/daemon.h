@@ -18,7 +18,7 @@
 
 #include "base/err.h"
 #include "cli/options.h"
-#include "config.h"
+#include "config/config.h"
 #include "core/orchestrator.h"
 #include "daemon/child.h"
 #include "daemon/member.h"

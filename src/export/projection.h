@@ -15,7 +15,7 @@
 
 #include <stdint.h>
 
-#include "config.h"
+#include "config/config.h"
 #include "export/player.h"
 
 #define PROJECTION_CANNOT_KNOW                                                                     \

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "config.h"
+#include "config/config.h"
 #include "export/pftrace_read.h"
 #include "export/player.h"
 #include "export/report_survey.h"

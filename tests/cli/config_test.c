@@ -11,7 +11,7 @@
 #include <criterion/criterion.h>
 
 #include "base/cleanup.h"
-#include "config.h"
+#include "config/config.h"
 
 #define MS UINT64_C(1000000)
 #define S (1000 * MS)

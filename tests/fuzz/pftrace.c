@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "config.h"
+#include "config/config.h"
 #include "export/pftrace_read.h"
 #include "export/player.h"
 #include "export/projection.h"

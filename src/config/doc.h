@@ -6,7 +6,7 @@
  * a 0 byte inside a string. So the shape is checked first, event by event; then the same schema is
  * compared with libyaml's document, whose nodes know their lines.
  *
- * Order: load → check (config_doc_line() as needed) → free. Only config.c includes this.
+ * Order: load → check (config_doc_line() as needed) → free. For src/config/ only.
  */
 #ifndef PFUSE_CONFIG_DOC_H
 #define PFUSE_CONFIG_DOC_H

@@ -31,9 +31,10 @@
  *
  * mode: act | observe | off; without one, ram acts and the others observe.
  * Every key but `match` may be left out; without a ceiling, it is the machine's RAM or CPUs, and what
- * the disks can do is learned. An unknown
- * key, a wrong type or a bad value is refused with file, line and what is allowed. Values are in the
- * units that their names say.
+ * the disks can do is learned. An unknown key, a wrong type or a bad value is refused with file, line
+ * and what is allowed. Values are in the units that their names say.
+ *
+ * A new key: a field in schema.h and schema.c, its check in take_*.c, its words in keys.c, and here.
  */
 #ifndef PFUSE_CONFIG_H
 #define PFUSE_CONFIG_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-#include "config_doc.h"
+#include "config/doc.h"
 
 #include <errno.h>
 #include <stdbool.h>
