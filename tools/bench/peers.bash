@@ -3,7 +3,7 @@
 #
 #	way_lacks WAY		what this machine lacks for it
 #	way_start WAY		before the work, so that its load phase is seen
-#	way_stop		sets way_cpu_ms: CPU time of who did it
+#	way_stop		sets way_cpu_ms: CPU time of who did it, since it had started
 #
 # none             nobody
 # adaptive         pfuse-bpf, policy: adaptive (grace: $grace)
@@ -17,7 +17,7 @@
 # these works would ever be touched; and its interval counts seconds (oomd -i 1; the default are 5 s).
 
 grace=20s
-way='' way_cpu_ms='' way_pids=()
+way='' way_cpu_ms='' way_begun_ms=0 way_pids=()
 way_oomd=''
 
 way_lacks() {
@@ -39,10 +39,13 @@ senpai_config() { # further arguments of the plugin
 
 start_oomd() {
 	senpai_config "$1" >"$bench_tmp/oomd.json"
-	oomd -C "$bench_tmp/oomd.json" -i 1 -f "$bench_root" -s "$bench_tmp/oomd.sock" >"$bench_tmp/oomd.log" 2>&1 &
+	mkdir -p "$bench_tmp/oomd"
+	oomd -C "$bench_tmp/oomd.json" -i 1 -f "$bench_root" -D "$bench_tmp/oomd" >"$bench_tmp/oomd.log" 2>&1 &
 	way_oomd=$!
-	sleep 0.5
-	kill -0 $way_oomd 2>/dev/null || die "oomd ended: $(tail -n 3 "$bench_tmp/oomd.log")"
+	until grep -q 'Running Action=senpai' "$bench_tmp/oomd.log"; do
+		kill -0 $way_oomd 2>/dev/null || die "oomd ended: $(tail -n 3 "$bench_tmp/oomd.log")"
+		sleep 0.1
+	done
 	way_pids=("$way_oomd")
 }
 
@@ -58,6 +61,7 @@ way_start() {
 	senpai-reclaim) start_oomd ', "immediate_backoff": "true"' ;;
 	senpai-eager) start_oomd ', "immediate_backoff": "true", "max_probe": "0.05", "interval": "1"' ;;
 	esac
+	way_begun_ms=$(cpu_ms_of "${way_pids[@]+"${way_pids[@]}"}")
 }
 
 cpu_ms_of() { # PID...
@@ -70,7 +74,7 @@ cpu_ms_of() { # PID...
 
 # The lines that the daemon printed are kept, one file for each way.
 way_stop() {
-	way_cpu_ms=$(cpu_ms_of "${way_pids[@]+"${way_pids[@]}"}")
+	way_cpu_ms=$(($(cpu_ms_of "${way_pids[@]+"${way_pids[@]}"}") - way_begun_ms))
 	if [ -n "$way_oomd" ]; then
 		kill -TERM "$way_oomd" 2>/dev/null || true
 		wait "$way_oomd" 2>/dev/null || true

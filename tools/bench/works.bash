@@ -31,9 +31,9 @@ as_nobody() { setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups "$
 must_come() {
 	local what=$1 left
 	shift
-	for ((left = 3000; left > 0; left--)); do
+	for ((left = 1200; left > 0; left--)); do
 		! "$@" >/dev/null 2>&1 || return 0
-		sleep 0.1
+		sleep 0.25
 	done
 	die "$what did not come up: $(tail -n 3 "$bench_tmp/work.log")"
 }
@@ -93,7 +93,7 @@ run_huge() { run_hotcold "$1"; }
 
 # --- redis ----------------------------------------------------------------------------------------
 
-redis_keys() { echo $((mib << 20 >> 10)); } # about 700 bytes each, and what the allocator adds
+redis_keys() { echo $((mib << 20 >> 12)); } # 3,500 bytes each, and what the allocator adds
 
 # Half of each value compresses.
 begin_redis() {
@@ -104,10 +104,10 @@ begin_redis() {
 		local pool = {}
 		for i = 1, 65536 do pool[i] = string.char(math.random(33, 126)) end
 		pool = table.concat(pool)
-		local rest = string.rep("x", 350)
+		local rest = string.rep("x", 1750)
 		for i = 0, ARGV[1] - 1 do
-			local at = math.random(1, 65000)
-			redis.call("SET", string.format("key:%012d", i), string.sub(pool, at, at + 349) .. rest)
+			local at = math.random(1, 63000)
+			redis.call("SET", string.format("key:%012d", i), string.sub(pool, at, at + 1749) .. rest)
 		end' 0 "$(redis_keys)" >"$bench_tmp/redis.out" 2>&1 || die "redis was not filled: $(<"$bench_tmp/redis.out")"
 }
 
