@@ -3,11 +3,12 @@
  * A work whose need of memory is known, and whose speed can be compared: touches a hot part of its memory
  * at random as fast as it can, and now and then a page of the rest.
  *
- *	hotcold MIB HOT_PERMILLE COLD_PER_SECOND [huge]
+ *	hotcold MIB HOT_PERMILLE COLD_PER_SECOND DUTY_PERCENT [huge]
  *
  * Says "ready" once all memory is filled (half of each page compresses), then a line each second: ns of
  * CLOCK_MONOTONIC, batches of 1,024 touches made since the start, and p99 and longest of this second's, in us.
- * Goes on until it is ended. huge: by huge pages where there are any.
+ * After each batch it sleeps, the longer the longer that took, so that it works for DUTY percent of the time and its
+ * speed is still what the memory allows. Goes on until it is ended. huge: by huge pages where there are any.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,7 +29,7 @@
 
 struct work {
 	volatile unsigned char *memory;
-	uint64_t pages, hot;
+	uint64_t pages, hot, duty;
 	double cold_per_s;
 	uint64_t state; /* of the random numbers */
 	uint64_t batches;
@@ -94,6 +95,17 @@ static void touch_cold(struct work *work, uint64_t *touched, uint64_t begun_ns, 
 		work->memory[(work->hot + below(work, work->pages - work->hot)) * PAGE]++;
 }
 
+/* When it is over. */
+static uint64_t rest(const struct work *work, uint64_t now, uint64_t worked_ns)
+{
+	uint64_t until = now + worked_ns * (100 - work->duty) / work->duty;
+	const struct timespec at = { .tv_sec = (time_t)(until / SECOND),
+				     .tv_nsec = (long)(until % SECOND) };
+
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
+	return now_ns();
+}
+
 static void run(struct work *work)
 {
 	uint64_t begun_ns = now_ns(), from_ns = begun_ns, cold = 0;
@@ -102,6 +114,8 @@ static void run(struct work *work)
 		struct hist lasted = { 0 };
 
 		while (from_ns < report_ns) {
+			uint64_t started_ns = from_ns;
+
 			batch(work);
 			touch_cold(work, &cold, begun_ns, from_ns);
 			uint64_t to_ns = now_ns();
@@ -109,6 +123,8 @@ static void run(struct work *work)
 			if (hist_record(&lasted, to_ns - from_ns) < 0)
 				exit(1);
 			from_ns = to_ns;
+			if (work->duty < 100)
+				from_ns = rest(work, to_ns, to_ns - started_ns);
 		}
 		printf("%llu %llu %.1f %.1f\n", (unsigned long long)from_ns,
 		       (unsigned long long)work->batches,
@@ -120,18 +136,20 @@ static void run(struct work *work)
 
 int main(int argc, char **argv)
 {
-	bool huge = argc == 5 && !strcmp(argv[4], "huge");
-	uint64_t mib = argc == 4 + huge ? strtoull(argv[1], NULL, 10) : 0;
+	bool huge = argc == 6 && !strcmp(argv[5], "huge");
+	uint64_t mib = argc == 5 + huge ? strtoull(argv[1], NULL, 10) : 0;
 	uint64_t hot = mib ? strtoull(argv[2], NULL, 10) : 0;
 	struct work work = { .pages = (mib << 20) / PAGE, .state = 88172645463325252u };
 
-	if (!mib || mib > 1 << 20 || !hot || hot > 1000) {
-		fputs("usage: hotcold MIB HOT_PERMILLE COLD_PER_SECOND [huge]\n", stderr);
+	if (!mib || mib > 1 << 20 || !hot || hot > 1000 || atoi(argv[4]) < 1) {
+		fputs("usage: hotcold MIB HOT_PERMILLE COLD_PER_SECOND DUTY_PERCENT [huge]\n",
+		      stderr);
 		return 2;
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	work.hot = work.pages * hot / 1000 ? work.pages * hot / 1000 : 1;
 	work.cold_per_s = atof(argv[3]);
+	work.duty = (uint64_t)atoi(argv[4]);
 	work.memory = map(mib << 20, huge);
 	fill(&work);
 	puts("ready");

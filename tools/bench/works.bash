@@ -16,9 +16,11 @@
 # huge       as reader, by huge pages
 # sysbench   sysbench memory, blocks of 64 MiB
 #
+# hotcold, reader, huge and the client of redis rest between batches, so that they work $duty percent of the time; the longer
+# a batch took the longer, so that the rate is still in proportion to the speed.
 # p99 is the median of the p99 of each second (redis, hotcold) or of all requests (nginx), worst the longest one.
 
-mib=200 hot=200 source=src/core
+mib=200 hot=200 duty=100 source=src/core
 work_unit='' work_rate='' work_p99='' work_worst=''
 PATH=$PWD/tools/bin:$PATH:/usr/sbin
 work_postgres=$(find /usr/lib/postgresql -path '*/bin/postgres' 2>/dev/null | sort -V | tail -n 1)
@@ -71,7 +73,7 @@ lasts() {
 # --- hotcold, reader, huge ------------------------------------------------------------------------------
 
 begin_hotcold() { # HOT [huge]
-	launch work "$build/tools/bench/hotcold" "$mib" "${1:-$hot}" 10 "${@:2}"
+	launch work "$build/tools/bench/hotcold" "$mib" "${1:-$hot}" 10 "$duty" "${@:2}"
 	must_come hotcold grep -q ready "$bench_tmp/work.log"
 }
 begin_reader() { begin_hotcold 1000; }
@@ -119,15 +121,17 @@ redis_asked() { redis-cli -s "$bench_tmp/redis.sock" info stats | awk -F: '$1 ==
 
 # As many requests at a time as take about a second.
 run_redis() {
-	local until from to before after each=2000 row
+	local until from to before after each=1000 row last now
 	work_unit=requests
 	: >"$bench_tmp/seconds"
 	before=$(redis_asked) from=${EPOCHREALTIME/./} until=$((from + $1 * 1000000))
 	while [ "${EPOCHREALTIME/./}" -lt $until ]; do
+		last=${EPOCHREALTIME/./}
 		IFS=, read -r -a row < <(ask_redis "$each" $(($(redis_keys) * hot / 1000)))
 		echo "${row[-2]} ${row[-1]}" >>"$bench_tmp/seconds"
 		ask_redis $((each / 1000)) "$(redis_keys)" >/dev/null
-		each=${row[1]%.*} each=$((each > 1000 ? each : 1000))
+		each=${row[1]%.*} each=$((each > 1000 ? each : 1000)) now=${EPOCHREALTIME/./}
+		sleep "$(((now - last) * (100 - duty) / duty / 1000))e-3"
 	done
 	after=$(redis_asked) to=${EPOCHREALTIME/./}
 	work_rate=$(awk -v n=$((after - before)) -v us=$((to - from)) 'BEGIN { printf "%.1f", n / us * 1e6 }')
