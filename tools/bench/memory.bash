@@ -38,7 +38,7 @@ read_stat() {
 }
 
 sample() { # DIRECTORY
-	local up current=0 swap=0 word stall=0 limit=-1 usage=memory.usage_in_bytes
+	local up current=0 swap=0 word='' stall=0 limit=-1 usage=memory.usage_in_bytes
 	[ "$bench_v" = v1 ] || usage=memory.current
 	read -r up _ </proc/uptime
 	read -r current <"$1/$usage"
