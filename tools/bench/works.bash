@@ -103,14 +103,12 @@ begin_redis() {
 		--busy-reply-threshold 600000
 	must_come redis redis-cli -s "$bench_tmp/redis.sock" ping
 	redis-cli -s "$bench_tmp/redis.sock" eval '
-		local pool = {}
-		for i = 1, 65536 do pool[i] = string.char(math.random(33, 126)) end
-		pool = table.concat(pool)
+		local pool = ARGV[2]
 		local rest = string.rep("x", 1750)
 		for i = 0, ARGV[1] - 1 do
 			local at = math.random(1, 63000)
 			redis.call("SET", string.format("key:%012d", i), string.sub(pool, at, at + 1749) .. rest)
-		end' 0 "$(redis_keys)" >"$bench_tmp/redis.out" 2>&1 || die "redis was not filled: $(<"$bench_tmp/redis.out")"
+		end' 0 "$(redis_keys)" "$(head -c 49152 /dev/urandom | base64 -w 0)" >"$bench_tmp/redis.out" 2>&1 || die "redis was not filled: $(<"$bench_tmp/redis.out")"
 }
 
 # ask_redis REQUESTS KEYS: "requests per second, …, p99, longest"
