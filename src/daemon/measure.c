@@ -96,28 +96,7 @@ int measure_turn(struct measure *measure, uint64_t now_ns, struct err *err)
 	return 0;
 }
 
-/*
- * Where pages were before we came is a guess: among those that were not touched since, half of their share
- * of the curve off on average.
- */
-static double guessed_error(const struct cvhrc *core)
-{
-	double before = core->count[CVHRC_MAPPED_EVEN][CVHRC_BEFORE] +
-			core->count[CVHRC_MAPPED_ODD][CVHRC_BEFORE];
-
-	if (!core->sampled_pages || !(core->refs > 0))
-		return 0;
-	return core->vague / core->refs * (before / (double)core->sampled_pages) / 2;
-}
-
 bool measure_curve(const struct measure *measure, struct cvhrc_curve *ret)
 {
-	const struct cvhrc *core = &measure->core;
-
-	if (!cvhrc_curve(core, ret))
-		return false;
-	double guessed = guessed_error(core);
-
-	ret->error = ret->error > guessed ? ret->error : guessed;
-	return true;
+	return cvhrc_curve(&measure->core, ret);
 }

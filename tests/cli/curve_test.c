@@ -92,7 +92,7 @@ Test(curve, json_has_these_fields_and_no_others)
 	static const char *const keys[] = {
 		"source",     "resolution_bytes",     "sampled_share",	       "error",
 		"knee_bytes", "knee_curvature_bytes", "knee_below_resolution", "need_bytes",
-		"curve"
+		"curve",      "confident",	      "doubt"
 	};
 	struct cvhrc_curve curve = bent();
 	_cleanup_free_ char *text = written(curve_json, &curve);
@@ -112,6 +112,31 @@ Test(curve, json_has_these_fields_and_no_others)
 	cr_assert_float_eq(json_real_value(json_object_get(json_array_get(points, 1), "hit_ratio")),
 			   0.9, 1e-9);
 	json_decref(root);
+}
+
+Test(curve, a_doubt_is_told_with_its_reason)
+{
+	static const enum cvhrc_doubt doubts[] = { CVHRC_NO_REUSE, CVHRC_FEW_EPOCHS, CVHRC_VAGUE,
+						   CVHRC_INEXACT };
+	struct cvhrc_curve curve = bent();
+	_cleanup_free_ char *sure = written(in_ascii, &curve);
+
+	cr_assert(strstr(sure, "confident         yes"), "%s", sure);
+	curve.confident = false;
+	for (size_t i = 0; i < ARRAY_SIZE(doubts); i++) {
+		curve.doubt = doubts[i];
+		_cleanup_free_ char *text = written(in_ascii, &curve);
+		_cleanup_free_ char *json = written(curve_json, &curve);
+		json_t *root = json_loads(json, 0, NULL);
+
+		cr_assert(strlen(curve_doubt_text(doubts[i])) > 0);
+		cr_assert(strstr(text, "confident          no  "), "%s", text);
+		cr_assert(strstr(text, curve_doubt_text(doubts[i])));
+		cr_assert(json_is_false(json_object_get(root, "confident")));
+		cr_assert_str_eq(json_string_value(json_object_get(root, "doubt")),
+				 curve_doubt_text(doubts[i]));
+		json_decref(root);
+	}
 }
 
 Test(curve, csv_is_the_curve)
