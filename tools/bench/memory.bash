@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # Sourced after cpu.bash: samples of the group "work", once a second, in a process of its own.
 #
-#	find_zram; start_sampler FILE; stop_sampler
+#	find_zram; start_sampler FILE; stop_sampler; row_of FILE FROM LOADED END
 #
 # A line: ms since boot, memory.current, memory.swap.current, bytes that zram holds more than at find_zram or the start,
 # us of stall (some), workingset refaults, major faults, memory.max (-1: none). Only our group swaps, so what zram holds
@@ -67,6 +67,26 @@ stop_sampler() {
 	kill "$sampler" 2>/dev/null || true
 	wait "$sampler" 2>/dev/null || true
 	sampler=''
+}
+
+# The row of a run, from its samples: mean MiB, final, within, ms of stall, refaults, load's seconds, stall, refaults.
+# FROM, LOADED, END: ms since boot at which the phases begin and end.
+row_of() { # SAMPLES FROM LOADED END
+	awk -v from="$2" -v loaded="$3" -v end="$4" '
+		function before(t, what,   i, v) { for (i = 1; i <= n && at[i] <= t; i++) v = what == 1 ? stall[i] : refaults[i]; return v + 0 }
+		{ n++; at[n] = $1; memory[n] = ($2 + $4 > 0 ? $2 + $4 : 0) / 1048576; stall[n] = $5; refaults[n] = $6 }
+		END {
+			for (i = 1; i <= n; i++) if (at[i] > loaded && at[i] <= end) {
+				sum += memory[i]; count++
+				if (at[i] > end - (end - loaded) / 5) { last += memory[i]; lasts++ }
+			}
+			if (!lasts) { print "- - - - - - - -"; exit }
+			final = last / lasts; within = 0
+			for (i = 1; i <= n; i++) if (at[i] > loaded && at[i] <= end && (memory[i] > final * 1.1 || memory[i] < final * 0.9))
+				within = (at[i] - loaded) / 1000
+			printf "%.1f %.1f %.1f %.0f %.0f %.1f %.0f %.0f\n", sum / count, final, within, (before(end, 1) - before(loaded, 1)) / 1000,
+				before(end, 2) - before(loaded, 2), (loaded - from) / 1000, before(loaded, 1) / 1000, before(loaded, 2)
+		}' "$1"
 }
 
 # A table of cells that are parted by "|": the first column to the left, the others to the right.
