@@ -142,10 +142,11 @@ prepare_compile() {
 	mkdir -p "$bench_tmp/compile"
 	cat >"$bench_tmp/compile/Makefile" <<-MAKE
 		SHELL = /bin/bash
+		.RECIPEPREFIX = >
 		sources := \$(wildcard $PWD/$source/*.c)
 		all: \$(notdir \$(sources:.c=.o))
 		%.o: $PWD/$source/%.c
-			@cc -O2 -pipe -I$PWD/include -I$PWD/src -c \$< -o \$@ && echo \$\${EPOCHREALTIME/./}
+		> @cc -O2 -pipe -I$PWD/include -I$PWD/src -c \$< -o \$@ && stat -c "\$\${EPOCHREALTIME/./} %s" \$<
 	MAKE
 }
 
@@ -155,15 +156,15 @@ begin_compile() {
 	must_come 'the first object' grep -q . "$bench_tmp/work.log"
 }
 
-# From an end of a file to another, so that no part of one is counted.
+# From the end of a file to that of another, so that no part of one is counted; files differ, so their length counts.
 run_compile() {
 	local lines
-	work_unit=files
+	work_unit='KiB of source'
 	lines=$(wc -l <"$bench_tmp/work.log")
 	sleep "$1"
 	kill -0 "$launched" 2>/dev/null || die "the compile failed: $(tail -n 3 "$bench_tmp/work.log")"
-	work_rate=$(tail -n +"$lines" "$bench_tmp/work.log" | awk '/^[0-9]+$/ { if (!n++) from = $1; to = $1 }
-		END { if (n > 1) printf "%.3f", (n - 1) / (to - from) * 1e6; else print "-" }')
+	work_rate=$(tail -n +"$lines" "$bench_tmp/work.log" | awk 'NF == 2 && /^[0-9 ]+$/ { if (n++) bytes += $2; else from = $1; to = $1 }
+		END { if (n > 1 && to > from) printf "%.2f", bytes / 1024 / (to - from) * 1e6; else print "-" }')
 }
 
 # --- nginx ----------------------------------------------------------------------------------------
