@@ -42,7 +42,7 @@ enum ledger_kind {
 	LEDGER_SIGSTOP, /* we stopped the process */
 	LEDGER_MOVED,	/* we moved the process here; `old` is the path it came from */
 	LEDGER_DIR,	/* we are about to make the directory, or made it */
-	LEDGER_SLICE, /* tasks of the group get slices from us; `old` is ours, in ns: what has it loses it */
+	LEDGER_SLICE,	/* tasks get slices from us; `old` is ours, in ns: what has it loses it */
 };
 
 struct ledger_entry {

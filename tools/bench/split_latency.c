@@ -224,8 +224,8 @@ static int compare(const void *a, const void *b)
 static void print(const char *what, long long *values, int count)
 {
 	qsort(values, (size_t)count, sizeof(*values), compare);
-	printf("%-42s %5d %8.2f %8.2f %8.2f %8.2f\n", what, count,
-	       (double)values[0] / MS, (double)values[(count - 1) / 2] / MS,
+	printf("%-42s %5d %8.2f %8.2f %8.2f %8.2f\n", what, count, (double)values[0] / MS,
+	       (double)values[(count - 1) / 2] / MS,
 	       (double)values[(count * 99 + 99) / 100 - 1] / MS, (double)values[count - 1] / MS);
 }
 
@@ -238,14 +238,16 @@ int main(int argc, char **argv)
 	while (nhogs < HOGS_MAX && 3 + nhogs < argc && strcmp(argv[3 + nhogs], "--"))
 		nhogs++;
 	if (argc != 6 + nhogs || !nhogs) {
-		fprintf(stderr, "usage: split_latency CPUSET SERVICE HOG... -- CROSSINGS TARGET_US\n");
+		fprintf(stderr,
+			"usage: split_latency CPUSET SERVICE HOG... -- CROSSINGS TARGET_US\n");
 		return 2;
 	}
 	crossings = atoi(argv[4 + nhogs]);
 	target_ns = atoll(argv[5 + nhogs]) * 1000;
 	if (crossings < 1 || crossings > ROUNDS_MAX || target_ns < 1)
 		return 2;
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	watch = inotify_init1(IN_CLOEXEC);
 	if (shared == MAP_FAILED || watch < 0 || inotify_add_watch(watch, argv[1], IN_MODIFY) < 0)
 		die(argv[1]);
@@ -272,7 +274,8 @@ int main(int argc, char **argv)
 		usleep(20000); /* the service notes a wait when it is over */
 		atomic_store(&shared->round, 0);
 		end_hogs(hogs, nhogs);
-		long long one = atomic_load(&shared->first_ns), two = atomic_load(&shared->second_ns);
+		long long one = atomic_load(&shared->first_ns),
+			  two = atomic_load(&shared->second_ns);
 
 		if (!written || cpus_of(service, &cpu) < 2) {
 			missed++;
@@ -289,7 +292,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "split_latency: the set was never written\n");
 		return 1;
 	}
-	printf("%-42s %5s %8s %8s %8s %8s\n", "from the crossing to the new set, ms", "n", "least", "p50", "p99", "most");
+	printf("%-42s %5s %8s %8s %8s %8s\n", "from the crossing to the new set, ms", "n", "least",
+	       "p50", "p99", "most");
 	print("from the first wait above the target", first, count);
 	print("from the second, which violates the p99", second, count);
 	printf("rounds without a new set within 5 s: %d\n", missed);
