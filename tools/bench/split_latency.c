@@ -4,15 +4,16 @@
  *
  *	split_latency CPUSET_FILE SERVICE_PROCS HOG_PROCS... -- CROSSINGS TARGET_US
  *
- * A service (in the groups of SERVICE_PROCS, comma between them) works 2 ms of CPU time at a time and sleeps
- * 2 ms. It has one CPU. In each round one hog in each of the groups of HOG_PROCS is put on that CPU; the
- * service then waits for it. From the scheduler's own sum of its waits (/proc/thread-self/schedstat), read
- * at each step of its work, it knows how long the last wait was; so it tells when, within that wait, TARGET
- * was crossed. Who watches the file CPUSET_FILE (inotify) sees when another set is written. Then the hogs
- * end, and the round ends when the service has one CPU again.
- * Two figures for each round: from the first wait that crosses the target, and from the second, for a p99
- * is only violated by that one. A wait that is counted may consist of two that are shorter, if both fell
- * between two looks: the work is cut into steps of 50 us so that this is rare.
+ * A service (in the groups of SERVICE_PROCS, comma between them) works 2 ms of CPU time at a time
+ * and sleeps 2 ms. It has one CPU. In each round one hog in each of the groups of HOG_PROCS is put
+ * on that CPU; the service then waits for it. From the scheduler's own sum of its waits
+ * (/proc/thread-self/schedstat), read at each step of its work, it knows how long the last wait
+ * was; so it tells when, within that wait, TARGET was crossed. Who watches the file CPUSET_FILE
+ * (inotify) sees when another set is written. Then the hogs end, and the round ends when the
+ * service has one CPU again. Two figures for each round: from the first wait that crosses the
+ * target, and from the second, for a p99 is only violated by that one. A wait that is counted may
+ * consist of two that are shorter, if both fell between two looks: the work is cut into steps of
+ * 50 us so that this is rare.
  */
 #define _GNU_SOURCE
 #include <errno.h>
