@@ -449,6 +449,7 @@ int probe_read_span(const struct probe *probe, uint32_t slot, struct pfuse_span 
 			sum.burst[i] += part->burst[i];
 		}
 		sum.burst_ns += part->burst_ns;
+		sum.short_ns += part->short_ns;
 		sum.wakeups += part->wakeups;
 		sum.migrations += part->migrations;
 		sum.late = part->late > sum.late ? part->late : sum.late;

@@ -60,6 +60,9 @@ struct thread_info {
 
 struct sched_entity {
 	u64 sum_exec_runtime;
+	u64 vruntime;
+	u64 slice;
+	struct sched_entity *parent;
 };
 
 struct sched_info {
