@@ -75,7 +75,7 @@ static int find_group(struct session *session, const char *name, struct err *err
 	int r;
 
 	session->target =
-		(struct pagescan_target){ .proc_fd = session->tree.proc_fd, .group_fd = -1 };
+		(struct pagescan_target){ .proc_fd = session->tree.proc_fd, .group_fd = -1, .slot = 1 };
 	if (strncmp(name, "pid:", 4) == 0)
 		return find_process(session, name + 4, err);
 	r = cgroup_open(&session->tree, name, &session->group, err);
@@ -113,9 +113,18 @@ static int open_output(struct session *session, struct err *err)
 
 static int open_probe(struct session *session, struct err *err)
 {
-	const struct probe_config config = { .parts = PROBE_PAGES | PROBE_ALONE, .slots = 1 };
+	const struct cgroup_tree *tree = &session->tree;
+	const struct probe_config config = {
+		.parts = PROBE_PAGES | PROBE_READS | PROBE_ALONE,
+		.slots = 1,
+		.anchor = cgroup_tree_anchor(tree),
+	};
+	int r = probe_open(&config, &session->probe, err);
 
-	return probe_open(&config, &session->probe, err);
+	if (r < 0 || session->target.group_fd < 0)
+		return r;
+	r = probe_manage(session->probe, 1, session->group.id, 0);
+	return r < 0 ? err_set(err, r, "cannot follow the group: %s", strerror(-r)) : 0;
 }
 
 static enum exit_status open_session(struct session *session, struct err *err)
@@ -239,7 +248,7 @@ static int print(const struct session *session, FILE *out)
 	double seconds = (double)(measure->cleared_ns - measure->begun_ns) / 1e9;
 	const struct curve_report report = {
 		.group = session->options->groups[0],
-		.source = measure->last.whole ? "page tables, clear_refs" : "page tables",
+		.source = measure_source(measure),
 		.curve = &session->curve,
 		.seconds = seconds,
 		.cost = seconds > 0 ? (double)measure->spent_ns / 1e9 / seconds : 0,

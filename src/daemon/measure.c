@@ -21,6 +21,8 @@ int measure_open(const struct probe *probe, const struct pagescan_target *target
 	cvhrc_advise(&measure->core, 1, &measure->advice);
 	int r = pagescan_open(probe, target, &measure->scan, err);
 
+	if (r == 0)
+		r = measure_files_open(&measure->files, probe, target, measure->scan, err);
 	if (r < 0) {
 		measure_close(measure);
 		return r;
@@ -33,6 +35,7 @@ void measure_close(struct measure *measure)
 {
 	if (!measure)
 		return;
+	measure_files_close(&measure->files);
 	pagescan_close(measure->scan);
 	free(measure);
 }
@@ -74,24 +77,29 @@ int measure_turn(struct measure *measure, uint64_t now_ns, struct err *err)
 	const struct pagescan_turn turn = { .now = cvhrc_now(core),
 					    .renumbered = renumbered ? core->renumbered : NULL,
 					    .rate = measure->advice.rate };
+
+	measure_files_begin(&measure->files);
 	int r = pagescan_epoch(measure->scan, &turn, &measure->last, err);
 	const struct pagescan_result *result = &measure->last;
 
 	if (r < 0)
 		return r;
 	feed(core, &result->counts);
-	cvhrc_end(core, &(struct cvhrc_totals){
-				.length_ns = measure->turns ? now_ns - measure->cleared_ns : 0,
-				.pages = result->pages,
-				.swapped_pages = result->swapped_pages,
-				.unclearable_pages = result->unclearable_pages,
-				.spent_ns = result->spent_ns,
-				.blurred = measure->pausing,
-			});
+	struct cvhrc_totals totals = {
+		.length_ns = measure->turns ? now_ns - measure->cleared_ns : 0,
+		.pages = result->pages,
+		.swapped_pages = result->swapped_pages,
+		.unclearable_pages = result->unclearable_pages,
+		.spent_ns = result->spent_ns,
+		.blurred = measure->pausing,
+	};
+
+	measure_files_take(&measure->files, core, renumbered, &totals);
+	cvhrc_end(core, &totals);
 	if (!measure->turns++)
 		measure->begun_ns = now_ns;
 	measure->cleared_ns = now_ns;
-	measure->spent_ns += result->spent_ns;
+	measure->spent_ns += totals.spent_ns;
 	plan(measure, now_ns);
 	return 0;
 }
@@ -102,12 +110,22 @@ int measure_turn(struct measure *measure, uint64_t now_ns, struct err *err)
  */
 static double guessed_error(const struct cvhrc *core)
 {
-	double before = core->count[CVHRC_MAPPED_EVEN][CVHRC_BEFORE] +
-			core->count[CVHRC_MAPPED_ODD][CVHRC_BEFORE];
+	double before = 0;
 
+	for (int plane = 0; plane < CVHRC_PLANES; plane++)
+		before += core->count[plane][CVHRC_BEFORE];
 	if (!core->sampled_pages || !(core->refs > 0))
 		return 0;
 	return core->vague / core->refs * (before / (double)core->sampled_pages) / 2;
+}
+
+const char *measure_source(const struct measure *measure)
+{
+	bool reads = measure->files.core;
+
+	if (measure->last.whole)
+		return reads ? "page tables, clear_refs, file reads" : "page tables, clear_refs";
+	return reads ? "page tables, file reads" : "page tables";
 }
 
 bool measure_curve(const struct measure *measure, struct cvhrc_curve *ret)
@@ -119,5 +137,6 @@ bool measure_curve(const struct measure *measure, struct cvhrc_curve *ret)
 	double guessed = guessed_error(core);
 
 	ret->error = ret->error > guessed ? ret->error : guessed;
+	ret->resident_bytes += measure_files_resident(&measure->files) * ret->page_bytes;
 	return true;
 }

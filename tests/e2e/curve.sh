@@ -59,6 +59,21 @@ near "the knee" $hot "$(json "$tmp/out" knee_bytes)" "$(fast 10 20)"
 expect "huge pages of the process afterwards" "$before" "$(anon_huge)"
 expect_that "the process lives" alive "$subject"
 
+say "the knee of a group that reads a file"
+# ramfs is page cache, and every kernel has it. The mount goes with the process.
+mkdir "$tmp/ramfs"
+new_group reader
+spawn reader unshare -m sh -c 'mount -t ramfs none "$4" && exec "$@"' - "$bin/touch" 64 "$(fast 8000 1500)" "$tmp/ramfs" >"$tmp/read"
+reader=$spawned
+has_read() { [ "$(usage_of reader)" -gt $((64 * MiB)) ]; }
+must_come "$(fast 10 60)" "the file in memory" has_read
+"$pfuse" curve --for "$(fast 6s 30s)" --format json "$(group reader)" >"$tmp/out" 2>"$tmp/err"
+expect "source" "page tables, file reads" "$(json "$tmp/out" source)"
+expect "is the knee below the resolution" false "$(json "$tmp/out" knee_below_resolution)"
+near "the knee" $((64 * MiB / 5)) "$(json "$tmp/out" knee_bytes)" "$(fast 15 25)"
+kill "$reader"
+must_come 10 "the end of the reader" is_dead "$reader"
+
 say "an early end, into a file"
 "$pfuse" curve --for 1h --format svg -o "$tmp/curve.svg" "pid:$subject" >"$tmp/out" 2>"$tmp/err" </dev/null &
 curve=$!
