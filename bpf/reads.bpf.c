@@ -110,8 +110,8 @@ static __always_inline void look_at_pages(struct inode *inode, struct pages *pag
 		return;
 	if (count > PAGES_MAX)
 		count = PAGES_MAX;
-	pages->file = pfuse_read_file(BPF_CORE_READ(inode, i_sb, s_dev),
-				      BPF_CORE_READ(inode, i_ino));
+	pages->file =
+		pfuse_read_file(BPF_CORE_READ(inode, i_sb, s_dev), BPF_CORE_READ(inode, i_ino));
 	pages->threshold = reader->threshold;
 	reader->calls++;
 	reader->pages += count;

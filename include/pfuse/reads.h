@@ -18,14 +18,16 @@
 #define PFUSE_READS_CELLS 8 /* of a bucket */
 #define PFUSE_READS_BUCKETS_BITS 11
 #define PFUSE_READS_BUCKETS (1 << PFUSE_READS_BUCKETS_BITS)
-#define PFUSE_READS_STEP 4096 /* pages noted between two takings, at which the threshold is halved */
+#define PFUSE_READS_STEP                                                                           \
+	4096 /* pages noted between two takings, at which the threshold is halved */
 #define PFUSE_READS_PIDS 1024 /* processes that are named one by one */
 
 /* What was seen of a page. */
 enum pfuse_read_bits {
 	PFUSE_PAGE_READ = 1,  /* it was read */
 	PFUSE_PAGE_ADDED = 2, /* it came into the page cache: until then it was not in memory */
-	PFUSE_PAGE_KEPT = 4,  /* by the reader of the table: added, and not read at the last taking */
+	PFUSE_PAGE_KEPT =
+		4, /* by the reader of the table: added, and not read at the last taking */
 	PFUSE_PAGE_BITS = 7,
 };
 

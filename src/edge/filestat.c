@@ -30,8 +30,8 @@ int filestat_read(int group_fd, struct filestat *ret)
 
 	*ret = (struct filestat){
 		.unmapped_pages = (all > other ? all - other : 0) / PAGE_BYTES,
-		.refaults = figure(text, "workingset_refault_file",
-				   "total_workingset_refault_file"),
+		.refaults =
+			figure(text, "workingset_refault_file", "total_workingset_refault_file"),
 	};
 	return 0;
 }

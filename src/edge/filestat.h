@@ -9,8 +9,9 @@
 #include <stdint.h>
 
 struct filestat {
-	uint64_t unmapped_pages; /* of files in memory: those that no process maps, memory files left out */
-	uint64_t refaults;	 /* of pages of files, since the group is there */
+	uint64_t
+		unmapped_pages; /* of files in memory: those that no process maps, memory files left out */
+	uint64_t refaults; /* of pages of files, since the group is there */
 };
 
 int filestat_read(int group_fd, struct filestat *ret);

@@ -142,8 +142,8 @@ int reads_follow(struct reads *reads, const pid_t *sorted, uint32_t count)
 		pids[i] = sorted[i];
 		if (has(reads->pids, reads->count, sorted[i]))
 			continue;
-		int added = bpf_map_update_elem(shared->pids_fd, &sorted[i], &reads->slot,
-						BPF_NOEXIST);
+		int added =
+			bpf_map_update_elem(shared->pids_fd, &sorted[i], &reads->slot, BPF_NOEXIST);
 
 		*shared->pids_used += added == 0;
 		r = added < 0 && added != -EEXIST ? added : r;

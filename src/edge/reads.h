@@ -46,12 +46,12 @@ typedef void reads_page(void *context, uint32_t hash, bool added);
 
 /* Since the taking before */
 struct reads_result {
-	uint64_t pages;	   /* that were looked at, in the sample or not; about */
-	uint64_t calls;	   /* of the hooks; about */
-	uint64_t cost_ns;  /* of the hooks, by what they cost where that was measured */
-	uint64_t dropped;  /* in the sample, and had no room */
-	uint32_t sampled;  /* given to the caller */
-	uint32_t mapped;   /* in the sample, and left to the page tables */
+	uint64_t pages;	  /* that were looked at, in the sample or not; about */
+	uint64_t calls;	  /* of the hooks; about */
+	uint64_t cost_ns; /* of the hooks, by what they cost where that was measured */
+	uint64_t dropped; /* in the sample, and had no room */
+	uint32_t sampled; /* given to the caller */
+	uint32_t mapped;  /* in the sample, and left to the page tables */
 };
 
 void reads_take(struct reads *reads, reads_page *page, void *context, struct reads_result *ret);

@@ -18,7 +18,7 @@
 #include "pfuse/pages.h"
 
 struct reads_mapped {
-	int proc_fd; /* the caller's */
+	int proc_fd;	     /* the caller's */
 	uint64_t wanted[64]; /* bits, by the low bits of the file */
 	struct reads_mapping *mappings;
 	uint32_t count, room;

@@ -299,7 +299,8 @@ Test(reads, a_mapped_page_is_left_to_the_page_tables)
 	make_file(PAGES);
 	struct reads *reads = open_for(group);
 	const struct pagescan_target target = {
-		.proc_fd = proc_fd, .group_fd = open(group->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+		.proc_fd = proc_fd,
+		.group_fd = open(group->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 	};
 	const struct pagescan_turn turn = { .now = 2, .rate = 16 };
 
@@ -311,7 +312,8 @@ Test(reads, a_mapped_page_is_left_to_the_page_tables)
 	cr_assert_eq(pagescan_epoch(scan, &turn, &result, &err), 0, "%s", err.text);
 	struct seen seen = see(PAGES);
 	struct reads_result taken = take(reads, &seen);
-	size_t first = count_of(seen.read, PAGES / 2), second = count_of(seen.read + PAGES / 2, PAGES / 2);
+	size_t first = count_of(seen.read, PAGES / 2),
+	       second = count_of(seen.read + PAGES / 2, PAGES / 2);
 
 	/* The kernel maps the neighbours of a page with it, up to 16. */
 	cr_expect_eq(first, 0);
