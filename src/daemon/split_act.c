@@ -59,12 +59,16 @@ static void look_at_topology(struct split *split)
 	cpus_set_topology(&split->core, &topology);
 }
 
-/* Late waits of a service are told while it has CPUs of its own: only then do they prove anything. */
+/*
+ * Late waits of a service are told while it has CPUs of its own, and while it has none because it should do
+ * as well without: only then do they prove anything.
+ */
 static void arm_waits(struct daemon *daemon, uint32_t slot)
 {
 	struct split_member *at = &daemon->split->at[slot];
 	const struct workload *w = &daemon->split->core.workload;
-	bool wanted = w->confined && w->groups[slot].list == PFUSE_TYPE_SERVICE;
+	bool wanted = (w->confined || w->sharing) &&
+		      w->groups[slot].list == PFUSE_TYPE_SERVICE;
 
 	if (wanted)
 		probe_arm(daemon->machine.probe, slot, PFUSE_ARM_WAIT);

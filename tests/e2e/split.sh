@@ -51,7 +51,7 @@ as_before() { # WHAT
 # Waits depend on who else wants the CPUs: no target here.
 cat >"$tmp/types.yaml" <<END
 interval: $(fast 100ms 400ms)
-cpus: { check: $(fast 200ms 800ms), beta: 2, wait_p99: 0s }
+cpus: { check: $(fast 200ms 800ms), beta: 2, wait_p99: 0s, waste: 100% }
 groups:
   - match: "*"
     freeze: off
@@ -66,7 +66,7 @@ groups:
 END
 cat >"$tmp/partition.yaml" <<END
 interval: $(fast 100ms 400ms)
-cpus: { check: $(fast 200ms 800ms), wait_p99: 0s, partition: root }
+cpus: { check: $(fast 200ms 800ms), wait_p99: 0s, waste: 100%, partition: root }
 groups:
   - { match: "*-web", freeze: off, ram: { mode: off }, type: service }
   - { match: "*-batch", freeze: off, ram: { mode: off }, type: scientific }
