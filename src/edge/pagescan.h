@@ -44,6 +44,7 @@ struct pagescan_target {
 	pid_t pid;    /* this process and its descendants */
 	/* For file reads, see edge/reads.h: the group's slot, or any that is free for processes; 0: none. */
 	uint32_t slot;
+	const char *path; /* the group's, see edge/lrugen.h; NULL: not for this */
 };
 
 /* Called for each mapping of the group's processes, in each epoch. */

@@ -92,7 +92,7 @@ Test(curve, json_has_these_fields_and_no_others)
 	static const char *const keys[] = {
 		"source",     "resolution_bytes",     "sampled_share",	       "error",
 		"knee_bytes", "knee_curvature_bytes", "knee_below_resolution", "need_bytes",
-		"curve"
+		"curve",      "left_out"
 	};
 	struct cvhrc_curve curve = bent();
 	_cleanup_free_ char *text = written(curve_json, &curve);

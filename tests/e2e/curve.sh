@@ -50,7 +50,7 @@ before=$(anon_huge)
 "$pfuse" curve --for "$(fast 7s 30s)" --format json "$(group busy)" >"$tmp/out" 2>"$tmp/err"
 expect "lines on stderr, which is no terminal" 0 "$(wc -l <"$tmp/err")"
 keys=$(json "$tmp/out" | sort | tr '\n' ' ')
-expect "keys" "curve error knee_below_resolution knee_bytes knee_curvature_bytes need_bytes resolution_bytes sampled_share source " "$keys"
+expect "keys" "curve error knee_below_resolution knee_bytes knee_curvature_bytes left_out need_bytes resolution_bytes sampled_share source " "$keys"
 expect "keys of need_bytes" "p90 p95 p99 " "$(json "$tmp/out" need_bytes | sort | tr '\n' ' ')"
 expect "keys of a point" "hit_ratio size_bytes " "$(json "$tmp/out" curve 0 | sort | tr '\n' ' ')"
 expect "source" "page tables" "$(json "$tmp/out" source)"
@@ -74,6 +74,21 @@ expect "is the knee below the resolution" false "$(json "$tmp/out" knee_below_re
 near "the knee" $((64 * MiB / 5)) "$(json "$tmp/out" knee_bytes)" "$(fast 15 25)"
 kill "$reader"
 must_come 10 "the end of the reader" is_dead "$reader"
+
+say "the kernel's own generations of pages"
+lru=/sys/kernel/mm/lru_gen/enabled
+if [ ! -e $lru ]; then
+	refused 3 'has no multi-gen LRU' --source mglru "$(group busy)"
+elif [ $(($(cat $lru) & 1)) = 0 ]; then
+	refused 3 'is switched off' --source mglru "$(group busy)"
+elif [ ! -w /sys/kernel/debug/lru_gen ]; then
+	refused 3 'mount -t debugfs' --source mglru "$(group busy)"
+else
+	"$pfuse" curve --source mglru --for "$(fast 7s 40s)" --format json "$(group busy)" >"$tmp/out" 2>"$tmp/err"
+	expect "source" mglru "$(json "$tmp/out" source)"
+	near "the knee" $hot "$(json "$tmp/out" knee_bytes)" 40
+fi
+refused 3 'knows groups only' --source mglru "pid:$subject"
 
 say "an early end, into a file"
 "$pfuse" curve --for 1h --format svg -o "$tmp/curve.svg" "pid:$subject" >"$tmp/out" 2>"$tmp/err" </dev/null &
@@ -117,7 +132,7 @@ for seconds in $(fast '1.5 3 6' '25 50 100'); do
 	status=0
 	wait "$curve" || status=$?
 	[ "$status" != 0 ] || break
-	expect_line "$tmp/err" 'no curve'
+	expect_line "$tmp/err" 'no curve|no process is there'
 done
 expect "exit status after its end" 0 "$status"
 expect "headline" size_bytes,hit_ratio "$(head -1 "$tmp/out")"
