@@ -18,6 +18,8 @@ struct doctor_facts {
 	struct system_info system;
 	const struct probe_hook *hooks;
 	unsigned nhooks;
+	bool generations;   /* lrugen_probe() */
+	bool damon;	    /* its files are there */
 	int hooks_err;	    /* -errno of probe_hooks(): the hooks are not known */
 	const char *keeper; /* path of the keeper; NULL: not found */
 	const char *ledger; /* path of a ledger left behind; NULL: none */
