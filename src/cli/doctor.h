@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "cli/options.h"
+#include "edge/pages.h"
 #include "edge/probe.h"
 #include "edge/system.h"
 
@@ -22,6 +23,7 @@ struct doctor_facts {
 	bool damon;	    /* its files are there */
 	int hooks_err;	    /* -errno of probe_hooks(): the hooks are not known */
 	const char *keeper; /* path of the keeper; NULL: not found */
+	enum pages_how page_out; /* how the memory of a frozen group is moved out */
 	const char *ledger; /* path of a ledger left behind; NULL: none */
 };
 

@@ -30,6 +30,8 @@ static int gather(struct doctor_facts *facts, struct probe_hook hooks[PROBE_HOOK
 		return r;
 	facts->generations = lrugen_probe(root, &err) == 0;
 	facts->damon = faccessat(root, "sys/kernel/mm/damon/admin", F_OK, 0) == 0;
+	if (trees)
+		facts->page_out = pages_find_how(tree.hierarchies[tree.anchor].fd);
 	r = probe_hooks(hooks);
 	facts->hooks = hooks;
 	facts->nhooks = r < 0 ? 0 : (unsigned)r;

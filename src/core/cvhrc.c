@@ -20,6 +20,11 @@
 #define KEEP_TAGS 192
 #define MERGED_PARTS 90
 
+/* At 8, 16, 32 ... epochs that were counted. */
+#define START_EPOCHS 8
+#define START_VAGUE 0.01
+#define START_FADE (1.0 / 16)
+
 void cvhrc_init(struct cvhrc *c, const struct cvhrc_setup *setup)
 {
 	struct cvhrc_setup s = *setup;
@@ -41,6 +46,7 @@ static void forget(struct cvhrc *c)
 {
 	memset(c->hist, 0, sizeof(c->hist));
 	memset(c->half, 0, sizeof(c->half));
+	memset(c->vaguely, 0, sizeof(c->vaguely));
 	c->refs = c->cold = c->vague = c->half_refs[0] = c->half_refs[1] = 0;
 	c->seconds = c->epochs = c->cost_ns = 0;
 	c->counted = 0;
@@ -145,15 +151,14 @@ static double halvings(double x)
 	return f;
 }
 
-static void decay(struct cvhrc *c, uint64_t length_ns)
+static void fade(struct cvhrc *c, double f)
 {
-	double f = halvings((double)length_ns / (double)c->setup.half_life_ns);
-
 	for (unsigned i = 0; i < CVHRC_BINS; i++)
 		c->hist[i] *= f;
 	for (unsigned i = 0; i < CVHRC_HALF_BINS; i++) {
 		c->half[0][i] *= f;
 		c->half[1][i] *= f;
+		c->vaguely[i] *= (float)f;
 	}
 	c->refs *= f;
 	c->cold *= f;
@@ -162,6 +167,23 @@ static void decay(struct cvhrc *c, uint64_t length_ns)
 	c->half_refs[1] *= f;
 	c->seconds *= f;
 	c->epochs *= f;
+}
+
+static void decay(struct cvhrc *c, uint64_t length_ns)
+{
+	fade(c, halvings((double)length_ns / (double)c->setup.half_life_ns));
+}
+
+/*
+ * The first references are to pages of which it is not known when they were touched before; later ones
+ * are not. So as long as those weigh, what was counted in the first half of the time loses its weight.
+ */
+static void forget_the_start(struct cvhrc *c)
+{
+	bool doubled = c->counted >= START_EPOCHS && !(c->counted & (c->counted - 1));
+
+	if (doubled && c->vague > START_VAGUE * c->refs)
+		fade(c, START_FADE);
 }
 
 /* What was touched gets the tag of this epoch. */
@@ -265,6 +287,7 @@ void cvhrc_end(struct cvhrc *c, const struct cvhrc_totals *t)
 	note_cost(c, t->spent_ns);
 	decay(c, length_ns);
 	if (c->begun && !t->blurred) {
+		forget_the_start(c);
 		cvhrc_count(c, weight, t->refaults);
 		c->seconds += (double)length_ns / (double)NS_PER_S;
 		c->epochs += 1;

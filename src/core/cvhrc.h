@@ -109,6 +109,7 @@ struct cvhrc {
 	uint16_t renumbered[CVHRC_TAGS];
 	double hist[CVHRC_BINS]; /* references by distance in pages, scaled to the whole */
 	double half[2][CVHRC_HALF_BINS];
+	float vaguely[CVHRC_HALF_BINS]; /* vague ones, by the least that lies above them */
 };
 
 _Static_assert(sizeof(struct cvhrc) <= 64 * 1024, "one per group that is measured");
@@ -154,6 +155,15 @@ struct cvhrc_point {
 	double hit_ratio;
 };
 
+/* Why the curve should not be believed: the first of these that holds. */
+enum cvhrc_doubt {
+	CVHRC_SURE,
+	CVHRC_NO_REUSE,   /* nothing that was touched was touched before */
+	CVHRC_FEW_EPOCHS, /* it was measured too short */
+	CVHRC_VAGUE,	  /* many pages came back for the first time since we came: how far, who knows */
+	CVHRC_INEXACT,	  /* the error is large: too few pages are in the sample */
+};
+
 enum cvhrc_share { CVHRC_P90, CVHRC_P95, CVHRC_P99, CVHRC_SHARES };
 
 struct cvhrc_curve {
@@ -177,7 +187,8 @@ struct cvhrc_curve {
 	uint64_t knee_curvature_bytes;	   /* the same with s = 1: farthest above the chord */
 	uint64_t need_bytes[CVHRC_SHARES]; /* for this share of the hits that can be had */
 	bool knee_below_resolution;
-	bool confident; /* enough epochs, and most pages' last touch was seen: believe the knee */
+	bool confident; /* believe the knee; else see doubt */
+	enum cvhrc_doubt doubt;
 	uint32_t page_bytes;
 	uint32_t npoints; /* sizes ascending from 0 */
 	struct cvhrc_point points[CVHRC_POINTS_MAX];

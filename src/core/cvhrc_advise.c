@@ -21,6 +21,8 @@
 /* What a change brings is seen first, then comes the next. */
 #define SETTLED_EPOCHS 8
 
+#define MARGIN_PERMILLE 750 /* of the budget, for what is dearer than now */
+
 #define PAUSE_MAX_NS (60 * 1000 * MS)
 
 static uint32_t rate_for_memory(const struct cvhrc *c)
@@ -83,12 +85,14 @@ static uint64_t pause_for(const struct cvhrc *c, const struct cvhrc_advice *a)
 	return arith_min(arith_sub(arith_from_double(whole), a->epoch_ns), PAUSE_MAX_NS);
 }
 
-/* Half the epoch costs as much per epoch at most: twice the share of the time. */
-static void refine(const struct cvhrc *c, const struct cvhrc_curve *curve, struct cvhrc_advice *a)
+/*
+ * As short as can be had: what is touched within one epoch has no order. Half the epoch costs as much
+ * per epoch at most: twice the share of the time, less a margin, so that it does not go to and fro.
+ */
+static void refine(const struct cvhrc *c, struct cvhrc_advice *a)
 {
-	bool blurred = curve->knee_below_resolution || a->epoch_ns > EPOCH_START_NS;
-
-	if (blurred && a->epoch_ns > EPOCH_MIN_NS && 2 * c->cost_ns <= budget_of(c, a->epoch_ns))
+	if (a->epoch_ns > EPOCH_MIN_NS &&
+	    2 * c->cost_ns <= budget_of(c, a->epoch_ns) * MARGIN_PERMILLE / 1000)
 		a->epoch_ns = arith_max(a->epoch_ns / 2, EPOCH_MIN_NS);
 }
 
@@ -109,7 +113,7 @@ static void improve(const struct cvhrc *c, struct cvhrc_advice *a)
 		save(a);
 	} else {
 		a->rate = new_rate(c, &curve, a->rate);
-		refine(c, &curve, a);
+		refine(c, a);
 	}
 }
 

@@ -20,6 +20,7 @@
 
 #include "core/arith.h"
 #include "core/cvhrc_inside.h"
+#include "core/cvhrc_window.h"
 
 /* Places drawn per epoch, plane and tag: further pages of the tag share these. Bounds the time. */
 #define DRAWS_MAX 64
@@ -85,6 +86,7 @@ struct epoch {
 	struct cvhrc *c;
 	double weight[CVHRC_SOURCES]; /* of a page in the whole sample */
 	struct place whole, half[2];
+	struct cvhrc_window window, half_window[2];
 	float sweep[CVHRC_TAGS]; /* share of the touched pages of the tag */
 };
 
@@ -137,6 +139,64 @@ static void add(struct epoch *e, unsigned plane, double whole, double half, doub
 		pages * c->scale[plane];
 }
 
+static void add_vague(struct cvhrc *c, double above, double pages)
+{
+	c->vaguely[cvhrc_bin(above, CVHRC_HALF_BITS, CVHRC_HALF_BINS)] += (float)pages;
+	c->vague += pages;
+}
+
+/*
+ * Of these it is known only what was touched since we came, which lies above them: that is kept, and
+ * cvhrc_curve() makes distances of it.
+ */
+static void count_vague(struct epoch *e, unsigned plane, unsigned tag)
+{
+	const struct place *at = &e->whole;
+	uint32_t n = e->c->touched[plane][tag], draws = (uint32_t)arith_min(n, DRAWS_MAX);
+	double each = draws ? (double)n / draws * e->weight[plane / 2] : 0;
+
+	for (uint32_t i = 0; i < draws; i++) {
+		double u, w;
+
+		draw(e->c, &u, &w);
+		add_vague(e->c, at->above + (at->again + at->older) * w, each);
+	}
+}
+
+/*
+ * Touched in the epoch before, too: so the hot ones are among them, which were touched late in it and
+ * early in this one. u is the place by distance: those within one epoch, then the others.
+ */
+static double recent(const struct cvhrc_window *window, const struct place *at, double u, double w)
+{
+	double back;
+
+	if (u < window->share)
+		return cvhrc_window_pages(window, u / window->share);
+	back = (u - window->share) / (1 - window->share);
+	if (back + w < 1) {
+		double swap = back;
+
+		back = 1 - w;
+		w = 1 - swap;
+	}
+	return scattered(at, 1 - back, w);
+}
+
+static void count_last(struct epoch *e, unsigned plane, unsigned tag)
+{
+	uint32_t n = e->c->touched[plane][tag], draws = (uint32_t)arith_min(n, DRAWS_MAX);
+	double each = draws ? (double)n / draws : 0;
+
+	for (uint32_t i = 0; i < draws; i++) {
+		double u, w;
+
+		draw(e->c, &u, &w);
+		add(e, plane, recent(&e->window, &e->whole, u, w),
+		    recent(&e->half_window[plane & 1], &e->half[plane & 1], u, w), each);
+	}
+}
+
 /* The pages of one tag and plane become references. */
 static void count_tag(struct epoch *e, unsigned plane, unsigned tag)
 {
@@ -168,8 +228,9 @@ static uint64_t pages_of(const uint32_t planes[CVHRC_PLANES][CVHRC_TAGS], unsign
 
 /*
  * In sampled pages, since this is about chance. How often pages come back falls with their age and
- * bends upwards, so the mean of both sides is at least what is to be expected; the newest tags have
- * neighbours on one side only, and are left out: sweeps of less than five epochs are not seen.
+ * bends upwards, so the mean of both sides is at least what is to be expected. Where there is nothing
+ * older, the newer ones alone are more. The two newest tags have nothing newer, and are left out:
+ * sweeps of less than three epochs are not seen.
  */
 static float sweep_of(const struct cvhrc *c, unsigned tag)
 {
@@ -177,7 +238,7 @@ static float sweep_of(const struct cvhrc *c, unsigned tag)
 
 	if (t <= SWEEP_MIN)
 		return 0;
-	for (unsigned i = 2; i < 2 + NEIGHBOURS; i++) {
+	for (unsigned i = 2; i < 2 + NEIGHBOURS && tag + i < c->now; i++) {
 		touched += (double)pages_of(c->touched, tag + i);
 		count += (double)pages_of(c->count, tag + i);
 		if (tag < CVHRC_BEFORE + 1 + i)
@@ -195,8 +256,25 @@ static float sweep_of(const struct cvhrc *c, unsigned tag)
 static void look_for_sweeps(struct epoch *e)
 {
 	memset(e->sweep, 0, sizeof(e->sweep));
-	for (unsigned tag = CVHRC_BEFORE + 1; tag + 2 + NEIGHBOURS <= e->c->now; tag++)
+	for (unsigned tag = CVHRC_BEFORE + 1; tag + 3 <= e->c->now; tag++)
 		e->sweep[tag] = sweep_of(e->c, tag);
+}
+
+static void open_windows(struct epoch *e)
+{
+	struct cvhrc_window *windows[3] = { &e->half_window[0], &e->half_window[1], &e->window };
+	struct sums sums[4];
+
+	if (e->c->now < CVHRC_FIRST + 5)
+		return;
+	for (unsigned age = 0; age < 4; age++)
+		sums[age] = sums_of(e, e->c->now - 1u - age);
+	for (unsigned part = 0; part < 3; part++) {
+		double one = sums[0].count[part], two = one + sums[1].count[part];
+		double four = two + sums[2].count[part] + sums[3].count[part];
+
+		cvhrc_window_open(windows[part], one, two, four, sums[0].touched[part]);
+	}
 }
 
 static double touches(const struct cvhrc *c, unsigned plane)
@@ -225,19 +303,25 @@ void cvhrc_count(struct cvhrc *c, const double weight[CVHRC_SOURCES], uint64_t r
 	for (unsigned p = 0; p < CVHRC_PLANES; p++) {
 		double n = touches(c, p);
 
+		double vague = (double)c->touched[p][CVHRC_BEFORE] + c->touched[p][CVHRC_FIRST];
+
 		e.whole.older += n * weight[p / 2];
 		e.half[p & 1].older += n * c->scale[p];
-		c->half_refs[p & 1] += n * c->scale[p];
+		c->half_refs[p & 1] += (n - vague) * c->scale[p];
 		cold += weight[p / 2] * c->touched[p][CVHRC_NEVER];
-		c->vague += weight[p / 2] * c->touched[p][CVHRC_BEFORE];
-		c->vague += weight[p / 2] * c->touched[p][CVHRC_FIRST];
 	}
 	c->refs += e.whole.older;
 	count_cold(c, cold, (double)refaults);
 	look_for_sweeps(&e);
+	open_windows(&e);
 	for (unsigned tag = c->now - 1u; tag > CVHRC_NEVER; tag--) {
 		step_all(&e, tag);
 		for (unsigned p = 0; p < CVHRC_PLANES; p++)
-			count_tag(&e, p, tag);
+			if (tag <= CVHRC_FIRST)
+				count_vague(&e, p, tag);
+			else if (tag == c->now - 1u && e.window.share > 0)
+				count_last(&e, p, tag);
+			else
+				count_tag(&e, p, tag);
 	}
 }

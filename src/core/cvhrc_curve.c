@@ -18,25 +18,24 @@
  */
 #define EPOCHS_MIN 8
 #define VAGUE_SHARE 0.2
+#define ERROR_MAX 0.05
 
 /* Traces of what has decayed are no part of the extent. */
 #define TRACE 1e-4
 
 /*
- * A histogram with its sums: sum[b] lies below bin b. No page lies beyond `top`, nor does any bin.
+ * A histogram by its sums: sum[b] lies below bin b. No page lies beyond `top`, nor does any bin.
  */
 struct ladder {
-	const double *hist;
 	double top;
 	unsigned bits, bins;
-	double sum[CVHRC_BINS];
+	double sum[CVHRC_BINS + 1];
 };
 
 static void climb(struct ladder *l, const double *hist, unsigned bits, unsigned bins)
 {
 	double sum = 0;
 
-	l->hist = hist;
 	l->bits = bits;
 	l->bins = bins;
 	l->top = CVHRC_BEYOND;
@@ -44,6 +43,12 @@ static void climb(struct ladder *l, const double *hist, unsigned bits, unsigned 
 		l->sum[i] = sum;
 		sum += hist[i];
 	}
+	l->sum[bins] = sum;
+}
+
+static double in_bin(const struct ladder *l, unsigned bin)
+{
+	return l->sum[bin + 1] - l->sum[bin];
 }
 
 static double bin_end(const struct ladder *l, unsigned bin)
@@ -63,7 +68,7 @@ static double hits_at(const struct ladder *l, double x)
 		return l->sum[l->bins - 1];
 	low = cvhrc_bin_low(bin, l->bits);
 	high = bin_end(l, bin);
-	return l->sum[bin] + (x < high ? l->hist[bin] * ((x - low) / (high - low)) : l->hist[bin]);
+	return l->sum[bin] + (x < high ? in_bin(l, bin) * ((x - low) / (high - low)) : in_bin(l, bin));
 }
 
 /* The smallest size with so many hits. */
@@ -81,10 +86,10 @@ static double size_for(const struct ladder *l, double hits)
 			lo = mid + 1;
 	}
 	low = cvhrc_bin_low(lo, l->bits);
-	if (lo == l->bins - 1 || !(l->hist[lo] > 0))
+	if (lo == l->bins - 1 || !(in_bin(l, lo) > 0))
 		return low;
 	high = bin_end(l, lo);
-	part = (hits - l->sum[lo]) / l->hist[lo];
+	part = (hits - l->sum[lo]) / in_bin(l, lo);
 	return low + (high - low) * (part < 0 ? 0 : part > 1 ? 1 : part);
 }
 
@@ -101,6 +106,77 @@ static double extent_of(const struct cvhrc *c, const struct ladder *l)
 	far = far < all ? far : all;
 	far = far > mapped ? far : mapped;
 	return far > 1 ? far : 1;
+}
+
+/*
+ * Vague references: all that is known is what lies above them, at least. They are as the others that
+ * lie as far or farther (Kaplan and Meier 1958, for lives whose end is not seen), each at its turn:
+ * `weight` is what one of those others stands for by then. Where most of what lies as far is vague
+ * itself, that is no help, and they are spread evenly up to the extent, since they were there.
+ *
+ * What that may be off by: from where they are spread to either end, half of the way, on average;
+ * those that others speak for, a quarter of that.
+ */
+struct completion {
+	double extent;
+	double seen, vague; /* from here on */
+	double weight;
+	double spread; /* per page from here on */
+	double error;
+};
+
+#define SPOKEN_FOR 0.75
+
+static void settle(struct completion *to, double low, double vague)
+{
+	double trust = to->seen > 0 ? to->seen / (to->seen + to->vague) : 0, others, left;
+
+	if (!(vague > 0))
+		return;
+	others = to->seen + to->vague - vague;
+	trust = others > 0 ? trust : 0;
+	left = to->extent > low + 1 ? to->extent - low : 1;
+	to->error += to->weight * vague * (left / to->extent / 2) * (1 - SPOKEN_FOR * trust);
+	to->spread += to->weight * vague * (1 - trust) / left;
+	if (trust > 0)
+		to->weight += to->weight * trust * vague / others;
+	to->vague -= vague;
+}
+
+/* The share of a bin that lies below the extent, in pages. */
+static double width_of(const struct completion *to, double low, double high)
+{
+	high = high < to->extent ? high : to->extent;
+	return high > low ? high - low : 0;
+}
+
+/* The whole histogram, vague references included. Returns by how much of the curve they may be off. */
+static double climb_all(struct ladder *l, const struct cvhrc *c, double extent)
+{
+	struct completion to = { .extent = extent, .weight = 1 };
+	unsigned end = cvhrc_bin(extent, CVHRC_BITS, CVHRC_BINS);
+	unsigned coarse_end = cvhrc_bin(extent - 1, CVHRC_HALF_BITS, CVHRC_HALF_BINS);
+	unsigned coarse = CVHRC_HALF_BINS;
+	double sum = 0;
+
+	climb(l, c->hist, CVHRC_BITS, CVHRC_BINS);
+	l->top = extent;
+	to.seen = hits_at(l, extent);
+	to.vague = c->vague;
+	for (unsigned bin = 0; bin < CVHRC_BINS; bin++) {
+		double low = cvhrc_bin_low(bin, CVHRC_BITS), seen = c->hist[bin];
+		unsigned now = cvhrc_bin(low, CVHRC_HALF_BITS, CVHRC_HALF_BINS);
+
+		/* As far as the extent, now: pages may have gone. */
+		for (; coarse != now; coarse = now)
+			settle(&to, low, now < coarse_end ? c->vaguely[now] : to.vague);
+		l->sum[bin] = sum;
+		sum += bin <= end ? seen * to.weight : seen;
+		sum += to.spread * width_of(&to, low, cvhrc_bin_low(bin + 1, CVHRC_BITS));
+		to.seen -= seen;
+	}
+	l->sum[CVHRC_BINS] = sum;
+	return c->refs > 0 ? to.error / c->refs : 0;
 }
 
 struct axis {
@@ -237,19 +313,31 @@ static void fill_facts(const struct cvhrc *c, const struct axis *a, struct cvhrc
 	ret->resident_bytes = bytes_of(c, (double)c->resident_pages);
 	ret->unclearable_bytes = bytes_of(c, (double)c->unclearable_pages);
 	ret->page_bytes = c->setup.page_bytes;
-	ret->confident = c->counted >= EPOCHS_MIN && c->vague <= VAGUE_SHARE * c->refs;
+}
+
+static enum cvhrc_doubt doubt_of(const struct cvhrc *c, const struct axis *a, double error)
+{
+	if (!(a->hits > 0))
+		return CVHRC_NO_REUSE;
+	if (c->counted < EPOCHS_MIN)
+		return CVHRC_FEW_EPOCHS;
+	if (c->vague > VAGUE_SHARE * c->refs)
+		return CVHRC_VAGUE;
+	return error > ERROR_MAX ? CVHRC_INEXACT : CVHRC_SURE;
 }
 
 bool cvhrc_curve(const struct cvhrc *c, struct cvhrc_curve *ret)
 {
 	struct ladder l;
 	struct axis a = { .ladder = &l };
+	double vague_error;
 
 	if (!(c->refs > 0 && c->epochs > 0 && c->seconds > 0))
 		return false;
 	memset(ret, 0, sizeof(*ret));
 	climb(&l, c->hist, CVHRC_BITS, CVHRC_BINS);
-	a.extent = l.top = extent_of(c, &l);
+	a.extent = extent_of(c, &l);
+	vague_error = climb_all(&l, c, a.extent);
 	a.hits = hits_at(&l, a.extent);
 	fill_facts(c, &a, ret);
 	if (c->unclearable_pages)
@@ -257,9 +345,10 @@ bool cvhrc_curve(const struct cvhrc *c, struct cvhrc_curve *ret)
 	add_points(c, &a, ret);
 	if (a.hits > 0)
 		fill_knees(c, &a, ret);
-	else
-		ret->confident = false;
-	ret->error = error_of(c, a.extent, &l);
+	ret->error = error_of(c, a.extent, &l) + vague_error;
+	ret->error = ret->error < 1 ? ret->error : 1;
+	ret->doubt = doubt_of(c, &a, ret->error);
+	ret->confident = ret->doubt == CVHRC_SURE;
 	return true;
 }
 

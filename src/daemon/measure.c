@@ -7,6 +7,8 @@
 
 #include "base/cleanup.h"
 
+#define GUESS_MAX 0.05 /* of an error: what is less sure is no curve to act on */
+
 _Static_assert(PAGESCAN_TAGS == CVHRC_TAGS && PAGESCAN_NEVER == CVHRC_NEVER &&
 		       PAGESCAN_BEFORE == CVHRC_BEFORE,
 	       "one numbering of epochs");
@@ -166,21 +168,6 @@ int measure_turn(struct measure *measure, uint64_t now_ns, struct err *err)
 	return 0;
 }
 
-/*
- * Where pages were before we came is a guess: among those that were not touched since, half of their share
- * of the curve off on average.
- */
-static double guessed_error(const struct cvhrc *core)
-{
-	double before = 0;
-
-	for (int plane = 0; plane < CVHRC_PLANES; plane++)
-		before += core->count[plane][CVHRC_BEFORE];
-	if (!core->sampled_pages || !(core->refs > 0))
-		return 0;
-	return core->vague / core->refs * (before / (double)core->sampled_pages) / 2;
-}
-
 const char *measure_source(const struct measure *measure)
 {
 	bool reads = measure->files.core;
@@ -193,24 +180,27 @@ const char *measure_source(const struct measure *measure)
 }
 
 /* Anywhere from what two epochs touch to the end: on average a quarter of that is what a guess is off by. */
-static double guessed_places(const struct measure *measure, const struct cvhrc_curve *curve)
+static void doubt_places(const struct measure *measure, struct cvhrc_curve *curve)
 {
-	double known = 2 * (double)curve->resolution_bytes / (double)curve->extent_bytes;
+	double known = 2 * (double)curve->resolution_bytes / (double)curve->extent_bytes, error;
 
 	if (!(measure->lru_uses > 0) || known >= 1)
-		return 0;
-	return measure->lru_guesses / measure->lru_uses * (1 - known) / 4;
+		return;
+	error = measure->lru_guesses / measure->lru_uses * (1 - known) / 4;
+	if (error > curve->error)
+		curve->error = error;
+	if (curve->confident && error > GUESS_MAX) {
+		curve->doubt = CVHRC_INEXACT;
+		curve->confident = false;
+	}
 }
 
 bool measure_curve(const struct measure *measure, struct cvhrc_curve *ret)
 {
-	const struct cvhrc *core = &measure->core;
-
-	if (!cvhrc_curve(core, ret))
+	if (!cvhrc_curve(&measure->core, ret))
 		return false;
-	double guessed = measure->lru ? guessed_places(measure, ret) : guessed_error(core);
-
-	ret->error = ret->error > guessed ? ret->error : guessed;
+	if (measure->lru)
+		doubt_places(measure, ret);
 	ret->resident_bytes += measure_files_resident(&measure->files) * ret->page_bytes;
 	return true;
 }

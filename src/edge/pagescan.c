@@ -18,6 +18,7 @@
 #define WHOLE_PERMILLE 125 /* unclearable, from which on whole processes are cleared */
 #define WHOLE_TURNS 1024   /* for so many, then MADV_COLD is tried again: places are lost by that */
 #define TREE_EVERY 8	   /* turns: descendants are found among all processes, which is dear */
+#define GAP_PAGES 16
 #define HUGE_BYTES (UINT64_C(2) << 20)
 
 /* One process. */
@@ -264,17 +265,10 @@ static int clear_now(struct turn *turn)
 	return r;
 }
 
-static int want_clear(struct turn *turn, const struct pfuse_page_record *record)
+static int want_range(struct turn *turn, uint64_t from, uint64_t to)
 {
 	struct iovec *last = turn->count ? &turn->scan->ranges[turn->count - 1] : NULL;
-	uint64_t from = reader_address(&turn->scan->reader, record);
-	uint64_t to = from + (uint64_t)record->count * 4096;
 
-	/* Less than the whole would split it. */
-	if (record->huge) {
-		from &= ~(HUGE_BYTES - 1);
-		to = from + HUGE_BYTES;
-	}
 	if (last && (uintptr_t)last->iov_base + last->iov_len >= from &&
 	    (uintptr_t)last->iov_base <= from) {
 		if (to > (uintptr_t)last->iov_base + last->iov_len)
@@ -289,6 +283,33 @@ static int want_clear(struct turn *turn, const struct pfuse_page_record *record)
 	}
 	turn->scan->ranges[turn->count++] = (struct iovec){ (void *)(uintptr_t)from, to - from };
 	return 0;
+}
+
+/*
+ * The kernel looks at all pages of a range, which is most of what a turn costs; but a range more costs as
+ * much as GAP_PAGES of these.
+ */
+static int want_clear(struct turn *turn, const struct pfuse_page_record *record, uint64_t set)
+{
+	uint64_t address = reader_address(&turn->scan->reader, record);
+	int r = 0;
+
+	/* Less than the whole would split it. */
+	if (record->huge) {
+		address &= ~(HUGE_BYTES - 1);
+		return want_range(turn, address, address + HUGE_BYTES);
+	}
+	while (r == 0 && set) {
+		unsigned int first = (unsigned int)__builtin_ctzll(set), end = first;
+
+		for (unsigned int next = first; next < end + GAP_PAGES && next < 64; next++)
+			if (set >> next & 1)
+				end = next + 1;
+		set &= end < 64 ? ~0ull << end : 0;
+		r = want_range(turn, address + first * UINT64_C(4096),
+			       address + end * UINT64_C(4096));
+	}
+	return r;
 }
 
 /*
@@ -331,11 +352,13 @@ static int take_slice(struct reader *reader, void *what)
 		const struct pfuse_page_record *record = &pages->records[i];
 		const struct source *source = &reader->sources[record->range];
 
-		if (!keep_record(&scan->keep, source, record) || turn->whole)
+		uint64_t set = keep_record(&scan->keep, source, record);
+
+		if (!set || turn->whole)
 			continue;
 		doubtful |= is_doubtful(scan, source);
 		if (!source->locked)
-			r = want_clear(turn, record);
+			r = want_clear(turn, record, set);
 	}
 	if (r == 0 && !turn->whole)
 		r = clear_now(turn);

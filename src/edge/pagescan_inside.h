@@ -72,9 +72,9 @@ void keep_close(struct keep *keep);
 int keep_share(struct keep *keep);
 void keep_begin(struct keep *keep, const struct pagescan_turn *turn,
 		struct pagescan_counts *counts);
-/* True: some page was touched, so the accessed bits are to be cleared. */
-bool keep_record(struct keep *keep, const struct source *source,
-		 const struct pfuse_page_record *record);
+/* Returns the pages of the record, one bit each, whose accessed bits are set, and are to be cleared. */
+uint64_t keep_record(struct keep *keep, const struct source *source,
+		     const struct pfuse_page_record *record);
 /* The same pages, read again after the clearing. */
 void keep_again(struct keep *keep, const struct source *source,
 		const struct pfuse_page_record *record);

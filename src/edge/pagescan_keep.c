@@ -357,11 +357,11 @@ static uint64_t bits_of(const struct place *place)
 	return (~0ull >> (64 - place->record->count)) << place->first;
 }
 
-bool keep_record(struct keep *keep, const struct source *source,
-		 const struct pfuse_page_record *record)
+uint64_t keep_record(struct keep *keep, const struct source *source,
+		     const struct pfuse_page_record *record)
 {
 	struct place place = place_of(keep, source, record);
-	bool any = false;
+	uint64_t set = 0;
 
 	if (place.own) {
 		freshen(keep, place.own);
@@ -376,14 +376,14 @@ bool keep_record(struct keep *keep, const struct source *source,
 		keep->entries[is_object(source)]++;
 		if (is_resident(record, entry)) {
 			take_resident(keep, &place, place.first + i, touched);
-			any |= touched;
+			set |= (uint64_t)touched << i;
 		} else {
 			take_out(keep, &place, place.first + i);
 		}
 	}
 	if (place.own)
 		place.own->covered |= bits_of(&place);
-	return any;
+	return set;
 }
 
 void keep_again(struct keep *keep, const struct source *source,

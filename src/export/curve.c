@@ -50,19 +50,36 @@ static int add_left_out(json_t *root, const struct curve_report *report)
 					     (json_int_t)report->left_out.reads));
 }
 
+const char *curve_doubt_text(enum cvhrc_doubt doubt)
+{
+	switch (doubt) {
+	case CVHRC_NO_REUSE:
+		return "no page was touched twice";
+	case CVHRC_FEW_EPOCHS:
+		return "measured too short: longer, with --for";
+	case CVHRC_VAGUE:
+		return "many pages came back for the first time: measure longer";
+	case CVHRC_INEXACT:
+		return "the error is large: too little was seen of what the group uses";
+	default:
+		return "";
+	}
+}
+
 int curve_json(const struct curve_report *report, FILE *out)
 {
 	const struct cvhrc_curve *curve = report->curve;
-	json_t *root =
-		json_pack("{s:s, s:I, s:f, s:f, s:I, s:I, s:b, s:{s:I, s:I, s:I}, s:o}", "source",
-			  report->source, "resolution_bytes", (json_int_t)curve->resolution_bytes,
-			  "sampled_share", curve->sampled_share, "error", curve->error,
-			  "knee_bytes", (json_int_t)curve->knee_bytes, "knee_curvature_bytes",
-			  (json_int_t)curve->knee_curvature_bytes, "knee_below_resolution",
-			  (int)curve->knee_below_resolution, "need_bytes", "p90",
-			  (json_int_t)curve->need_bytes[CVHRC_P90], "p95",
-			  (json_int_t)curve->need_bytes[CVHRC_P95], "p99",
-			  (json_int_t)curve->need_bytes[CVHRC_P99], "curve", points(curve));
+	json_t *root = json_pack("{s:s, s:I, s:f, s:f, s:b, s:s, s:I, s:I, s:b, s:{s:I, s:I, s:I}, s:o}",
+				 "source", report->source, "resolution_bytes",
+				 (json_int_t)curve->resolution_bytes, "sampled_share",
+				 curve->sampled_share, "error", curve->error, "confident",
+				 (int)curve->confident, "doubt", curve_doubt_text(curve->doubt),
+				 "knee_bytes", (json_int_t)curve->knee_bytes, "knee_curvature_bytes",
+				 (json_int_t)curve->knee_curvature_bytes, "knee_below_resolution",
+				 (int)curve->knee_below_resolution, "need_bytes", "p90",
+				 (json_int_t)curve->need_bytes[CVHRC_P90], "p95",
+				 (json_int_t)curve->need_bytes[CVHRC_P95], "p99",
+				 (json_int_t)curve->need_bytes[CVHRC_P99], "curve", points(curve));
 
 	if (!root || add_left_out(root, report) < 0) {
 		json_decref(root);

@@ -2,9 +2,10 @@
 /*
  * A hit-ratio curve for people and programs: a plot in the terminal, CSV, JSON, SVG.
  *
- * JSON: source (text), resolution_bytes, sampled_share (0..1), error (of hit_ratio), knee_bytes,
- * knee_curvature_bytes, knee_below_resolution, need_bytes { p90, p95, p99 }, curve: an array of
- * { size_bytes, hit_ratio } from size 0 on, ascending. CSV: the same curve under a headline.
+ * JSON: source (text), resolution_bytes, sampled_share (0..1), error (of hit_ratio), confident,
+ * doubt (text: why not; empty if it is), knee_bytes, knee_curvature_bytes, knee_below_resolution,
+ * need_bytes { p90, p95, p99 }, curve: an array of { size_bytes, hit_ratio } from size 0 on, ascending.
+ * CSV: the same curve under a headline.
  *
  * left_out: { hugetlb_bytes, giant_bytes, reads }, as in struct curve_report.
  *
@@ -36,6 +37,9 @@ struct curve_report {
 /* "1.5 MiB": three digits or four. */
 #define CURVE_SIZE_TEXT 24
 char *curve_size_text(double bytes, char out[CURVE_SIZE_TEXT]);
+
+/* Why the curve should not be believed, for people; empty if it should. */
+const char *curve_doubt_text(enum cvhrc_doubt doubt);
 
 /* columns: of the terminal; utf8: what it can show. */
 int curve_text(const struct curve_report *report, unsigned int columns, bool utf8, FILE *out);

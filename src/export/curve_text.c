@@ -117,7 +117,7 @@ static void put_figures(const struct curve_report *report, FILE *out)
 			 ? "or less: so much is touched in one epoch, and no less "
 			   "can be told apart"
 		 : curve->confident ? "the memory need: more brings little"
-				    : "not sure yet: measure longer");
+				    : "not sure, see below");
 	put_line(out, "", curve->knee_curvature_bytes, "by curvature");
 	put_line(out, "need", curve->need_bytes[CVHRC_P90], "for 90 % of the hits that can be had");
 	put_line(out, "", curve->need_bytes[CVHRC_P95], "for 95 %");
@@ -133,6 +133,8 @@ static void put_figures(const struct curve_report *report, FILE *out)
 		put_line(out, "left out",
 			 report->left_out.hugetlb_bytes + report->left_out.giant_bytes,
 			 "in hugetlbfs, or pages of 1 GiB: not in the curve");
+	fprintf(out, "confident  %10s  %s\n", curve->confident ? "yes" : "no",
+		curve_doubt_text(curve->doubt));
 	fprintf(out,
 		"error      %9.2f %%  of the hit ratio, expected; sampled %.3g %% of the pages\n",
 		curve->error * 100, curve->sampled_share * 100);

@@ -92,7 +92,7 @@ Test(curve, json_has_these_fields_and_no_others)
 	static const char *const keys[] = {
 		"source",     "resolution_bytes",     "sampled_share",	       "error",
 		"knee_bytes", "knee_curvature_bytes", "knee_below_resolution", "need_bytes",
-		"curve",      "left_out"
+		"curve",      "confident",	      "doubt",		       "left_out"
 	};
 	struct cvhrc_curve curve = bent();
 	_cleanup_free_ char *text = written(curve_json, &curve);
@@ -147,6 +147,31 @@ Test(curve, what_is_left_out_is_told)
 	cr_assert(strstr(text, "left out      1.0 GiB"), "%s", text);
 	cr_assert(!strstr(nothing, "left out"));
 	json_decref(root);
+}
+
+Test(curve, a_doubt_is_told_with_its_reason)
+{
+	static const enum cvhrc_doubt doubts[] = { CVHRC_NO_REUSE, CVHRC_FEW_EPOCHS, CVHRC_VAGUE,
+						   CVHRC_INEXACT };
+	struct cvhrc_curve curve = bent();
+	_cleanup_free_ char *sure = written(in_ascii, &curve);
+
+	cr_assert(strstr(sure, "confident         yes"), "%s", sure);
+	curve.confident = false;
+	for (size_t i = 0; i < ARRAY_SIZE(doubts); i++) {
+		curve.doubt = doubts[i];
+		_cleanup_free_ char *text = written(in_ascii, &curve);
+		_cleanup_free_ char *json = written(curve_json, &curve);
+		json_t *root = json_loads(json, 0, NULL);
+
+		cr_assert(strlen(curve_doubt_text(doubts[i])) > 0);
+		cr_assert(strstr(text, "confident          no  "), "%s", text);
+		cr_assert(strstr(text, curve_doubt_text(doubts[i])));
+		cr_assert(json_is_false(json_object_get(root, "confident")));
+		cr_assert_str_eq(json_string_value(json_object_get(root, "doubt")),
+				 curve_doubt_text(doubts[i]));
+		json_decref(root);
+	}
 }
 
 Test(curve, csv_is_the_curve)

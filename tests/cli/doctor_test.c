@@ -43,6 +43,7 @@ static struct doctor_facts healthy(void)
 		.hooks = good_hooks,
 		.nhooks = ARRAY_SIZE(good_hooks),
 		.keeper = "/usr/libexec/pfuse-bpf/pfuse-keeper",
+		.page_out = PAGES_RECLAIM,
 	};
 
 	for (int i = 0; i < CGROUP_CONTROLLERS; i++)

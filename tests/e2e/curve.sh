@@ -50,7 +50,7 @@ before=$(anon_huge)
 "$pfuse" curve --for "$(fast 7s 30s)" --format json "$(group busy)" >"$tmp/out" 2>"$tmp/err"
 expect "lines on stderr, which is no terminal" 0 "$(wc -l <"$tmp/err")"
 keys=$(json "$tmp/out" | sort | tr '\n' ' ')
-expect "keys" "curve error knee_below_resolution knee_bytes knee_curvature_bytes left_out need_bytes resolution_bytes sampled_share source " "$keys"
+expect "keys" "confident curve doubt error knee_below_resolution knee_bytes knee_curvature_bytes left_out need_bytes resolution_bytes sampled_share source " "$keys"
 expect "keys of need_bytes" "p90 p95 p99 " "$(json "$tmp/out" need_bytes | sort | tr '\n' ' ')"
 expect "keys of a point" "hit_ratio size_bytes " "$(json "$tmp/out" curve 0 | sort | tr '\n' ' ')"
 expect "source" "page tables" "$(json "$tmp/out" source)"

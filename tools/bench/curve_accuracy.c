@@ -63,11 +63,10 @@ static const struct bench_case {
 	{ "fast-uniform", { REFERENCE_UNIFORM, 0, 256, 0 } },
 };
 
-/* When the accessed bits were read and cleared: what ended there, and by which plan it began. */
+/* When the accessed bits were read and cleared: what ended there. */
 struct turn {
 	uint64_t ns;
-	uint64_t planned_ns;
-	bool counts;
+	double weight; /* of the references in it, by now; 0: none counts */
 };
 
 struct run {
@@ -167,8 +166,8 @@ struct replay {
 	uint32_t now;	 /* epoch: index of the turn that ends it */
 	uint32_t per;	 /* pages of one entry */
 	double hist[CVHRC_BINS];
-	double refs, touches;
-	uint64_t epochs;
+	double refs;
+	double epochs;
 };
 
 static void reference_to(struct replay *replay, const struct run *run, uint32_t page)
@@ -178,13 +177,14 @@ static void reference_to(struct replay *replay, const struct run *run, uint32_t 
 	bool first = replay->epoch[at] != replay->now;
 
 	replay->epoch[at] = replay->now;
-	if (!first || replay->now >= run->count || !run->turns[replay->now].counts)
+	if (!first || replay->now >= run->count || !(run->turns[replay->now].weight > 0))
 		return;
 	/* The core counts from 0. */
 	double pages = (double)(distance - 1) * replay->per;
+	double weight = run->turns[replay->now].weight * replay->per;
 
-	replay->refs += replay->per;
-	replay->hist[cvhrc_bin(pages, CVHRC_BITS, CVHRC_BINS)] += replay->per;
+	replay->refs += weight;
+	replay->hist[cvhrc_bin(pages, CVHRC_BITS, CVHRC_BINS)] += weight;
 }
 
 /* The process whose next note is the earliest. */
@@ -233,7 +233,7 @@ static void replay_run(struct replay *replay, const struct run *run)
 		if (load_open_reference(&run->load, p, &replay->reference[p]) < 0)
 			abort();
 	for (uint32_t i = 0; i < run->count; i++)
-		replay->epochs += run->turns[i].counts;
+		replay->epochs += run->turns[i].weight;
 	replay_string(replay, run);
 	for (uint32_t p = 0; p < run->load.processes; p++)
 		reference_close(&replay->reference[p]);
@@ -249,9 +249,10 @@ static bool true_curve(const struct replay *replay, const struct run *run, struc
 	core = run->measure->core;
 	memcpy(core.hist, replay->hist, sizeof(core.hist));
 	core.refs = replay->refs;
-	core.cold = 0;
-	core.epochs = (double)replay->epochs;
-	return replay->epochs && cvhrc_curve(&core, ret);
+	core.cold = core.vague = 0;
+	memset(core.vaguely, 0, sizeof(core.vaguely));
+	core.epochs = replay->epochs;
+	return replay->epochs > 0 && cvhrc_curve(&core, ret);
 }
 
 static uint64_t huge_kib(pid_t pid)
@@ -333,30 +334,23 @@ static int start(struct run *run)
 
 static void stop(struct run *run)
 {
-	char path[64];
-	pid_t child;
-
 	/* The first process's end takes the others with it. */
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", run->pid, run->pid);
-	(void)path, (void)child;
 	kill(run->pid, SIGKILL);
 	waitpid(run->pid, NULL, 0);
 	for (int tries = 0; run->group[0] && rmdir(run->group) < 0 && tries < 1000; tries++)
 		clock_sleep_us(1000);
 }
 
-/* What was counted before a change of the epochs' length the core has dropped. */
-static void note_turn(struct run *run, uint64_t before_ns, uint64_t planned_ns, bool blurred)
+/* What was counted before loses weight as it does in the core: by a change of the epochs' length, all. */
+static void note_turn(struct run *run, uint64_t before_ns, double epochs_before, bool blurred)
 {
-	struct turn *turn = &run->turns[run->count];
+	double counted = run->count && !blurred ? 1 : 0;
+	double kept = epochs_before > 0 ? (run->measure->core.epochs - counted) / epochs_before : 0;
 
-	if (run->count && run->turns[run->count - 1].planned_ns != planned_ns)
-		for (uint32_t i = 0; i < run->count; i++)
-			run->turns[i].counts = false;
-	*turn = (struct turn){ .ns = (before_ns + clock_now_ns()) / 2,
-			       .planned_ns = planned_ns,
-			       .counts = run->count && !blurred };
-	run->count++;
+	for (uint32_t i = 0; i < run->count; i++)
+		run->turns[i].weight *= kept;
+	run->turns[run->count++] =
+		(struct turn){ .ns = (before_ns + clock_now_ns()) / 2, .weight = counted };
 }
 
 static int measure_run(struct run *run, double seconds, struct err *err)
@@ -370,13 +364,14 @@ static int measure_run(struct run *run, double seconds, struct err *err)
 			clock_sleep_us((due_ns - now_ns) / 1000 + 1);
 			continue;
 		}
-		uint64_t planned_ns = run->measure->advice.epoch_ns;
+		double epochs = run->measure->core.epochs;
 		bool blurred = run->measure->pausing;
 		int r = measure_turn(run->measure, now_ns, err);
 
 		if (r < 0)
 			return r;
-		note_turn(run, now_ns, planned_ns, blurred);
+		note_turn(run, now_ns, epochs, blurred);
+		if (getenv("DBG")) fprintf(stderr, "spent %lu us cost %.0f us rate %u epoch %.2f sampled %lu stuck %lu whole %d pause %.1f\n", run->measure->last.spent_ns/1000, run->measure->core.cost_ns/1000, run->measure->last.rate, (double)run->measure->advice.epoch_ns/1e9, run->measure->last.sampled_pages, run->measure->last.unclearable_pages, run->measure->last.whole, (double)run->measure->advice.pause_ns/1e9);
 	}
 	return 0;
 }
@@ -405,10 +400,11 @@ static void print_row(const struct bench_case *which, const struct run *run,
 	}
 	double passed = (double)(run->measure->cleared_ns - run->measure->begun_ns);
 
-	printf("| %s | %.4f | %.4f | %.3f | %.4f | %.0f%s | %.0f | %+.1f %% | %+.1f %% | %.0f | %u "
+	printf("| %s | %.4f | %.4f | %.3f | %.4f%s | %.0f%s | %.0f | %+.1f %% | %+.1f %% | %.0f | %u "
 	       "| %.2f | "
 	       "%.2f %% | %.0f%s |\n",
 	       which->name, sum / GRID, n ? above / n : 0, worst, seen->error,
+	       seen->confident ? "" : " (not confident)",
 	       (double)seen->knee_bytes / MIB, seen->knee_below_resolution ? " (below)" : "",
 	       (double)truth->knee_bytes / MIB, off_by(seen->knee_bytes, truth->knee_bytes),
 	       off_by(seen->knee_curvature_bytes, truth->knee_curvature_bytes),
