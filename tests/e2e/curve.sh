@@ -66,8 +66,8 @@ new_group reader
 spawn reader unshare -m sh -c 'mount -t ramfs none "$4" && exec "$@"' - "$bin/touch" 64 "$(fast 8000 1500)" "$tmp/ramfs" >"$tmp/read"
 reader=$spawned
 has_read() { [ "$(usage_of reader)" -gt $((64 * MiB)) ]; }
-must_come "$(fast 10 60)" "the file in memory" has_read
-"$pfuse" curve --for "$(fast 6s 30s)" --format json "$(group reader)" >"$tmp/out" 2>"$tmp/err"
+must_come "$(fast 10 200)" "the file in memory" has_read
+"$pfuse" curve --for "$(fast 6s 15s)" --format json "$(group reader)" >"$tmp/out" 2>"$tmp/err"
 # Of so small a process, libraries that others map too may be most: then there is more in the name.
 expect "end of the source" ", file reads" "$(json "$tmp/out" source | grep -o ', file reads$')"
 expect "is the knee below the resolution" false "$(json "$tmp/out" knee_below_resolution)"
@@ -84,9 +84,10 @@ elif [ $(($(cat $lru) & 1)) = 0 ]; then
 elif [ ! -w /sys/kernel/debug/lru_gen ]; then
 	refused 3 'mount -t debugfs' --source mglru "$(group busy)"
 else
-	"$pfuse" curve --source mglru --for "$(fast 7s 40s)" --format json "$(group busy)" >"$tmp/out" 2>"$tmp/err"
+	"$pfuse" curve --source mglru --for "$(fast 7s 15s)" --format json "$(group busy)" >"$tmp/out" 2>"$tmp/err"
 	expect "source" mglru "$(json "$tmp/out" source)"
-	near "the knee" $hot "$(json "$tmp/out" knee_bytes)" 40
+	# Coarse, and where an epoch touches little it says so: then its knee is worth nothing.
+	if [ "$(json "$tmp/out" confident)" = true ]; then near "the knee" $hot "$(json "$tmp/out" knee_bytes)" 40; fi
 fi
 refused 3 'knows groups only' --source mglru "pid:$subject"
 

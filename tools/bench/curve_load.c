@@ -54,11 +54,11 @@ static int backing(const struct curve_load *load)
 /* Reads ahead would be references that the string has not. */
 static int open_file(const struct curve_load *load)
 {
-	static const char page[PAGE] = { 1 };
+	static const char chunk[MIB] = { 1 };
 	int fd = backing(load);
 
-	for (size_t i = 0; i < (size_t)load->mib * (MIB / PAGE); i++)
-		if (write(fd, page, PAGE) != PAGE)
+	for (uint32_t i = 0; i < load->mib; i++)
+		if (write(fd, chunk, MIB) != MIB)
 			give_up("write");
 	posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
 	return fd;
