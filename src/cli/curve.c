@@ -239,7 +239,7 @@ static int print(const struct session *session, FILE *out)
 	double seconds = (double)(measure->cleared_ns - measure->begun_ns) / 1e9;
 	const struct curve_report report = {
 		.group = session->options->groups[0],
-		.source = measure->last.whole ? "page tables, clear_refs" : "page tables",
+		.source = measure_source(measure),
 		.curve = &session->curve,
 		.seconds = seconds,
 		.cost = seconds > 0 ? (double)measure->spent_ns / 1e9 / seconds : 0,
