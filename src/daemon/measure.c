@@ -103,6 +103,7 @@ static void plan(struct measure *measure, uint64_t now_ns)
 
 	if (!ended_pause)
 		cvhrc_advise(&measure->core, measure->last.rate, &measure->advice);
+	measure->resumed = ended_pause;
 	measure->pausing = !ended_pause && measure->advice.pause_ns;
 	measure->due_ns =
 		now_ns + (measure->pausing ? measure->advice.pause_ns : measure->advice.epoch_ns);
@@ -166,6 +167,20 @@ int measure_turn(struct measure *measure, uint64_t now_ns, struct err *err)
 	measure->spent_ns += totals.spent_ns;
 	plan(measure, now_ns);
 	return 0;
+}
+
+void measure_put_off(struct measure *measure, uint64_t until_ns)
+{
+	if (measure->resumed || until_ns <= measure->due_ns)
+		return;
+	measure->due_ns = until_ns;
+	measure->pausing = true;
+}
+
+void measure_resume(struct measure *measure, uint64_t now_ns)
+{
+	measure->due_ns = now_ns;
+	measure->pausing = measure->turns != 0;
 }
 
 const char *measure_source(const struct measure *measure)

@@ -7,7 +7,8 @@
  * says whose.
  *
  * Order: measure_open() → measure_turn() whenever measure_due_ns() has come, from at once on →
- * measure_curve() at any time → measure_close(). The clock is the caller's.
+ * measure_curve() at any time → measure_close(). Who measures intermittently: measure_put_off() after a
+ * turn, measure_resume() after a rest. The clock is the caller's.
  * Memory: 61 KiB of the core and up to 192 KiB of the edge, on the heap; 48 KiB more for a group that reads
  * files.
  */
@@ -34,6 +35,7 @@ struct measure {
 	uint64_t spent_ns; /* CPU time of all turns */
 	uint32_t turns;
 	bool pausing; /* what comes next ends a pause, not an epoch */
+	bool resumed; /* the latest turn did */
 };
 
 int measure_open(const struct probe *probe, const struct pagescan_target *target,
@@ -50,6 +52,11 @@ static inline uint64_t measure_due_ns(const struct measure *measure)
 
 /* Errors: as pagescan_epoch(). What was measured before stays. */
 int measure_turn(struct measure *measure, uint64_t now_ns, struct err *err);
+
+/* No turn before until_ns, unless an epoch was waited for and has just begun. */
+void measure_put_off(struct measure *measure, uint64_t until_ns);
+/* The next turn is due, and says nothing of when pages were touched since the latest. */
+void measure_resume(struct measure *measure, uint64_t now_ns);
 
 /* What it rests on, for people: "page tables, file reads". */
 const char *measure_source(const struct measure *measure);

@@ -378,6 +378,9 @@ try_remove() {
 	return $left
 }
 
+# A script that has more to undo defines its own.
+at_end() { :; }
+
 clean_up() {
 	local code=$? pid
 	trap - EXIT ERR
@@ -392,6 +395,7 @@ clean_up() {
 	wait
 	wait_for "$(fast 10 60)" try_remove || { kill_groups; try_remove; } ||
 		{ printf 'FAIL: groups are left behind: %s\n' "$(our_groups | tr '\n' ' ')"; [ "$code" != 0 ] || code=1; }
+	at_end
 	rm -rf "$tmp"
 	exit "$code"
 }
