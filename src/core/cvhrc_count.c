@@ -25,6 +25,9 @@
 /* Places drawn per epoch, plane and tag: further pages of the tag share these. Bounds the time. */
 #define DRAWS_MAX 64
 
+/* Longer after a pause its tag is one of many, and may be merged. */
+#define ROW_MAX 64
+
 /* A sweep is looked for in tags with as many neighbours on both sides, without the nearest. */
 #define NEIGHBOURS 3
 /*
@@ -137,6 +140,12 @@ static void add(struct epoch *e, unsigned plane, double whole, double half, doub
 	c->hist[cvhrc_bin(whole, CVHRC_BITS, CVHRC_BINS)] += pages * e->weight[plane / 2];
 	c->half[plane & 1][cvhrc_bin(half, CVHRC_HALF_BITS, CVHRC_HALF_BINS)] +=
 		pages * c->scale[plane];
+}
+
+/* Before we came, or in the last pause. */
+static bool is_vague(const struct cvhrc *c, unsigned tag)
+{
+	return tag <= CVHRC_FIRST || (c->row < ROW_MAX && tag + c->row + 1 == c->now);
 }
 
 static void add_vague(struct cvhrc *c, double above, double pages)
@@ -265,7 +274,8 @@ static void open_windows(struct epoch *e)
 	struct cvhrc_window *windows[3] = { &e->half_window[0], &e->half_window[1], &e->window };
 	struct sums sums[4];
 
-	if (e->c->now < CVHRC_FIRST + 5)
+	/* None of the four may be a pause. */
+	if (e->c->now < CVHRC_FIRST + 5 || e->c->row < 4)
 		return;
 	for (unsigned age = 0; age < 4; age++)
 		sums[age] = sums_of(e, e->c->now - 1u - age);
@@ -303,12 +313,16 @@ void cvhrc_count(struct cvhrc *c, const double weight[CVHRC_SOURCES], uint64_t r
 	for (unsigned p = 0; p < CVHRC_PLANES; p++) {
 		double n = touches(c, p);
 
-		double vague = (double)c->touched[p][CVHRC_BEFORE] + c->touched[p][CVHRC_FIRST];
+		double vague = 0;
 
+		for (unsigned tag = CVHRC_BEFORE; tag < c->now; tag++)
+			vague += is_vague(c, tag) ? c->touched[p][tag] : 0;
+		c->samples += n;
 		e.whole.older += n * weight[p / 2];
 		e.half[p & 1].older += n * c->scale[p];
 		c->half_refs[p & 1] += (n - vague) * c->scale[p];
 		cold += weight[p / 2] * c->touched[p][CVHRC_NEVER];
+		c->again += weight[p / 2] * c->touched[p][c->now - 1];
 	}
 	c->refs += e.whole.older;
 	count_cold(c, cold, (double)refaults);
@@ -317,7 +331,7 @@ void cvhrc_count(struct cvhrc *c, const double weight[CVHRC_SOURCES], uint64_t r
 	for (unsigned tag = c->now - 1u; tag > CVHRC_NEVER; tag--) {
 		step_all(&e, tag);
 		for (unsigned p = 0; p < CVHRC_PLANES; p++)
-			if (tag <= CVHRC_FIRST)
+			if (is_vague(c, tag))
 				count_vague(&e, p, tag);
 			else if (tag == c->now - 1u && e.window.share > 0)
 				count_last(&e, p, tag);

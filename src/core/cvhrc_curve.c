@@ -222,6 +222,16 @@ static double ratio(double part, double whole)
 	return r < 0 ? 0 : r > 1 ? 1 : r;
 }
 
+/* 0 <= x: by Newton, from above; 24 steps halve what is too much, then double the digits. */
+static double root(double x)
+{
+	double r = x < 1 ? 1 : x;
+
+	for (unsigned i = 0; i < 24 && x > 0; i++)
+		r = (r + x / r) / 2;
+	return x > 0 ? r : 0;
+}
+
 /*
  * Of the mean of two halves: that differ by d when each is off by d / 1.4, and their mean by d / 2.
  */
@@ -245,9 +255,22 @@ static double error_of(const struct cvhrc *c, double extent, struct ladder *l)
 	return sum / GRID_STEPS / 2;
 }
 
+/*
+ * Two halves are but one pair, and may agree by chance. A page that comes back in every epoch is in the
+ * sample or is not: of m references per epoch in the sample, of which `again` come back, a share R of
+ * hits is off by sqrt(R (1 - R) again / m), 0.39 of the root on average over R; and the mean of
+ * what is off so is 0.8 of it.
+ */
+static double chance_of(const struct cvhrc *c)
+{
+	double share = ratio(c->samples, c->refs);
+
+	return 0.31 * root(ratio(c->again, c->refs) * (1 - share) * ratio(c->epochs, c->samples));
+}
+
 static uint64_t bytes_of(const struct cvhrc *c, double pages)
 {
-	return arith_from_double(pages * (double)c->setup.page_bytes);
+	return arith_from_double(pages * (double)c->setup.page_bytes + 0.5);
 }
 
 /* What cannot be cleared is always in use: it lies below every size of the curve. */
@@ -325,6 +348,13 @@ static enum cvhrc_doubt doubt_of(const struct cvhrc *c, const struct axis *a, do
 	return error > ERROR_MAX ? CVHRC_INEXACT : CVHRC_SURE;
 }
 
+static double told_error(const struct cvhrc *c, struct ladder *l, double extent)
+{
+	double halves = error_of(c, extent, l), chance = chance_of(c);
+
+	return halves > chance ? halves : chance;
+}
+
 bool cvhrc_curve(const struct cvhrc *c, struct cvhrc_curve *ret)
 {
 	struct ladder l;
@@ -344,7 +374,7 @@ bool cvhrc_curve(const struct cvhrc *c, struct cvhrc_curve *ret)
 	add_points(c, &a, ret);
 	if (a.hits > 0)
 		fill_knees(c, &a, ret);
-	ret->error = error_of(c, a.extent, &l) + vague_error;
+	ret->error = told_error(c, &l, a.extent) + vague_error;
 	ret->error = ret->error < 1 ? ret->error : 1;
 	ret->doubt = doubt_of(c, &a, ret->error);
 	ret->confident = ret->doubt == CVHRC_SURE;

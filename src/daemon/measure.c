@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 _Static_assert(PAGESCAN_TAGS == CVHRC_TAGS && PAGESCAN_NEVER == CVHRC_NEVER &&
 		       PAGESCAN_BEFORE == CVHRC_BEFORE,
@@ -55,6 +56,14 @@ static void feed(struct cvhrc *core, const struct pagescan_counts *counts)
 	}
 }
 
+static uint64_t cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 /* A pause comes before an epoch, and ends with a turn of its own that only clears and sets places. */
 static void plan(struct measure *measure, uint64_t now_ns)
 {
@@ -79,20 +88,23 @@ int measure_turn(struct measure *measure, uint64_t now_ns, struct err *err)
 
 	if (r < 0)
 		return r;
+	const uint64_t began_ns = cpu_ns();
+
 	feed(core, &result->counts);
 	cvhrc_end(core, &(struct cvhrc_totals){
 				.length_ns = measure->turns ? now_ns - measure->cleared_ns : 0,
 				.pages = result->pages,
 				.swapped_pages = result->swapped_pages,
 				.unclearable_pages = result->unclearable_pages,
-				.spent_ns = result->spent_ns,
+				.spent_ns = result->spent_ns + measure->counting_ns,
 				.blurred = measure->pausing,
 			});
 	if (!measure->turns++)
 		measure->begun_ns = now_ns;
 	measure->cleared_ns = now_ns;
-	measure->spent_ns += result->spent_ns;
 	plan(measure, now_ns);
+	measure->counting_ns = cpu_ns() - began_ns;
+	measure->spent_ns += result->spent_ns + measure->counting_ns;
 	return 0;
 }
 
