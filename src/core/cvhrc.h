@@ -183,8 +183,9 @@ struct cvhrc_curve {
 	uint64_t resident_bytes;   /* without what is swapped */
 	uint64_t unclearable_bytes;
 	/*
-	 * The knee by slope, the paper's: the size x with the highest hit_ratio(x) / hits - s * x /
-	 * extent, s being knee_slope_permille / 1000 and hits the ratio at the extent. Up to there
+	 * The knee by slope, the paper's: the least size x that comes within 0.01 of the highest
+	 * hit_ratio(x) / hits - s * x / extent,
+	 * s being knee_slope_permille / 1000 and hits the ratio at the extent. Up to there
 	 * memory pays s of what it pays on average, past it no amount does. knee_below_resolution:
 	 * it lies below 1.2 * resolution_bytes, so it may be anywhere from 0 to knee_bytes, which
 	 * is an upper bound then, and no less than resolution_bytes.

@@ -20,6 +20,12 @@
 #define VAGUE_SHARE 0.2
 #define ERROR_MAX 0.05
 
+/*
+ * Where the curve is nearly parallel to the line, errors of a thousandth move its highest point far:
+ * the least size that comes so close to it counts.
+ */
+#define FLAT 0.01
+
 /* Traces of what has decayed are no part of the extent. */
 #define TRACE 1e-4
 
@@ -129,7 +135,7 @@ struct completion {
 
 static void settle(struct completion *to, double low, double vague)
 {
-	double trust = to->seen > 0 ? to->seen / (to->seen + to->vague) : 0, others, left;
+	double trust = to->seen > 0 ? to->seen / (to->seen + to->vague / 4) : 0, others, left;
 
 	if (!(vague > 0))
 		return;
@@ -196,23 +202,29 @@ struct axis {
  * (uniform use), or a step at its end (a loop), is worth all of it; a fifth of the references
  * spread over four fifths of the memory is just not.
  */
+static double above_line(const struct axis *a, double x, double slope)
+{
+	return hits_at(a->ladder, x) / a->hits - slope * x / a->extent;
+}
+
 static double tangent(const struct axis *a, double slope)
 {
-	double best = 0, knee = 0;
+	double best = 0, low, x = 0;
 
-	for (unsigned bin = 1; bin < CVHRC_BINS; bin++) {
-		double x = cvhrc_bin_low(bin, CVHRC_BITS), above;
-
-		x = x < a->extent ? x : a->extent;
-		above = hits_at(a->ladder, x) / a->hits - slope * x / a->extent;
-		if (above > best) {
-			best = above;
-			knee = x;
-		}
-		if (x >= a->extent)
-			break;
+	for (unsigned bin = 1; bin < CVHRC_BINS && x < a->extent; bin++) {
+		low = cvhrc_bin_low(bin, CVHRC_BITS);
+		x = low < a->extent ? low : a->extent;
+		low = above_line(a, x, slope);
+		best = low > best ? low : best;
 	}
-	return knee;
+	x = 0;
+	for (unsigned bin = 1; bin < CVHRC_BINS && x < a->extent; bin++) {
+		low = cvhrc_bin_low(bin, CVHRC_BITS);
+		x = low < a->extent ? low : a->extent;
+		if (best > 0 && above_line(a, x, slope) >= best - FLAT)
+			return x;
+	}
+	return 0;
 }
 
 static double ratio(double part, double whole)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "core/cvhrc.h"
 #include "core/cvhrc_files.h"
+#include "core/cvhrc_window.h"
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
@@ -632,6 +633,12 @@ Test(cvhrc, a_pause_keeps_the_budget)
 	}
 }
 
+static void expect_counted(double refs, double vague)
+{
+	cr_expect(fabs(c.refs - refs) < 1e-6, "%g references, not %g", c.refs, refs);
+	cr_expect(fabs(c.vague - vague) < 1e-6, "%g vague, not %g", c.vague, vague);
+}
+
 /* What was touched in a pause has no order: how far apart that lies is not guessed. */
 Test(cvhrc, a_page_of_the_pause_is_vague_until_it_comes_back)
 {
@@ -640,22 +647,61 @@ Test(cvhrc, a_page_of_the_pause_is_vague_until_it_comes_back)
 	start();
 	first_epoch(100);
 	touch_again(100);
-	cr_expect(c.refs == 200 && c.vague == 200, "before we came: %g", c.vague);
+	expect_counted(200, 200);
 	touch_again(100);
-	cr_expect(c.refs == 400 && c.vague == 200, "%g", c.vague);
+	expect_counted(400, 200);
 	cvhrc_begin(&c, EPOCH);
 	cvhrc_touch(&c, CVHRC_MAPPED_EVEN, (uint16_t)(cvhrc_now(&c) - 1), 50);
 	cvhrc_end(&c, &blurred);
-	cr_expect(c.refs == 400, "no references");
+	expect_counted(400, 200);
 	cvhrc_begin(&c, EPOCH);
 	cvhrc_touch(&c, CVHRC_MAPPED_EVEN, (uint16_t)(cvhrc_now(&c) - 1), 50);
 	cvhrc_touch(&c, CVHRC_MAPPED_ODD, (uint16_t)(cvhrc_now(&c) - 2), 50);
 	end(200);
-	cr_expect(c.refs == 500 && c.vague == 250, "%g of %g", c.vague, c.refs);
+	expect_counted(500, 250);
 	cvhrc_begin(&c, EPOCH);
 	cvhrc_touch(&c, CVHRC_MAPPED_EVEN, (uint16_t)(cvhrc_now(&c) - 1), 50);
 	end(200);
-	cr_expect(c.refs == 550 && c.vague == 250, "%g of %g", c.vague, c.refs);
+	expect_counted(550, 250);
+}
+
+/*
+ * Even use, at any rate, against its closed form; a sweep, which touches nothing twice; and numbers that
+ * cannot be.
+ */
+Test(cvhrc, within_one_epoch)
+{
+	static const double rates[] = { 0.05, 0.2, 0.5, 1 };
+	static struct cvhrc_window window;
+
+	for (unsigned i = 0; i < 4; i++) {
+		double r = rates[i], one = 1e5 * (1 - exp(-r)), two = 1e5 * (1 - exp(-2 * r));
+		double four = 1e5 * (1 - exp(-4 * r)), both = 2 * one - two;
+		double near = 1e5 * (1 - exp(-r) - r * exp(-r));
+
+		cvhrc_window_open(&window, one, two, four, both);
+		cr_expect(fabs(window.share / (near / both) - 1) < 0.12, "rate %g: share %g of %g",
+			  r, window.share, near / both);
+		for (double g = 0.25; g < 1; g += 0.25) {
+			double hits = 1e5 * (1 - exp(-r * g) - r * g * exp(-r * g)) / near;
+			double pages = 1e5 * (1 - exp(-r * g));
+
+			/* The farther below, the more is guessed. */
+			cr_expect(fabs(cvhrc_window_pages(&window, hits) / pages - 1) <
+					  (g < 0.5 ? 0.25 : 0.1),
+				  "rate %g, %g of an epoch: %g pages of %g", r, g,
+				  cvhrc_window_pages(&window, hits), pages);
+		}
+	}
+	cvhrc_window_open(&window, 1000, 2000, 4000, 50);
+	cr_expect(window.share == 0, "a sweep");
+	cvhrc_window_open(&window, 1000, 900, 4000, 50);
+	cr_expect(window.share == 0, "fewer in more time");
+	cvhrc_window_open(&window, 1000, INFINITY, NAN, 50);
+	cr_expect(window.share == 0);
+	cvhrc_window_open(&window, 1000, 1001, 1002, 999);
+	cr_expect(window.share > 0 && window.share <= 1 && cvhrc_window_pages(&window, 1) <= 1000 &&
+		  cvhrc_window_pages(&window, 0) == 0);
 }
 
 Test(cvhrc, files_table)

@@ -186,11 +186,15 @@ static void expect_one(const char *name, uint32_t rate, const struct result *r, 
 	       r->curve.knee_below_resolution ? ", below the resolution" : "",
 	       r->curve.confident ? "" : ", not confident");
 	cr_expect(r->mae <= mae_max, "%s 1/%u: MAE %.4f", name, rate, r->mae);
-	cr_expect(r->curve.error <= 0.01, "%s 1/%u: error %.4f told", name, rate, r->curve.error);
+	cr_expect(r->curve.error <= 0.03, "%s 1/%u: error %.4f told", name, rate, r->curve.error);
+	cr_expect(r->mae_resolved <= 2 * r->curve.error + 0.004,
+		  "%s 1/%u: error %.4f told, and is %.4f", name, rate, r->curve.error,
+		  r->mae_resolved);
 	cr_expect(r->curve.confident, "%s 1/%u: not confident", name, rate);
 	cr_expect(!r->curve.knee_below_resolution, "%s 1/%u: below the resolution", name, rate);
-	cr_expect(fabs(r->knee_error) <= 0.05, "%s 1/%u: knee off by %+.3f", name, rate,
-		  r->knee_error);
+	/* Where much is vague, so is the knee of a curve that is nearly straight there. */
+	cr_expect(fabs(r->knee_error) <= fmax(0.05, 3 * r->curve.error),
+		  "%s 1/%u: knee off by %+.3f", name, rate, r->knee_error);
 }
 
 static void expect(const char *name, const struct refstring_spec *spec, uint32_t rate,
@@ -250,6 +254,52 @@ Test(cvhrc_accuracy, phases)
 	static const struct refstring_spec spec = { REF_PHASES, 0, 32768, 4000, 0, 160 };
 
 	expect("phases", &spec, 16, 0.01);
+}
+
+/* Nobody waited until all pages had been seen: the first touches of each have no known distance. */
+Test(cvhrc_accuracy, from_the_very_beginning)
+{
+	static const struct refstring_spec loop = { REF_LOOP, 0, 65536, 3750, 0, 80 };
+	static const struct refstring_spec zipf = { REF_ZIPF, 0.99, 65536, 15000, 0, 80 };
+	static const struct refstring_spec hotcold = { REF_HOTCOLD, 0, 65536, 4000, 0, 160 };
+
+	expect("loop", &loop, 8, 0.01);
+	expect("zipf", &zipf, 4, 0.01);
+	expect("hotcold", &hotcold, 4, 0.01);
+}
+
+/* Around in little more than three epochs: each touches a third of all pages. */
+Test(cvhrc_accuracy, a_loop_of_few_epochs)
+{
+	static const struct refstring_spec spec = { REF_LOOP, 0, 65536, 19000, 8, 60 };
+
+	expect("short", &spec, 8, 0.03);
+}
+
+/* Where measuring is dear, epochs are long, and the hot pages are touched many times within one. */
+Test(cvhrc_accuracy, long_epochs)
+{
+	static const struct refstring_spec zipf = { REF_ZIPF, 0.99, 65536, 120000, 4, 16 };
+
+	expect("long", &zipf, 4, 0.01);
+}
+
+/* It ended before the loop came round: where it ends nobody saw, and the curve says so. */
+Test(cvhrc_accuracy, a_loop_longer_than_the_measuring)
+{
+	static const struct refstring_spec spec = { REF_LOOP, 0, 65536, 1000, 0, 50 };
+	static const uint32_t rates[RATES] = { 1, 8 };
+	struct result r[RATES];
+
+	measure(&spec, rates, r);
+	for (unsigned k = 0; k < RATES; k++) {
+		printf("unseen   1/%u MAE %.4f, error told %.4f\n", rates[k], r[k].mae,
+		       r[k].curve.error);
+		cr_expect(!r[k].curve.confident);
+		cr_expect(r[k].curve.doubt == CVHRC_VAGUE);
+		cr_expect(r[k].curve.error >= r[k].mae, "1/%u: error %.4f told, and is %.4f", rates[k],
+			  r[k].curve.error, r[k].mae);
+	}
 }
 
 /* Old references fade: after the change the knee is that of the new phase alone. */

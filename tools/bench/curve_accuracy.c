@@ -317,7 +317,6 @@ static int measure_run(struct run *run, double seconds, struct err *err)
 		if (r < 0)
 			return r;
 		note_turn(run, now_ns, epochs, blurred);
-		if (getenv("DBG")) fprintf(stderr, "spent %lu us cost %.0f us rate %u epoch %.2f sampled %lu stuck %lu whole %d pause %.1f\n", run->measure->last.spent_ns/1000, run->measure->core.cost_ns/1000, run->measure->last.rate, (double)run->measure->advice.epoch_ns/1e9, run->measure->last.sampled_pages, run->measure->last.unclearable_pages, run->measure->last.whole, (double)run->measure->advice.pause_ns/1e9);
 	}
 	return 0;
 }
@@ -331,7 +330,6 @@ static void print_row(const struct bench_case *which, const struct run *run,
 		      const struct cvhrc_curve *seen, const struct cvhrc_curve *truth)
 {
 	double sum = 0, above = 0, worst = 0;
-	if (getenv("DBG")) { fprintf(stderr, "F1 seen %.0f true %.0f vague %.3f counted %u\n", (double)seen->resolution_bytes/MIB, (double)truth->resolution_bytes/MIB, run->measure->core.vague/run->measure->core.refs, run->measure->core.counted); for (int i=8;i<=GRID;i+=8) fprintf(stderr, "%.3f/%.3f ", cvhrc_hit_ratio(seen, truth->extent_bytes * (uint64_t)i / GRID), cvhrc_hit_ratio(truth, truth->extent_bytes * (uint64_t)i / GRID)); fprintf(stderr,"\n"); }
 	unsigned int n = 0;
 
 	for (int i = 1; i <= GRID; i++) {
