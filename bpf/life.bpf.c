@@ -53,14 +53,14 @@ static __always_inline void tell_life(struct cgroup *cgroup, __u32 kind)
 SEC("tp_btf/cgroup_notify_populated")
 int BPF_PROG(on_populated, struct cgroup *cgroup, const char *path, int populated)
 {
-	tell_life(cgroup, populated ? PFUSE_EV_POPULATED : PFUSE_EV_EMPTY);
+	tell_life(PLAIN(cgroup, cgroup), populated ? PFUSE_EV_POPULATED : PFUSE_EV_EMPTY);
 	return 0;
 }
 
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(on_rmdir, struct cgroup *cgroup, const char *path)
 {
-	tell_life(cgroup, PFUSE_EV_REMOVED);
+	tell_life(PLAIN(cgroup, cgroup), PFUSE_EV_REMOVED);
 	return 0;
 }
 
@@ -104,8 +104,10 @@ SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_moved, struct cgroup *to, const char *path, struct task_struct *task,
 	     bool threadgroup)
 {
-	if (to->root->hierarchy_id == (int)knobs.hierarchy_id)
-		tell_entered(nearest_managed(to), task, PFUSE_ENTRY_MOVED);
+	struct cgroup *cgroup = PLAIN(cgroup, to);
+
+	if (cgroup->root->hierarchy_id == (int)knobs.hierarchy_id)
+		tell_entered(nearest_managed(cgroup), task, PFUSE_ENTRY_MOVED);
 	return 0;
 }
 

@@ -11,6 +11,11 @@
  * An unknown peer counts as outside: that errs on the side of not stopping. Both ends learn of it: when
  * an outsider sends to a group, the event says `incoming`, also while the group is stopped.
  *
+ * Who a socket's peer is, is found out once per tick of the clock (jiffy) and CPU; the messages of that tick
+ * which go over it afterwards are counted only, as long as neither group waits to be told. So most messages
+ * cost a look at a memo, and a process that is moved into a group, or a port that changes hands, is noticed
+ * a tick late at most. The memo names the socket by its cookie: addresses of sockets are used again at once.
+ *
  * Cannot see: data that comes from another machine for a stopped group (only new connections), pipes,
  * shared memory; a sender's message whose kernel lacks the send and receive hooks; what a group sends
  * through a socketpair of its own whose other end it passed to an outsider (the answer is seen); an
@@ -116,31 +121,23 @@ static __always_inline __u32 port_owner(const struct sock *sk, __u32 netns, __u1
 	return owner ? *owner : 0;
 }
 
-static __always_inline void judge_inet(const struct sock *sk, __u32 netns, __u32 slot,
+/* The slot of the peer, 0 for an outsider; the sender's own port is known from now on. */
+static __always_inline __u32 peer_inet(const struct sock *sk, __u32 netns, __u32 slot,
 				       struct talk *talk)
 {
 	bool local = peer_is_local(sk);
 
 	if (!slot && !local)
-		return;
+		return 0;
 	talk->channel = sk->sk_protocol == IPPROTO_TCP ? PFUSE_CH_TCP : PFUSE_CH_UDP;
 	talk->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	claim_port(sk, netns, slot);
-	judge(slot, local ? port_owner(sk, netns, talk->peer_port) : 0, talk);
+	return local ? port_owner(sk, netns, talk->peer_port) : 0;
 }
 
-/*
- * The group of a process known by its struct pid; 0 when it is gone or not managed. The list head in a
- * struct pid points into the task, which the verifier cannot know: read with checks, not dereferenced.
- */
-static __always_inline __u32 group_of_pid(struct pid *pid)
+/* As group_of(), where a pointer that came out of a number cannot be dereferenced. */
+static __always_inline __u32 group_of_read(struct task_struct *task)
 {
-	struct hlist_node *first = BPF_CORE_READ(pid, tasks[PIDTYPE_TGID].first);
-
-	if (!first)
-		return 0;
-	struct task_struct *task =
-		(void *)first - bpf_core_field_offset(struct task_struct, pid_links[PIDTYPE_TGID]);
 	struct css_set *set = BPF_CORE_READ(task, cgroups);
 	struct cgroup *cgroup;
 
@@ -154,44 +151,117 @@ static __always_inline __u32 group_of_pid(struct pid *pid)
 	} else {
 		cgroup = BPF_CORE_READ(set, dfl_cgrp);
 	}
-	for (int depth = 0; depth < PFUSE_MAX_DEPTH && cgroup; depth++) {
-		__u64 id = BPF_CORE_READ(cgroup, kn, id);
-		__u32 *slot = bpf_map_lookup_elem(&managed, &id);
+	__u64 id = BPF_CORE_READ(cgroup, kn, id);
+	__u32 gen = generation, slot = 0;
+	struct memo *memo = memo_of(id);
 
-		if (slot)
-			return *slot;
+	if (!memo)
+		return 0;
+	if (memo_holds(memo, id))
+		return (__u32)memo->answer;
+	for (int depth = 0; depth < PFUSE_MAX_DEPTH && cgroup && !slot; depth++) {
+		__u64 at = BPF_CORE_READ(cgroup, kn, id);
+		__u32 *found = bpf_map_lookup_elem(&managed, &at);
+
+		slot = found ? *found : 0;
 		cgroup = BPF_CORE_READ(cgroup, self.parent, cgroup);
 	}
+	memo_store(memo, id, gen, slot);
+	return slot;
+}
+
+/*
+ * The group of a process known by its struct pid; 0 when it is gone or not managed. The list head in a
+ * struct pid points into the task, which the verifier cannot know: the task is cast, or read with checks.
+ */
+static __always_inline __u32 group_of_pid(struct pid *pid)
+{
+	struct hlist_node *first = BPF_CORE_READ(pid, tasks[PIDTYPE_TGID].first);
+
+	if (!first)
+		return 0;
+	struct task_struct *task =
+		(void *)first - bpf_core_field_offset(struct task_struct, pid_links[PIDTYPE_TGID]);
+
+	return knobs.has_rdonly_cast ? group_of(PLAIN(task_struct, task)) : group_of_read(task);
+}
+
+static __always_inline __u32 peer_unix(const struct sock *sk, __u32 slot, struct talk *talk)
+{
+	struct pid *peer = sk->sk_peer_pid;
+	__u32 theirs = peer ? group_of_pid(peer) : 0;
+
+	talk->channel = PFUSE_CH_UNIX;
+	if (peer && slot != theirs)
+		talk->peer_pid = BPF_CORE_READ(peer, numbers[0].nr);
+	return theirs;
+}
+
+/* Whom a socket is connected with, as far as that can change: UDP may connect again. */
+static __always_inline __u64 connected_with(const struct sock *sk, __u16 family)
+{
+	const struct sock_common *common = &sk->__sk_common;
+	__u64 ports = (__u32)common->skc_dport << 16 | common->skc_num;
+
+	if (family == AF_INET)
+		return (__u64)common->skc_daddr << 32 | ports;
+	if (family == AF_INET6)
+		return (__u64)common->skc_v6_daddr.in6_u.u6_addr32[3] << 32 | ports;
 	return 0;
 }
 
-static __always_inline void judge_unix(const struct sock *sk, __u32 slot, struct talk *talk)
+static __always_inline void talk_memo_store(struct talk_memo *memo, const struct talk_memo *known)
 {
-	struct pid *peer = sk->sk_peer_pid;
-
-	if (!slot && !peer)
-		return;
-	talk->channel = PFUSE_CH_UNIX;
-	talk->peer_pid = peer ? BPF_CORE_READ(peer, numbers[0].nr) : 0;
-	judge(slot, peer ? group_of_pid(peer) : 0, talk);
+	memo->cookie = 0;
+	barrier();
+	memo->about = known->about;
+	memo->when = known->when;
+	memo->own = known->own;
+	memo->peer = known->peer;
+	barrier();
+	memo->cookie = known->cookie;
 }
 
-static __always_inline void judge_socket(const struct sock *sk, __u32 slot, bool incoming)
+static __always_inline bool is_known(const struct talk_memo *memo, const struct talk_memo *now)
+{
+	return memo->cookie == now->cookie && memo->about == now->about &&
+	       memo->when == now->when && memo->own == now->own;
+}
+
+/* A message over `sk` by a process of the group `slot`, 0: by an outsider. */
+static __always_inline void judge_socket(const struct sock *sk, __u64 cookie, __u32 slot,
+					 bool incoming)
 {
 	__u16 family = sk->__sk_common.skc_family;
-	struct talk talk = { .pid = bpf_get_current_pid_tgid() >> 32, .incoming = incoming };
+	struct talk talk = { .incoming = incoming };
 
-	if (family == AF_INET || family == AF_INET6) {
-		judge_inet(sk, netns_of(sk), slot, &talk);
-	} else if (family == AF_UNIX) {
-		judge_unix(sk, slot, &talk);
-	} else if (slot && family != AF_NETLINK) {
+	if (family != AF_INET && family != AF_INET6 && family != AF_UNIX) {
+		if (!slot || family == AF_NETLINK)
+			return;
 		talk.channel = PFUSE_CH_OTHER;
+		talk.pid = bpf_get_current_pid_tgid() >> 32;
 		tell_talk(slot, &talk);
+		return;
 	}
+	struct talk_memo now = {
+		.cookie = cookie,
+		.about = connected_with(sk, family),
+		.when = (__u64)generation << 32 | (__u32)bpf_jiffies64(),
+		.own = slot,
+	};
+	struct talk_memo *memo = talk_memo_of(cookie);
+
+	if (memo && is_known(memo, &now) && count_again(slot, memo->peer))
+		return;
+	talk.pid = bpf_get_current_pid_tgid() >> 32;
+	now.peer = family == AF_UNIX ? peer_unix(sk, slot, &talk)
+				     : peer_inet(sk, netns_of(sk), slot, &talk);
+	if (memo)
+		talk_memo_store(memo, &now);
+	judge(slot, now.peer, &talk);
 }
 
-static __always_inline int sent(const struct sock *sk, int bytes)
+static __always_inline int sent(struct sock *sk, int bytes)
 {
 	if (bytes <= 0)
 		return 0;
@@ -200,12 +270,12 @@ static __always_inline int sent(const struct sock *sk, int bytes)
 
 	if (count)
 		count->tx_bytes += bytes;
-	judge_socket(sk, slot, false);
+	judge_socket(PLAIN(sock, sk), bpf_get_socket_cookie(sk), slot, false);
 	return 0;
 }
 
 /* What an outsider receives was judged when it was sent. */
-static __always_inline int received(const struct sock *sk, int bytes, int flags)
+static __always_inline int received(struct sock *sk, int bytes, int flags)
 {
 	if (bytes <= 0 || flags & MSG_PEEK)
 		return 0;
@@ -215,20 +285,20 @@ static __always_inline int received(const struct sock *sk, int bytes, int flags)
 	if (!count)
 		return 0;
 	count->rx_bytes += bytes;
-	judge_socket(sk, slot, true);
+	judge_socket(PLAIN(sock, sk), bpf_get_socket_cookie(sk), slot, true);
 	return 0;
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(on_sent, struct sock *sk, int ret, int flags)
 {
-	return sent(PLAIN(sock, sk), ret);
+	return sent(sk, ret);
 }
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(on_received, struct sock *sk, int ret, int flags)
 {
-	return received(PLAIN(sock, sk), ret, flags);
+	return received(sk, ret, flags);
 }
 
 /*
@@ -267,8 +337,10 @@ static __always_inline void accepted(const struct sock *sk, __u32 netns)
 }
 
 SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(on_sock_state, const struct sock *sk, int oldstate, int newstate)
+int BPF_PROG(on_sock_state, const struct sock *trusted, int oldstate, int newstate)
 {
+	const struct sock *sk = PLAIN(sock, trusted);
+
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	__u32 netns = netns_of(sk);
@@ -279,7 +351,7 @@ int BPF_PROG(on_sock_state, const struct sock *sk, int oldstate, int newstate)
 
 		claim_port(sk, netns, slot);
 		if (newstate == BPF_TCP_SYN_SENT)
-			judge_inet(sk, netns, slot, &talk);
+			judge(slot, peer_inet(sk, netns, slot, &talk), &talk);
 	} else if (oldstate == BPF_TCP_LISTEN && newstate == BPF_TCP_CLOSE) {
 		claim_port(sk, netns, 0);
 	} else if (oldstate == BPF_TCP_SYN_RECV && newstate == BPF_TCP_ESTABLISHED) {

@@ -42,6 +42,15 @@ struct memo {
 	__u64 answer; /* generation << 32 | slot */
 };
 
+/* What was found out about a socket, see peers.bpf.c. Torn entries: as above. */
+struct talk_memo {
+	__u64 cookie; /* of the socket, never reused */
+	__u64 about;  /* whom it is connected with */
+	__u64 when;   /* generation << 32 | the clock's tick */
+	__u32 own;    /* slot of the process whose call it was */
+	__u32 peer;   /* slot of its peer; 0: an outsider */
+};
+
 /* A task that was preempted in its burst. */
 struct burst {
 	__u32 pid;
@@ -119,6 +128,13 @@ DECLARED struct {
 } memos SEC(".maps");
 
 DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct talk_memo);
+} talk_memos SEC(".maps");
+
+DECLARED struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1);
 	__type(key, struct port_key);
@@ -182,7 +198,9 @@ static __always_inline struct pfuse_span *span_at(__u32 slot)
  */
 void *plain_pointer(void *object, __u32 type) __hidden;
 #define PLAIN(type, object) \
-	((struct type *)plain_pointer((void *)(object), bpf_core_type_id_kernel(struct type)))
+	((struct type *)plain_pointer((void *)(object),                                            \
+				      knobs.cast_##type ? knobs.cast_##type                        \
+							: bpf_core_type_id_kernel(struct type)))
 
 /* The task's cgroup_subsys_state of the memory controller. */
 static __always_inline struct cgroup_subsys_state *task_memory_css(struct task_struct *task)
@@ -203,6 +221,11 @@ static __always_inline struct memo *memo_of(__u64 id)
 		bpf_get_smp_processor_id() * knobs.memo_entries + (id & (knobs.memo_entries - 1));
 
 	return bpf_map_lookup_elem(&memos, &index);
+}
+
+static __always_inline bool memo_holds(const struct memo *memo, __u64 id)
+{
+	return memo->id == id && memo->answer >> 32 == generation;
 }
 
 static __always_inline void memo_store(struct memo *memo, __u64 id, __u32 gen, __u32 slot)
@@ -243,7 +266,7 @@ static __always_inline __u32 group_of(struct task_struct *task)
 
 	if (!memo)
 		return 0;
-	if (memo->id == id && memo->answer >> 32 == gen)
+	if (memo_holds(memo, id))
 		return (__u32)memo->answer;
 	__u32 slot = nearest_managed(cgroup);
 

@@ -37,7 +37,53 @@ static __always_inline void tell_talk(__u32 slot, const struct talk *talk)
 	trace_submit(record);
 }
 
+/* Each is a record of its own, for which all of it is found out. */
+static __always_inline struct talk_memo *talk_memo_of(__u64 cookie)
+{
+	return NULL;
+}
+
+static __always_inline bool count_again(__u32 own, __u32 peer)
+{
+	return false;
+}
+
 #else
+
+static __always_inline struct talk_memo *talk_memo_of(__u64 cookie)
+{
+	__u32 index = bpf_get_smp_processor_id() * PFUSE_TALK_MEMOS +
+		      (__u32)(cookie & (PFUSE_TALK_MEMOS - 1));
+
+	return bpf_map_lookup_elem(&talk_memos, &index);
+}
+
+static __always_inline bool waits_for_talk(__u32 slot)
+{
+	struct pfuse_group *group = slot ? group_at(slot) : NULL;
+
+	return group && (group->arm & PFUSE_ARM_TALK);
+}
+
+static __always_inline void count_talk(__u32 slot)
+{
+	struct pfuse_stats *count = slot ? stats_at(slot) : NULL;
+
+	if (count)
+		count->talks++;
+}
+
+/* Two that are known to talk do so again. False, and nothing is done: somebody is to be told of it. */
+static __always_inline bool count_again(__u32 own, __u32 peer)
+{
+	if (own == peer)
+		return true;
+	if (waits_for_talk(own) || waits_for_talk(peer))
+		return false;
+	count_talk(own);
+	count_talk(peer);
+	return true;
+}
 
 static __always_inline void tell_talk(__u32 slot, const struct talk *talk)
 {

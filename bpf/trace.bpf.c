@@ -56,12 +56,23 @@ static __always_inline __u32 shown_state(bool preempt, __u32 state, const struct
 	return shown ^ shown >> 1;
 }
 
+/* Two of one css_set are in one group in every hierarchy: the second need not be looked up. */
+static __always_inline __u32 group_of_next(struct task_struct *prev, __u32 from,
+					   struct task_struct *next)
+{
+	if (!next->pid)
+		return 0;
+	if (prev->pid && prev->cgroups == next->cgroups)
+		return from;
+	return group_of(next);
+}
+
 SEC("tp_btf/sched_switch")
 int BPF_PROG(trace_switch, bool preempt, struct task_struct *prev, struct task_struct *next,
 	     unsigned int prev_state)
 {
 	__u32 from = prev->pid ? group_of(prev) : 0; /* pid 0: the idle task */
-	__u32 to = next->pid ? group_of(next) : 0;
+	__u32 to = group_of_next(prev, from, next);
 
 	if (!wanted(from) && !wanted(to))
 		return 0;

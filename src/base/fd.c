@@ -100,10 +100,13 @@ int fd_load_at(int dirfd, const char *name, char **ret_text)
 /*
  * Without O_TRUNC, which a shell's `>` has: the kernel would allocate attributes for each control
  * file that is opened so. Kernel files have size 0; only a made-up one is ever longer than `text`.
+ * O_NONBLOCK: newer kernels leave it to the group to reclaim what lies above a memory.high or
+ * memory.max that is written so; others, and other files, pay no heed to it.
  */
 int fd_write_at(int dirfd, const char *name, const char *text)
 {
-	_cleanup_close_ int fd = openat(dirfd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+	_cleanup_close_ int fd = openat(dirfd, name,
+					O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
 	size_t length = strlen(text);
 	struct stat st;
 	ssize_t n;

@@ -18,6 +18,7 @@ enum option_type {
 	OPT_WORDS, /* some of the words, with commas between: a bit for each */
 	OPT_SPAN,  /* a duration that may be short */
 	OPT_SIZE,
+	OPT_KEEP, /* how many older files */
 };
 
 struct option_info {

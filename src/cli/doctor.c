@@ -257,6 +257,24 @@ static void report_swap(struct report *report, const struct system_info *s)
 }
 
 /* Another hook that observes the same where this one lacks. */
+/* `page_out: on` of a frozen group. */
+static void report_page_out(struct report *report, enum pages_how how)
+{
+	static const char *const by[] = {
+		[PAGES_RECLAIM] = "by memory.reclaim",
+		[PAGES_FORCE_EMPTY] = "by memory.force_empty",
+		[PAGES_ADVISE] = "by process_madvise(), private anonymous memory only",
+	};
+
+	if (how == PAGES_NOT)
+		explain(add(report, "memory", "page_out", MARK_LACKS,
+			    "neither memory.reclaim nor memory.force_empty nor process_madvise()"),
+			"a frozen group keeps its memory, whatever page_out says",
+			"use a kernel from 5.10 on");
+	else
+		add(report, "memory", "page_out", MARK_OK, "%s", by[how]);
+}
+
 static const struct probe_hook *stand_in(const struct doctor_facts *facts, const char *program)
 {
 	for (unsigned i = 0; i < facts->nhooks; i++) {
@@ -410,6 +428,7 @@ enum exit_status doctor_report(const struct doctor_facts *facts, bool json, FILE
 	report_privileges(&report, &facts->system);
 	report_controllers(&report, &facts->system);
 	report_swap(&report, &facts->system);
+	report_page_out(&report, facts->page_out);
 	report_files(&report, facts);
 	works = run_works(&report);
 	if (json)

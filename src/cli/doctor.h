@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "cli/options.h"
+#include "edge/pages.h"
 #include "edge/probe.h"
 #include "edge/system.h"
 
@@ -20,6 +21,7 @@ struct doctor_facts {
 	unsigned nhooks;
 	int hooks_err;	    /* -errno of probe_hooks(): the hooks are not known */
 	const char *keeper; /* path of the keeper; NULL: not found */
+	enum pages_how page_out; /* how the memory of a frozen group is moved out */
 	const char *ledger; /* path of a ledger left behind; NULL: none */
 };
 

@@ -27,6 +27,8 @@ static int gather(struct doctor_facts *facts, struct probe_hook hooks[PROBE_HOOK
 	r = system_read(root, trees ? &tree : NULL, &facts->system);
 	if (r < 0)
 		return r;
+	if (trees)
+		facts->page_out = pages_find_how(tree.hierarchies[tree.anchor].fd);
 	r = probe_hooks(hooks);
 	facts->hooks = hooks;
 	facts->nhooks = r < 0 ? 0 : (unsigned)r;

@@ -7,14 +7,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/num.h"
 #include "cli/commands.h"
 #include "core/parse.h"
 #include "edge/ledger.h"
+#include "export/rotate.h"
 
 #define FOR_MIN_NS 1000000ULL
 #define FOR_MAX_NS (8760ULL * 3600 * 1000000000)
 #define SPAN_MAX_NS (3600ULL * 1000000000)
-#define SIZE_MIN (1ULL << 20)
+#define SIZE_MIN (1ULL << 16)
 #define SIZE_LARGEST (1ULL << 40)
 #define RING_LARGEST (1ULL << 30)
 
@@ -217,8 +219,24 @@ static int set_size(const char *command, const struct option_info *info, const c
 		*field = bytes;
 		return 0;
 	}
-	return err_set(err, -EINVAL, "%s: --%s \"%s\" is no size; allowed: 1M to 1T, like 100M",
+	return err_set(err, -EINVAL, "%s: --%s \"%s\" is no size; allowed: 64K to 1T, like 100M",
 		       command, info->name, err_quote(arg, q));
+}
+
+static int set_keep(const char *command, const struct option_info *info, const char *arg,
+		    uint32_t *field, struct err *err)
+{
+	char q[ERR_QUOTED];
+	const char *end;
+	uint64_t number;
+
+	if (num_parse(arg, &end, &number) >= 0 && !*end && number > 0 &&
+	    number <= ROTATE_KEEP_MAX) {
+		*field = (uint32_t)number;
+		return 0;
+	}
+	return err_set(err, -EINVAL, "%s: --%s \"%s\" is no number of files; allowed: 1 to %d",
+		       command, info->name, err_quote(arg, q), ROTATE_KEEP_MAX);
 }
 
 static int set_option(const char *command, const struct option_info *info, const char *arg,
@@ -240,6 +258,8 @@ static int set_option(const char *command, const struct option_info *info, const
 		return set_span(command, info, arg, field, err);
 	case OPT_SIZE:
 		return set_size(command, info, arg, field, err);
+	case OPT_KEEP:
+		return set_keep(command, info, arg, field, err);
 	case OPT_PATH:
 		if (!arg[0])
 			return err_set(err, -EINVAL, "%s: --%s needs the name of a file", command,
@@ -454,6 +474,12 @@ static int check_trace(struct options *options, struct err *err)
 		return err_set(err, -EINVAL,
 			       "trace: --min-duration is for text and json: with switches missing, "
 			       "Perfetto would show what never was");
+	if (options->trace_limit && !options->output)
+		return err_set(err, -EINVAL,
+			       "trace: --limit is for a file that is begun anew; give one by -o FILE");
+	if (options->keep && !options->trace_limit)
+		return err_set(err, -EINVAL,
+			       "trace: --keep needs --limit SIZE: without it there is one file");
 	if (options->ring_bytes > RING_LARGEST)
 		return err_set(err, -EINVAL, "trace: --ring is at most 1G: it is the kernel's memory");
 	if (options->events == 1u << TRACE_TALKS && !options->ngroups)
@@ -467,6 +493,10 @@ static int check_trace_of_run(const struct options *options, struct err *err)
 	if ((options->trace_limit || options->flight_ns) && !options->trace)
 		return err_set(err, -EINVAL, "run: --%s needs --trace FILE",
 			       options->flight_ns ? "flight" : "trace-limit");
+	if (options->keep && !options->trace_limit)
+		return err_set(err, -EINVAL,
+			       "run: --trace-keep needs --trace-limit SIZE: without it there is one "
+			       "file");
 	if (options->trace_limit && options->flight_ns)
 		return err_set(err, -EINVAL,
 			       "run: --flight keeps the trace in memory; --trace-limit is for one "

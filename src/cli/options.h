@@ -72,7 +72,8 @@ struct options {
 	const char *output;  /* -o FILE; NULL: none */
 	const char *trace;   /* --trace FILE; NULL: none */
 	const char *file;    /* of `replay` and `report` */
-	uint64_t trace_limit; /* --trace-limit, in bytes; 0: none */
+	uint64_t trace_limit; /* --trace-limit, of `trace` --limit, in bytes; 0: none */
+	uint32_t keep;	      /* --trace-keep, of `trace` --keep: older files; 0: one */
 	uint64_t flight_ns;   /* --flight; 0: the trace is written at once */
 	uint64_t for_ns;     /* --for; 0: until told to stop */
 	int policy;	     /* enum config_policy; -1: as the configuration says */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -17,11 +18,12 @@
 #define MIB 1048576.0
 #define DIFFERENCES_SHOWN 20
 
-/* The verdicts of one record, and those of the projection up to the same record. */
+/* The verdicts of one call, which may take several records, or those of the projection up to there. */
 struct batch {
-	struct pfuse_verdict at[4 * PFUSE_CONTROLS];
+	struct pfuse_verdict *at;
 	unsigned count;
-	uint64_t left_out;
+	unsigned room;
+	bool failed; /* no memory */
 };
 
 struct replay {
@@ -31,6 +33,7 @@ struct replay {
 	struct projection projected;
 	struct config config;
 	struct batch projected_now;
+	struct batch recorded_now;
 	bool projects; /* another configuration was asked for */
 	char version[64];
 	uint64_t records;
@@ -83,14 +86,25 @@ static void compare(struct replay *replay, const struct pftrace_record *record,
 	}
 }
 
+static void add_to(struct batch *batch, const struct pfuse_verdict *verdict)
+{
+	unsigned room = batch->room ? 2 * batch->room : 4 * PFUSE_CONTROLS;
+
+	if (batch->count == batch->room) {
+		struct pfuse_verdict *larger = reallocarray(batch->at, room, sizeof(*larger));
+
+		batch->failed |= !larger;
+		if (!larger)
+			return;
+		batch->at = larger;
+		batch->room = room;
+	}
+	batch->at[batch->count++] = *verdict;
+}
+
 static void note_projected(void *arg, const struct pfuse_verdict *verdict)
 {
-	struct batch *batch = &((struct replay *)arg)->projected_now;
-
-	if (batch->count < ARRAY_SIZE(batch->at))
-		batch->at[batch->count++] = *verdict;
-	else
-		batch->left_out++;
+	add_to(&((struct replay *)arg)->projected_now, verdict);
 }
 
 /* Evidence apart: the same control of the same group goes to the same value for the same reason. */
@@ -123,17 +137,20 @@ static void print_changes(struct replay *replay, const char *mark, const struct 
 
 static int project(struct replay *replay, const struct pftrace_record *record)
 {
-	struct batch *batch = &replay->projected_now;
-	int code;
+	struct batch *then = &replay->recorded_now, *now = &replay->projected_now;
+	int code = projection_play(&replay->projected, record);
 
-	batch->count = 0;
-	code = projection_play(&replay->projected, record);
 	if (code)
 		return code;
-	print_changes(replay, "- ", record->verdicts, record->nverdicts, batch->at, batch->count);
-	print_changes(replay, "+ ", batch->at, batch->count, record->verdicts, record->nverdicts);
-	replay->changed += batch->left_out;
-	batch->left_out = 0;
+	for (unsigned i = 0; i < record->nverdicts; i++)
+		add_to(then, &record->verdicts[i]);
+	if (then->failed || now->failed)
+		return -ENOMEM;
+	if (pftrace_decides_on(record))
+		return 0;
+	print_changes(replay, "- ", then->at, then->count, now->at, now->count);
+	print_changes(replay, "+ ", now->at, now->count, then->at, then->count);
+	then->count = now->count = 0;
 	return 0;
 }
 
@@ -370,6 +387,8 @@ enum exit_status cmd_replay(const struct options *options, FILE *out)
 			&replay);
 	status = replay_all(&replay, options->file, reader);
 	projection_free(&replay.projected);
+	free(replay.projected_now.at);
+	free(replay.recorded_now.at);
 	player_free(&replay.recorded);
 	pftrace_reader_close(reader);
 	config_free(&replay.config);

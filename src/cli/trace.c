@@ -6,19 +6,18 @@
 #include "cli/trace.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "cli/trace_groups.h"
+#include "cli/trace_out.h"
 #include "edge/threads.h"
 #include "edge/tracer.h"
 #include "export/trace_lines.h"
@@ -27,6 +26,9 @@
 #include "export/trace_times.h"
 
 #define TURN_RECORDS 16384 /* then signals, --for and the file get their turn */
+/* A file is begun anew between turns: one must not hold much more than a tenth of it. */
+#define TURN_RECORDS_LEAST 256
+#define RECORD_BYTES 2560 /* ten times a line of JSON */
 #define PROGRESS_NS 500000000u
 #define HIGH_WATER_PERMILLE 900
 
@@ -45,8 +47,8 @@ struct trace {
 	uint64_t started_ns;
 	uint64_t ended_ns;
 	uint64_t progress_ns; /* when it is due */
-	int out_fd;	      /* of text and JSON; -1: the sink has its own */
-	bool out_is_pipe;
+	int turn_records;
+	struct trace_out out; /* of text and JSON; fd -1: the sink has its own */
 	bool progress;
 	bool progress_shown;
 };
@@ -141,20 +143,35 @@ static int64_t realtime_offset_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - (int64_t)clock_now_ns();
 }
 
-static int open_output(struct trace *trace, struct err *err)
+static void name_thread(void *context, const struct thread_name *thread)
 {
-	const char *path = trace->options->output;
-	char quoted[ERR_QUOTED];
-	struct stat status;
+	struct trace *trace = context;
 
-	trace->out_fd =
-		path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644) : STDOUT_FILENO;
-	if (trace->out_fd < 0)
-		return err_set(err, -errno == -EPERM ? -EACCES : -errno, "cannot write %s: %s",
-			       err_quote(path, quoted), strerror(errno));
-	trace->out_is_pipe = !fstat(trace->out_fd, &status) &&
-			     (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
-	return 0;
+	trace_perfetto_thread(trace->sink, clock_now_ns(), thread->tid, thread->tgid,
+			      thread->ppid, thread->comm);
+}
+
+static void name_threads(void *context)
+{
+	struct trace *trace = context;
+	int proc_fd = trace->groups.tree.proc_fd;
+
+	if (trace->options->all || !trace->options->ngroups)
+		threads_of_all(proc_fd, name_thread, trace);
+	for (uint32_t slot = 1; slot < trace->groups.slots; slot++)
+		threads_of_group(proc_fd, trace->groups.at[slot].fd, name_thread, trace);
+}
+
+static int open_perfetto(struct trace *trace, const struct trace_names *names, struct err *err)
+{
+	const struct options *options = trace->options;
+	const struct trace_perfetto_file file = { .path = options->output,
+						  .size_limit = options->trace_limit,
+						  .keep = options->keep,
+						  .name_threads = name_threads,
+						  .arg = trace };
+
+	return trace_perfetto_open(&file, names, tracer_cpus(trace->tracer), &trace->sink, err);
 }
 
 static int open_sink(struct trace *trace, struct err *err)
@@ -163,33 +180,14 @@ static int open_sink(struct trace *trace, struct err *err)
 	int format = trace->options->format;
 
 	if (format == TRACE_PERFETTO)
-		return trace_perfetto_open(trace->options->output, &names,
-					   tracer_cpus(trace->tracer), &trace->sink, err);
-	int code = open_output(trace, err);
+		return open_perfetto(trace, &names, err);
+	int code = trace_out_open(trace->options, &trace->out, err);
 
 	if (code)
 		return code;
 	code = (format == TRACE_JSON ? trace_json_open : trace_text_open)(
-		trace->out_fd, &names, realtime_offset_ns(), &trace->sink);
+		trace->out.fd, &names, realtime_offset_ns(), &trace->sink);
 	return code ? err_set(err, code, "out of memory") : 0;
-}
-
-static void name_thread(void *context, const struct thread_name *thread)
-{
-	struct trace *trace = context;
-
-	trace_perfetto_thread(trace->sink, trace->started_ns, thread->tid, thread->tgid,
-			      thread->ppid, thread->comm);
-}
-
-static void name_threads(struct trace *trace)
-{
-	int proc_fd = trace->groups.tree.proc_fd;
-
-	if (trace->options->all || !trace->options->ngroups)
-		threads_of_all(proc_fd, name_thread, trace);
-	for (uint32_t slot = 1; slot < trace->groups.slots; slot++)
-		threads_of_group(proc_fd, trace->groups.at[slot].fd, name_thread, trace);
 }
 
 static bool is_long_enough(const struct trace *trace, const struct trace_times_of *times)
@@ -262,21 +260,23 @@ static void show_progress(struct trace *trace, uint64_t now_ns)
 static int turn(struct trace *trace)
 {
 	uint64_t now_ns = clock_now_ns();
-	int taken = tracer_consume(trace->tracer, TURN_RECORDS, on_record, trace);
+	int taken = tracer_consume(trace->tracer, (unsigned)trace->turn_records, on_record, trace);
 
 	if (taken < 0)
 		return taken;
-	trace_order_take(trace->order, taken < TURN_RECORDS ? now_ns : trace->newest_ns);
+	trace_order_take(trace->order, taken < trace->turn_records ? now_ns : trace->newest_ns);
 	tell_losses(trace, clock_now_ns());
 	int err = trace_sink_flush(trace->sink);
 
+	if (!err && trace->out.fd >= 0)
+		err = trace_out_turn(&trace->out, trace->sink);
 	return err ? err : taken;
 }
 
 /* Until there is something to do. -EPIPE: nobody reads our output any more. */
 static int wait_for_records(struct trace *trace)
 {
-	struct pollfd out = { .fd = trace->out_is_pipe ? trace->out_fd : -1 };
+	struct pollfd out = { .fd = trace->out.is_pipe ? trace->out.fd : -1 };
 	int code = tracer_wait(trace->tracer, TRACER_LOOK_MS);
 
 	if (!code && poll(&out, 1, 0) > 0 && out.revents & POLLERR)
@@ -293,7 +293,7 @@ static int record(struct trace *trace)
 		code = turn(trace);
 		now_ns = clock_now_ns();
 		show_progress(trace, now_ns);
-		if (code >= 0 && code < TURN_RECORDS)
+		if (code >= 0 && code < trace->turn_records)
 			code = wait_for_records(trace);
 	}
 	return code < 0 ? code : 0;
@@ -336,7 +336,11 @@ static void add_output(const struct trace *trace)
 
 	fprintf(stderr, ", %s", size_text(trace_sink_bytes(trace->sink), size));
 	if (trace->options->output)
-		fprintf(stderr, " in %s", err_quote(trace->options->output, quoted));
+		fprintf(stderr, " in %s%s", err_quote(trace->options->output, quoted),
+			trace->options->trace_limit &&
+					trace_sink_bytes(trace->sink) > trace->options->trace_limit
+				? " and the files before it"
+				: "");
 }
 
 static void summarize(const struct trace *trace)
@@ -399,6 +403,8 @@ static int open_trace(struct trace *trace, struct err *err)
 	if (!trace->lost || trace_times_open(tracer_cpus(trace->tracer), &trace->times) ||
 	    trace_order_open(on_ordered, trace, &trace->order))
 		return err_set(err, -ENOMEM, "out of memory");
+	if (trace->options->ngroups && !trace->options->all)
+		trace_times_only_groups(trace->times);
 	/* Last: a file that exists is replaced, and only by a trace. */
 	code = open_sink(trace, err);
 	return code ? code : tracer_start(trace->tracer, err);
@@ -406,10 +412,10 @@ static int open_trace(struct trace *trace, struct err *err)
 
 static int close_trace(struct trace *trace)
 {
-	int err = trace_sink_close(trace->sink);
+	int err = trace_sink_close(trace->sink), closed = trace_out_close(&trace->out);
 
-	if (trace->out_fd > STDOUT_FILENO && close(trace->out_fd) < 0 && !err)
-		err = -errno;
+	if (!err)
+		err = closed;
 	trace_order_close(trace->order);
 	trace_times_close(trace->times);
 	tracer_close(trace->tracer);
@@ -418,14 +424,25 @@ static int close_trace(struct trace *trace)
 	return err;
 }
 
+static int turn_records(uint64_t limit)
+{
+	if (!limit || limit / RECORD_BYTES > TURN_RECORDS)
+		return TURN_RECORDS;
+	return limit / RECORD_BYTES < TURN_RECORDS_LEAST ? TURN_RECORDS_LEAST
+							 : (int)(limit / RECORD_BYTES);
+}
+
 static enum exit_status run_trace(struct trace *trace)
 {
 	struct err err;
 
 	trace->started_ns = clock_now_ns();
+	trace->turn_records = turn_records(trace->options->trace_limit);
+	/* Whoever reads from a pipe most likely writes to the same terminal. */
 	trace->progress = !trace->options->quiet && isatty(STDERR_FILENO) &&
-			  (trace->options->output || !isatty(STDOUT_FILENO));
-	if (trace->out_fd < 0)
+			  (trace->options->output ||
+			   (!trace->out.is_pipe && !isatty(STDOUT_FILENO)));
+	if (trace->out.fd < 0)
 		name_threads(trace);
 	tell_missing(trace);
 	tell_start(trace);
@@ -445,7 +462,7 @@ static enum exit_status run_trace(struct trace *trace)
 
 enum exit_status cmd_trace(const struct options *options)
 {
-	struct trace trace = { .options = options, .out_fd = -1 };
+	struct trace trace = { .options = options, .out = { .fd = -1 } };
 	struct err err = { "" };
 
 	if (geteuid() != 0)

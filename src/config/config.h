@@ -6,7 +6,7 @@
  *	interval: 1s			# how often the groups are sampled; 1ms to 60s
  *	stop: auto			# auto | freeze | signal
  *	cpus: { alpha: 80%, beta: 3, check: 1s, wait_p99: 10ms, utilisation: 70% }	# docs/cpu.md
- *						# and partition: off | root | isolated
+ *						# and waste: 10%, partition: off | root | isolated
  *	weights: { first: -1, list: "2000 1024 500" }	# table: own, from nice -1 on; 1024: nice 0
  *	groups:				# first match wins
  *	  - match: "system.slice/web*"	# GROUP or glob; also the path of the cgroup

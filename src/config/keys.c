@@ -50,6 +50,8 @@ const struct config_key config_keys[] = {
 	{ "cpus", "wait_p99", "0s to 10s",
 	  "a service's run-queue wait is to stay below in 99 of 100 cases; 0s: any (10ms)" },
 	{ "cpus", "utilisation", "1% to 100%", "share of its CPUs that a service is to use (70%)" },
+	{ "cpus", "waste", "0% to 100%",
+	  "share of the machine that services may keep unused before they share by weight; 100%: any (10%)" },
 	{ "cpus", "partition", "off, root, isolated",
 	  "v2: keep everybody else off the CPUs that a group has for itself (off)" },
 	{ "ram", "mode", "observe, off, act", "act: set the limit (act)" },

@@ -133,6 +133,7 @@ static const cyaml_schema_field_t cpus_fields[] = {
 	TEXT("check", struct raw_cpus, check),
 	TEXT("wait_p99", struct raw_cpus, wait_p99),
 	TEXT("utilisation", struct raw_cpus, utilisation),
+	TEXT("waste", struct raw_cpus, waste),
 	WORD("partition", struct raw_cpus, partition, partition_values,
 	     ARRAY_SIZE(partition_values)),
 	CYAML_FIELD_END,

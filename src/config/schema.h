@@ -53,6 +53,7 @@ struct raw_cpus {
 	char *check;
 	char *wait_p99;
 	char *utilisation;
+	char *waste;
 	int partition;
 };
 

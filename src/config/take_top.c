@@ -22,6 +22,10 @@ static int take_split(const struct place *at, const struct raw_cpus *raw,
 			  &policy->utilisation_permille);
 	if (r < 0)
 		return r;
+	r = take_permille(at, "cpus", "waste", raw->waste, 0, 1000, "0% to 100%",
+			  &policy->waste_permille);
+	if (r < 0)
+		return r;
 	r = take_number(at, "cpus", "beta", raw->beta, 0, 1000, "a whole number from 0 to 1000",
 			&beta);
 	if (r < 0)

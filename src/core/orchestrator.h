@@ -15,8 +15,8 @@
  * lose no wake-up in between, set PFUSE_ARM_ACTIVE first and take the sample that finds it quiet
  * after. After every call the caller asks orchestrator_due() and sets one timer.
  *
- * The CPUs of the machine are split, and weights set, where the caller attached a struct cpus: from
- * orchestrator_cpus_due() on it looks at every group that takes part, by orchestrator_cpus_look(), then
+ * The CPUs of the machine are split, and weights set, where the caller gave a struct cpus
+ * (orchestrator_cpus_begin()), the rules and the groups' policies: from orchestrator_cpus_due() on it looks at every group that takes part, by orchestrator_cpus_look(), then
  * asks orchestrator_cpus() once for all; also after an event, which may have changed something at once.
  *
  * Ownership: the array of FCBs is the caller's, index = slot, slot 0 is unused. It may be moved
@@ -121,6 +121,17 @@ unsigned orchestrator_request(struct orchestrator *o, uint32_t slot, bool stop, 
 /* The daemon leaves, or is about to detach: continue what is stopped. Limits are the ledger's. */
 unsigned orchestrator_exit(struct orchestrator *o, uint32_t slot, uint64_t now_ns,
 			   struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS]);
+
+/* `cpus` is the caller's, initialised with the machine's CPUs by cpus_init(). */
+void orchestrator_cpus_begin(struct orchestrator *o, struct cpus *cpus);
+/* The rules for all groups, and the user's own priority table; again when they change. */
+void orchestrator_cpus_rules(struct orchestrator *o, const struct workload_policy *policy,
+			     const struct prio_own *own);
+/* A group joins, leaves (all off), or is asked to be another. */
+void orchestrator_cpus_policy(struct orchestrator *o, uint32_t slot,
+			      const struct cpus_policy *policy);
+/* CPUs came or went. */
+void orchestrator_cpus_topology(struct orchestrator *o, const struct workload_topology *topology);
 
 /* FCB_NEVER: nobody takes part. */
 uint64_t orchestrator_cpus_due(const struct orchestrator *o);

@@ -8,6 +8,33 @@
 
 #define NS_PER_PERMILLE 1000000 /* of one CPU, per second */
 
+void orchestrator_cpus_begin(struct orchestrator *o, struct cpus *cpus)
+{
+	o->cpus = cpus;
+}
+
+void orchestrator_cpus_rules(struct orchestrator *o, const struct workload_policy *policy,
+			     const struct prio_own *own)
+{
+	if (!o->cpus)
+		return;
+	workload_set_policy(&o->cpus->workload, policy);
+	o->cpus->own = *own;
+}
+
+void orchestrator_cpus_policy(struct orchestrator *o, uint32_t slot,
+			      const struct cpus_policy *policy)
+{
+	if (o->cpus)
+		cpus_set_group(o->cpus, slot, policy);
+}
+
+void orchestrator_cpus_topology(struct orchestrator *o, const struct workload_topology *topology)
+{
+	if (o->cpus)
+		cpus_set_topology(o->cpus, topology);
+}
+
 uint64_t orchestrator_cpus_due(const struct orchestrator *o)
 {
 	return o->cpus ? o->cpus->next_check_ns : FCB_NEVER;

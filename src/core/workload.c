@@ -13,6 +13,8 @@
 /* Fewer CPUs only after so many checks in which they would have done: growth is at once. */
 #define PATIENCE 10
 #define DOUBLINGS 6
+/* Waits of services that share with scientific groups proved harm: so many checks without, at first. */
+#define APART 30
 /* The p99 of fewer waits than that is a single wait; BPF's event tells of the second late one. */
 #define WAITS_MIN 16
 /* Thousandths of a CPU: a service that needs no more shares the common CPUs. */
@@ -28,6 +30,7 @@ void workload_policy_defaults(struct workload_policy *ret_policy)
 		.alpha_permille = 800,
 		.beta = 3,
 		.utilisation_permille = 700,
+		.waste_permille = 100,
 	};
 }
 
@@ -39,6 +42,7 @@ void workload_set_policy(struct workload *w, const struct workload_policy *polic
 	p->check_ns = arith_max(p->check_ns, 1);
 	p->alpha_permille = (uint32_t)arith_min(arith_max(p->alpha_permille, 1), 1000);
 	p->utilisation_permille = (uint32_t)arith_min(arith_max(p->utilisation_permille, 1), 1000);
+	p->waste_permille = (uint32_t)arith_min(p->waste_permille, 1000);
 }
 
 void workload_set_topology(struct workload *w, const struct workload_topology *topology)
@@ -256,6 +260,13 @@ static uint32_t fewer(const struct workload *w, const struct workload_group *g)
 	return g->cpus > least ? g->cpus - (g->cpus - least + 3) / 4 : g->cpus;
 }
 
+/* Enough of them, and of the CPUs as they are given now. */
+static bool is_late(const struct workload *w, const struct workload_group *g)
+{
+	return w->policy.wait_p99_ns && g->waits >= WAITS_MIN && !g->grown &&
+	       g->wait_p99_ns > w->policy.wait_p99_ns;
+}
+
 /* Where scientific groups are on its CPUs, its waits do not tell how it would do without them. */
 static bool waits_tell(const struct workload *w, const struct workload_group *g)
 {
@@ -282,7 +293,7 @@ static void shrink_slowly(struct workload *w, struct workload_group *g)
 static void size(struct workload *w, struct workload_group *g)
 {
 	uint32_t cpus = cpus_for(w, g->sized ? g->need_now : need_of(g));
-	bool late = waits_tell(w, g) && g->wait_p99_ns > w->policy.wait_p99_ns;
+	bool late = w->confined && is_late(w, g);
 
 	if (!g->sized) {
 		g->cpus = cpus;
@@ -297,8 +308,30 @@ static void size(struct workload *w, struct workload_group *g)
 		shrink_slowly(w, g);
 }
 
+/* Sharing was a mistake. A mistake soon after another: it is to be tried later. */
+static void part(struct workload *w)
+{
+	w->apart = (uint32_t)APART << w->mistakes;
+	w->mistakes = (uint8_t)arith_min(w->mistakes + 1u, DOUBLINGS);
+	w->shared = 0;
+}
+
+static void count_shared(struct workload *w)
+{
+	if (w->apart)
+		w->apart--;
+	if (!w->sharing || ++w->shared < (uint32_t)APART << w->mistakes)
+		return;
+	w->shared = 0;
+	if (w->mistakes)
+		w->mistakes--;
+}
+
 void workload_check(struct workload *w)
 {
+	bool harm = false;
+
+	count_shared(w);
 	for (uint32_t slot = 1; slot < w->nslots; slot++) {
 		struct workload_group *g = &w->groups[slot];
 
@@ -308,10 +341,14 @@ void workload_check(struct workload *w)
 			monitor(w, g);
 			manage(w, g);
 		}
-		if (g->list == PFUSE_TYPE_SERVICE)
+		if (g->list == PFUSE_TYPE_SERVICE) {
+			harm = harm || (w->sharing && g->sized && is_late(w, g));
 			size(w, g);
+		}
 		g->looked = g->grown = false;
 	}
+	if (harm)
+		part(w);
 	workload_place(w);
 }
 
@@ -320,8 +357,14 @@ bool workload_late(struct workload *w, uint32_t slot)
 {
 	struct workload_group *g = group_of(w, slot);
 
-	if (!g || g->list != PFUSE_TYPE_SERVICE || !g->sized || !w->confined || g->grown ||
-	    !w->policy.wait_p99_ns || g->cpus >= w->online)
+	if (!g || g->list != PFUSE_TYPE_SERVICE || !g->sized || g->grown || !w->policy.wait_p99_ns)
+		return false;
+	if (w->sharing) {
+		g->grown = true;
+		part(w);
+		return true;
+	}
+	if (!w->confined || g->cpus >= w->online)
 		return false;
 	g->grown = true;
 	grow(w, g, one_more(w, g));

@@ -21,6 +21,13 @@
  * shared by all of them. Where services need all CPUs (or there is one only), every scientific group may
  * use every CPU by the least weight: that is the idle remainder by time. Without a scientific group
  * nobody is confined.
+ *
+ * Beyond the paper: sets are whole CPUs, and what a service has and does not use is lost to the others; of two
+ * CPUs that can be half the machine. Where more than `waste` of the machine would be lost so, nobody is
+ * confined either: services keep what they need by weight, as scientific groups have the least. That goes on as
+ * long as it does no harm: when a service waits longer than its target, the sets are parted at once, and
+ * stay so for a while, longer after each such mistake. waste of 1000: the paper's rule.
+ *
  * Sets change as little as possible; among equals siblings of a core, then the last-level cache, then
  * the node stay together. A service fills up from the lowest CPU, scientific groups from the highest.
  *
@@ -51,6 +58,7 @@ struct workload_policy {
 	uint32_t alpha_permille;
 	uint32_t beta;
 	uint32_t utilisation_permille; /* of a service's CPUs */
+	uint32_t waste_permille;       /* of the machine, that services may keep unused; 1000: any */
 };
 
 enum workload_asked {
@@ -116,6 +124,10 @@ struct workload {
 	uint32_t online;	  /* CPUs */
 	uint32_t small;		  /* services that share the common CPUs */
 	bool confined;		  /* services have CPUs without scientific groups on them */
+	bool sharing;		  /* they have not, for that would waste too much */
+	uint8_t mistakes;	  /* of sharing: doublings of what follows */
+	uint32_t apart;		  /* checks left in which nobody shares, whatever it wastes */
+	uint32_t shared;	  /* checks without harm since then */
 	struct cpumask common;	  /* of the small services */
 	struct cpumask remainder; /* of all scientific groups together */
 	/* Scratch of workload_place(). */
@@ -140,7 +152,7 @@ void workload_leave(struct workload *w, uint32_t slot);
 void workload_look(struct workload *w, uint32_t slot, const struct workload_look *look);
 /* Algorithms 1 and 2 over all groups that were looked at since the last check; then placed. */
 void workload_check(struct workload *w);
-/* Its run-queue wait crossed the target. True: it is owed another CPU, call workload_place(). */
+/* Its run-queue wait crossed the target. True: it is owed other CPUs, call workload_place(). */
 bool workload_late(struct workload *w, uint32_t slot);
 void workload_place(struct workload *w);
 

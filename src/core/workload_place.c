@@ -11,6 +11,7 @@ struct tally {
 	uint32_t services;   /* CPUs that services have for themselves */
 	uint32_t common;     /* CPUs of the small services */
 	uint32_t scientific; /* groups */
+	uint64_t need;	     /* of all services, in thousandths of a CPU */
 };
 
 static bool is_service(const struct workload_group *g)
@@ -26,23 +27,37 @@ static bool is_small(const struct workload_group *g)
 static struct tally count(const struct workload *w)
 {
 	struct tally tally = { 0 };
-	uint64_t need = 0;
+	uint64_t small_need = 0;
 
 	for (uint32_t slot = 1; slot < w->nslots; slot++) {
 		const struct workload_group *g = &w->groups[slot];
 
 		tally.scientific += g->list == PFUSE_TYPE_SCIENTIFIC;
 		/* CPUs may have gone since: a service that had them all has all that are left. */
-		if (is_service(g))
-			tally.services += (uint32_t)arith_min(g->cpus, w->online);
+		if (!is_service(g))
+			continue;
+		tally.services += (uint32_t)arith_min(g->cpus, w->online);
+		tally.need += arith_max(g->need[0], g->need[1]);
 		if (is_small(g)) {
 			tally.small++;
-			need += arith_max(g->need[0], g->need[1]);
+			small_need += arith_max(g->need[0], g->need[1]);
 		}
 	}
 	if (tally.small)
-		tally.common = (uint32_t)arith_max(arith_min((need + 999) / 1000, w->online), 1);
+		tally.common =
+			(uint32_t)arith_max(arith_min((small_need + 999) / 1000, w->online), 1);
 	return tally;
+}
+
+/* Sets that are parted stay so until it would waste half as much again: needs are never still. */
+static bool wastes(const struct workload *w, const struct tally *tally)
+{
+	uint64_t kept = (tally->services + tally->common) * 1000ull,
+		 may = w->online * (uint64_t)w->policy.waste_permille;
+
+	if (w->policy.waste_permille >= 1000 || w->apart)
+		return false;
+	return kept > tally->need + (w->confined ? may + may / 2 : may);
 }
 
 static void put_all(struct workload *w, struct workload_group *g, enum workload_share share)
@@ -231,7 +246,8 @@ void workload_place(struct workload *w)
 	uint32_t wanted = tally.services + tally.common;
 
 	w->small = tally.small;
-	if (!tally.scientific || !w->online || wanted > w->online) {
+	w->sharing = tally.scientific && wanted > 0 && wanted <= w->online && wastes(w, &tally);
+	if (!tally.scientific || !w->online || wanted > w->online || w->sharing) {
 		place_together(w, &tally);
 		return;
 	}

@@ -133,7 +133,8 @@ static int open_probe(struct daemon *daemon, struct err *err)
 		.anchor = cgroup_tree_anchor(&daemon->machine.tree),
 		.hierarchy_id = hierarchy_id(&daemon->machine),
 		.daemon_pid = getpid(),
-		.spans = daemon->split != NULL,
+		/* Who records a run wants to see who waited; the flight recorder is to cost little. */
+		.spans = daemon->split || (daemon->options->trace && !daemon->options->flight_ns),
 	};
 	return probe_open(&config, &daemon->machine.probe, err);
 }

@@ -183,8 +183,10 @@ int member_spread_net(const struct machine *machine, struct member *member, int 
 	member->watches_oom = control_ram_watch_oom(&machine->tree, &member->group, oom_fd) == 0;
 	if (limit == PFUSE_UNLIMITED)
 		return 0;
-	return control_ram_set(&machine->tree, &member->group, machine->ledger, &member->ram, limit,
-			       false);
+	int err = control_ram_set(&machine->tree, &member->group, machine->ledger, &member->ram,
+				  limit, false);
+
+	return err < 0 ? err : 0;
 }
 
 static void fill_counters(const struct pfuse_stats *stats, struct pfuse_sample *sample)
@@ -301,15 +303,17 @@ static int set_ram(const struct machine *machine, struct member *member,
 	int err = control_ram_set(&machine->tree, &member->group, machine->ledger, &member->ram,
 				  verdict->to, release);
 
+	if (err == 1)
+		err_set(why, 0, "but not below what it uses by now");
 	if (err != -ESTALE || !member->reapply)
-		return err;
+		return err < 0 ? err : 0;
 	err = control_ram_adopt(&machine->tree, &member->group, machine->ledger, &member->ram);
 	if (!err)
 		err = control_ram_set(&machine->tree, &member->group, machine->ledger, &member->ram,
 				      verdict->to, release);
-	if (!err)
+	if (err >= 0)
 		err_set(why, 0, "over what somebody else had set, which comes back when we leave");
-	return err;
+	return err < 0 ? err : 0;
 }
 
 static int freeze_guarded(const struct machine *machine, struct member *member, uint32_t slot,

@@ -10,6 +10,7 @@
 
 #include "base/cpulist.h"
 #include "daemon/say.h"
+#include "daemon/tap.h"
 
 const struct config_group *split_entry(const struct daemon *daemon, uint32_t slot)
 {
@@ -236,14 +237,13 @@ static void set_policies(struct daemon *daemon)
 {
 	struct split *split = daemon->split;
 
-	workload_set_policy(&split->core.workload, &daemon_config(daemon)->cpus);
-	split->core.own = daemon_config(daemon)->own;
+	tap_cpus_rules(daemon, &daemon_config(daemon)->cpus, &daemon_config(daemon)->own);
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
 		struct cpus_policy policy = policy_of(daemon, slot);
 
 		if (!orchestrator_fcb(&daemon->core, slot) || daemon->members.fcbs[slot].removed)
 			continue;
-		cpus_set_group(&split->core, slot, &policy);
+		tap_cpus_policy(daemon, slot, &policy);
 		probe_wait_target(
 			daemon->machine.probe, slot,
 			policy.type == WORKLOAD_OFF ? 0 : split->core.workload.policy.wait_p99_ns);
@@ -254,7 +254,7 @@ void split_watch(struct daemon *daemon)
 {
 	if (!daemon->split)
 		return;
-	daemon->core.cpus = &daemon->split->core;
+	tap_cpus_begin(daemon, &daemon->split->core);
 	set_policies(daemon);
 }
 

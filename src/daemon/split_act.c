@@ -42,13 +42,13 @@ static void look(struct daemon *daemon, uint32_t slot)
 	sample.wait_ns = stats.wait_ns;
 	sample.nvcsw = stats.nvcsw;
 	sample.nivcsw = stats.nivcsw;
-	orchestrator_cpus_look(&daemon->core, slot, &sample,
-			       probe_read_span(probe, slot, &span) ? NULL : &span,
-			       daemon->loop.now_ns);
+	tap_cpus_look(daemon, slot, &sample, probe_read_span(probe, slot, &span) ? NULL : &span,
+		      daemon->loop.now_ns);
 }
 
-static void look_at_topology(struct split *split)
+static void look_at_topology(struct daemon *daemon)
 {
+	struct split *split = daemon->split;
 	struct workload_topology topology;
 	bool changed = false;
 
@@ -56,15 +56,19 @@ static void look_at_topology(struct split *split)
 	    topology_read(split->root, &split->topology))
 		return;
 	split_topology(split, &topology);
-	cpus_set_topology(&split->core, &topology);
+	tap_cpus_topology(daemon, &topology);
 }
 
-/* Late waits of a service are told while it has CPUs of its own: only then do they prove anything. */
+/*
+ * Late waits of a service are told while it has CPUs of its own, and while it has none because it should do
+ * as well without: only then do they prove anything.
+ */
 static void arm_waits(struct daemon *daemon, uint32_t slot)
 {
 	struct split_member *at = &daemon->split->at[slot];
 	const struct workload *w = &daemon->split->core.workload;
-	bool wanted = w->confined && w->groups[slot].list == PFUSE_TYPE_SERVICE;
+	bool wanted = (w->confined || w->sharing) &&
+		      w->groups[slot].list == PFUSE_TYPE_SERVICE;
 
 	if (wanted)
 		probe_arm(daemon->machine.probe, slot, PFUSE_ARM_WAIT);
@@ -115,7 +119,7 @@ static bool is_anybody_awake(const struct daemon *daemon)
 
 static void look_at_all(struct daemon *daemon)
 {
-	look_at_topology(daemon->split);
+	look_at_topology(daemon);
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
 		keep_slices(daemon, slot);
 		if (!split_group(daemon, slot))
@@ -293,8 +297,8 @@ static void carry_out(struct daemon *daemon, const struct pfuse_verdict *v, uint
 static void act(struct daemon *daemon, uint64_t since_ns)
 {
 	struct split *split = daemon->split;
-	unsigned n = orchestrator_cpus(&daemon->core, daemon->loop.now_ns, split->verdicts,
-				       2 * daemon->members.count);
+	unsigned n = tap_cpus(daemon, daemon->loop.now_ns, split->verdicts,
+			      2 * daemon->members.count);
 
 	for (unsigned i = 0; i < n; i++)
 		if (split->verdicts[i].control == PFUSE_CTL_WEIGHT)

@@ -5,10 +5,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include "base/clock.h"
-#include "daemon/tap_show.h"
+#include "daemon/split.h"
+#include "daemon/tap_inside.h"
+#include "edge/reclaim.h"
 #include "export/player.h"
 #include "export/pftrace.h"
 
@@ -16,16 +17,7 @@
 #define SEGMENT_BYTES_PER_GROUP 4096
 #define MEMORY_MIN (16u << 20)
 
-struct tap {
-	struct pftrace *trace;
-	struct show show;
-	struct utsname system;
-	uint64_t ring_lost;
-	const char *dump_why; /* flight recorder: to be written at the end of this turn */
-	bool failed;	      /* and said */
-};
-
-static uint64_t now_of(const struct daemon *daemon)
+uint64_t tap_now_ns(const struct daemon *daemon)
 {
 	return daemon->loop.now_ns ? daemon->loop.now_ns : clock_now_ns();
 }
@@ -35,7 +27,7 @@ static void put_machine(struct daemon *daemon, bool continues)
 	struct tap *tap = daemon->tap;
 	const struct config *config = daemon_config(daemon);
 	struct pftrace_record record = {
-		.time_ns = now_of(daemon),
+		.time_ns = tap_now_ns(daemon),
 		.kind = PFTRACE_MACHINE,
 		.machine = { .version = PFUSE_VERSION,
 			     .kernel = tap->system.release,
@@ -65,7 +57,7 @@ static void put_state(struct daemon *daemon, uint32_t slot)
 {
 	struct tap *tap = daemon->tap;
 	const struct fcb *fcb = orchestrator_fcb(&daemon->core, slot);
-	struct pftrace_record record = { .time_ns = now_of(daemon),
+	struct pftrace_record record = { .time_ns = tap_now_ns(daemon),
 					 .slot = slot,
 					 .kind = PFTRACE_GROUP };
 
@@ -77,15 +69,20 @@ static void put_state(struct daemon *daemon, uint32_t slot)
 	record.state = (struct pftrace_state){ .layout = player_layout(),
 					       .fcb = fcb,
 					       .size = sizeof(*fcb) };
+	if (daemon->core.adaptive)
+		record.state.adaptive = (struct pftrace_bytes){ &daemon->core.adaptive[slot],
+								sizeof(struct adaptive) };
+	tap_cpus_add_state(daemon, slot, &record);
 	pftrace_record(tap->trace, &record);
 	show_fcb(&tap->show, slot, fcb, record.time_ns);
+	tap_cpus_show(daemon, slot, record.time_ns);
 }
 
 static void end_segment(void *arg)
 {
 	struct daemon *daemon = arg;
 
-	show_end(&daemon->tap->show, now_of(daemon));
+	show_end(&daemon->tap->show, tap_now_ns(daemon));
 }
 
 static void begin_segment(void *arg)
@@ -94,6 +91,7 @@ static void begin_segment(void *arg)
 
 	show_again(&daemon->tap->show);
 	put_machine(daemon, true);
+	tap_cpus_put_state(daemon);
 	for (uint32_t slot = 1; slot < daemon->core.nslots; slot++)
 		put_state(daemon, slot);
 }
@@ -116,6 +114,7 @@ static int open_trace(struct daemon *daemon, struct tap *tap, struct err *err)
 	size_t memory = 4ull * daemon->core.nslots * SEGMENT_BYTES_PER_GROUP;
 	struct pftrace_options wanted = { .path = options->trace,
 					  .size_limit = options->trace_limit,
+					  .keep = options->keep,
 					  .flight_ns = options->flight_ns,
 					  .memory_bytes = memory < MEMORY_MIN ? MEMORY_MIN : memory,
 					  .end = end_segment,
@@ -137,11 +136,6 @@ int tap_open(struct daemon *daemon, struct err *err)
 
 	if (!daemon->options->trace)
 		return 0;
-	if (daemon->squeeze && (daemon->options->trace_limit || daemon->options->flight_ns))
-		return err_set(err, -EINVAL,
-			       "--%s: under the policy adaptive only a whole trace can be written, for "
-			       "a part would not hold what it goes by; leave the option out",
-			       daemon->options->trace_limit ? "trace-limit" : "flight");
 	tap = calloc(1, sizeof(*tap));
 	if (!tap)
 		return err_set(err, -ENOMEM, "out of memory for the trace");
@@ -157,9 +151,8 @@ int tap_open(struct daemon *daemon, struct err *err)
 	return 0;
 }
 
-/* What a door was asked and answered; and how the group stands now. */
-static void put(struct daemon *daemon, struct pftrace_record *record,
-		const struct pfuse_verdict *verdicts, unsigned count)
+void tap_put(struct daemon *daemon, struct pftrace_record *record,
+	     const struct pfuse_verdict *verdicts, unsigned count)
 {
 	struct tap *tap = daemon->tap;
 	const struct fcb *fcb = orchestrator_fcb(&daemon->core, record->slot);
@@ -188,7 +181,7 @@ void tap_attach(struct daemon *daemon, uint32_t slot, const struct fcb_policy *p
 					 .sample = *first };
 
 	show_group(&daemon->tap->show, slot, daemon->members.at[slot].name);
-	put(daemon, &record, NULL, 0);
+	tap_put(daemon, &record, NULL, 0);
 }
 
 void tap_policy(struct daemon *daemon, uint32_t slot, const struct fcb_policy *policy)
@@ -197,10 +190,10 @@ void tap_policy(struct daemon *daemon, uint32_t slot, const struct fcb_policy *p
 	if (!daemon->tap || !orchestrator_fcb(&daemon->core, slot))
 		return;
 	struct pftrace_record record = {
-		.time_ns = now_of(daemon), .kind = PFTRACE_POLICY, .slot = slot, .policy = *policy
+		.time_ns = tap_now_ns(daemon), .kind = PFTRACE_POLICY, .slot = slot, .policy = *policy
 	};
 
-	put(daemon, &record, NULL, 0);
+	tap_put(daemon, &record, NULL, 0);
 }
 
 void tap_adaptive(struct daemon *daemon, struct adaptive *adaptive)
@@ -224,7 +217,30 @@ void tap_choose(struct daemon *daemon, uint32_t slot, bool by_limit,
 						     .by_limit = by_limit,
 						     .grace_ns = grace_ns } };
 
-	put(daemon, &record, NULL, 0);
+	tap_put(daemon, &record, NULL, 0);
+}
+
+/*
+ * What the core does not ask for, but who looks at a trace does. Not for the flight recorder, which is on for
+ * months: it costs some files per sample.
+ */
+static void look_for_show(struct daemon *daemon, uint32_t slot, const struct pfuse_sample *sample,
+			  uint64_t now_ns)
+{
+	struct reclaim_facts facts = { .stall_ns = sample->stall_ns,
+				       .refaults = sample->refaults,
+				       .tells_harm = true };
+	bool in_sample = daemon->core.adaptive && daemon->core.adaptive[slot].chosen;
+	struct pfuse_span span;
+
+	if (daemon->options->flight_ns)
+		return;
+	if (in_sample || (reclaim_look(&daemon->machine.tree, &daemon->members.at[slot].group,
+				       &facts) == 0 &&
+			  facts.tells_harm))
+		show_harm(&daemon->tap->show, slot, facts.stall_ns, facts.refaults, now_ns);
+	if (probe_read_span(daemon->machine.probe, slot, &span) == 0)
+		show_waits(&daemon->tap->show, slot, &span, now_ns);
 }
 
 unsigned tap_sample(struct daemon *daemon, uint32_t slot, const struct pfuse_sample *sample,
@@ -238,8 +254,9 @@ unsigned tap_sample(struct daemon *daemon, uint32_t slot, const struct pfuse_sam
 		.time_ns = now_ns, .kind = PFTRACE_SAMPLE, .slot = slot, .sample = *sample
 	};
 
-	put(daemon, &record, ret_verdicts, n);
+	tap_put(daemon, &record, ret_verdicts, n);
 	show_sample(&daemon->tap->show, slot, sample, now_ns);
+	look_for_show(daemon, slot, sample, now_ns);
 	return n;
 }
 
@@ -255,7 +272,7 @@ unsigned tap_event(struct daemon *daemon, const struct pfuse_event *event, uint6
 	};
 
 	show_event(&daemon->tap->show, event);
-	put(daemon, &record, ret_verdicts, n);
+	tap_put(daemon, &record, ret_verdicts, n);
 	if (event->kind == PFUSE_EV_OOM_VICTIM)
 		daemon->tap->dump_why = "a process was killed: out of memory";
 	return n;
@@ -268,7 +285,7 @@ static void put_call(struct daemon *daemon, enum pftrace_kind kind, uint32_t slo
 		.time_ns = now_ns, .kind = kind, .slot = slot, .stop = stop
 	};
 
-	put(daemon, &record, verdicts, count);
+	tap_put(daemon, &record, verdicts, count);
 }
 
 unsigned tap_timer(struct daemon *daemon, uint32_t slot, uint64_t now_ns,
@@ -315,7 +332,9 @@ void tap_applied(struct daemon *daemon, const struct say_decision *decision, uin
 						      .outcome = decision->outcome } };
 
 	show_applied(&daemon->tap->show, decision, now_ns);
-	put(daemon, &record, NULL, 0);
+	tap_put(daemon, &record, NULL, 0);
+	if (verdict->control == PFUSE_CTL_CPUS || verdict->control == PFUSE_CTL_WEIGHT)
+		tap_cpus_show(daemon, verdict->slot, now_ns);
 }
 
 /* The ring was full: what the kernel could not tell us is nowhere, but that it is missing is told. */
@@ -325,7 +344,7 @@ static void put_ring_lost(struct daemon *daemon)
 	uint64_t lost = daemon->machine.probe
 				? probe_drops(daemon->machine.probe, PFUSE_DROP_RING_FULL)
 				: 0;
-	struct pftrace_record record = { .time_ns = now_of(daemon),
+	struct pftrace_record record = { .time_ns = tap_now_ns(daemon),
 					 .kind = PFTRACE_LOST,
 					 .lost = { .events = lost - tap->ring_lost,
 						   .why = PFTRACE_LOSS_RING } };
@@ -380,12 +399,14 @@ void tap_flush(struct daemon *daemon)
 static void say_size(struct daemon *daemon)
 {
 	const struct pftrace *trace = daemon->tap->trace;
+	uint64_t limit = daemon->options->trace_limit;
 	char quoted[ERR_QUOTED], size[24];
 
 	if (!daemon->options->flight_ns)
-		say_note(daemon->out, "pfuse-bpf", "trace  %" PRIu64 " packets, %s, in %s",
+		say_note(daemon->out, "pfuse-bpf", "trace  %" PRIu64 " packets, %s, in %s%s",
 			 pftrace_packets(trace), say_bytes(pftrace_bytes(trace), size),
-			 err_quote(daemon->options->trace, quoted));
+			 err_quote(daemon->options->trace, quoted),
+			 limit && pftrace_bytes(trace) > limit ? " and the files before it" : "");
 }
 
 void tap_close(struct daemon *daemon)
@@ -395,7 +416,7 @@ void tap_close(struct daemon *daemon)
 
 	if (!tap)
 		return;
-	show_end(&tap->show, now_of(daemon));
+	show_end(&tap->show, tap_now_ns(daemon));
 	tap_flush(daemon);
 	say_size(daemon);
 	lost = pftrace_lost(tap->trace);

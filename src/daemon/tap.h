@@ -37,6 +37,16 @@ unsigned tap_request(struct daemon *daemon, uint32_t slot, bool stop, uint64_t n
 unsigned tap_exit(struct daemon *daemon, uint32_t slot, uint64_t now_ns,
 		  struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS]);
 
+/* Of the split, see core/orchestrator.h; the rules and policies are what the daemon can carry out. */
+void tap_cpus_begin(struct daemon *daemon, struct cpus *cpus);
+void tap_cpus_rules(struct daemon *daemon, const struct workload_policy *policy,
+		    const struct prio_own *own);
+void tap_cpus_policy(struct daemon *daemon, uint32_t slot, const struct cpus_policy *policy);
+void tap_cpus_topology(struct daemon *daemon, const struct workload_topology *topology);
+void tap_cpus_look(struct daemon *daemon, uint32_t slot, const struct pfuse_sample *sample,
+		   const struct pfuse_span *span, uint64_t now_ns);
+unsigned tap_cpus(struct daemon *daemon, uint64_t now_ns, struct pfuse_verdict *ret, unsigned max);
+
 /* decision->verdict and ->outcome go to the core, the rest into the trace. */
 void tap_applied(struct daemon *daemon, const struct say_decision *decision, uint64_t now_ns);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/parse.h"
+#include "core/span.h"
 #include "export/transcript.h"
 
 /* uuids: this, the slot, and which of its tracks. The first bits keep clear of those of other writers. */
@@ -19,6 +20,11 @@ enum track {
 	TRACK_WAIT,
 	TRACK_FAULTS,
 	TRACK_PRIORITY,
+	TRACK_WAIT_P99,
+	TRACK_STALL,
+	TRACK_REFAULTS,
+	TRACK_CPUS,
+	TRACK_WEIGHT,
 	TRACK_USAGE,
 	TRACK_LIMIT = TRACK_USAGE + FCB_RESOURCES,
 	TRACK_SCORE = TRACK_LIMIT + FCB_RESOURCES,
@@ -36,6 +42,10 @@ struct shown {
 	uint64_t wait_ns;
 	uint64_t sampled_ns;
 	uint32_t faults;
+	uint64_t stall_ns;
+	uint64_t refaults;
+	uint64_t harm_ns; /* when these were looked at; 0: never */
+	bool has_span;	  /* show->spans[slot] is of this group and segment */
 };
 
 static const struct {
@@ -203,6 +213,54 @@ void show_sample(struct show *show, uint32_t slot, const struct pfuse_sample *sa
 	shown->sampled_ns = now_ns;
 }
 
+void show_harm(struct show *show, uint32_t slot, uint64_t stall_ns, uint64_t refaults,
+	       uint64_t now_ns)
+{
+	struct shown *shown = &show->slots[slot];
+	double seconds = (double)(now_ns - shown->harm_ns) / 1e9;
+
+	if (shown->harm_ns && now_ns > shown->harm_ns) {
+		put_counter(show, slot, TRACK_STALL, "stall for memory", PFTRACE_NO_UNIT, "%",
+			    (double)(stall_ns - shown->stall_ns) / 1e7 / seconds, now_ns);
+		put_counter(show, slot, TRACK_REFAULTS, "refaults", PFTRACE_NO_UNIT, "pages/s",
+			    (double)(refaults - shown->refaults) / seconds, now_ns);
+	}
+	shown->stall_ns = stall_ns;
+	shown->refaults = refaults;
+	shown->harm_ns = now_ns;
+}
+
+void show_waits(struct show *show, uint32_t slot, const struct pfuse_span *span, uint64_t now_ns)
+{
+	struct shown *shown = &show->slots[slot];
+	struct pfuse_span since;
+
+	if (!show->spans)
+		show->spans = calloc(show->nslots, sizeof(*show->spans));
+	if (!show->spans)
+		return; /* one track less */
+	if (shown->has_span) {
+		span_since(span, &show->spans[slot], &since);
+		put_counter(show, slot, TRACK_WAIT_P99, "run-queue wait p99", PFTRACE_NS, NULL,
+			    (double)span_quantile_ns(since.wait, 990), now_ns);
+	}
+	show->spans[slot] = *span;
+	shown->has_span = true;
+}
+
+void show_cpus(struct show *show, uint32_t slot, const struct cpus_group *group, uint32_t online,
+	       uint64_t now_ns)
+{
+	bool all = cpumask_empty(&group->given);
+
+	if (group->policy.type != WORKLOAD_OFF)
+		put_counter(show, slot, TRACK_CPUS, "CPUs", PFTRACE_COUNT, NULL,
+			    all ? online : cpumask_count(&group->given), now_ns);
+	if (cpus_wanted(&group->policy))
+		put_counter(show, slot, TRACK_WEIGHT, "weight (0: as found)", PFTRACE_NO_UNIT,
+			    NULL, group->given_weight, now_ns);
+}
+
 #define UINT_NOTE(key, number)                                                                     \
 	((struct pftrace_note){ .name = key, .type = PFTRACE_AS_UINT, .uint_value = number })
 #define TEXT_NOTE(key, text)                                                                       \
@@ -351,5 +409,6 @@ void show_again(struct show *show)
 void show_close(struct show *show)
 {
 	free(show->slots);
+	free(show->spans);
 	*show = (struct show){ 0 };
 }

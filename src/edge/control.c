@@ -383,10 +383,24 @@ static uint64_t round_to_page(uint64_t bytes)
 	return bytes == PFUSE_UNLIMITED ? bytes : bytes - bytes % (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static int set_v2(struct change *change, uint64_t limit, bool release)
+/*
+ * Who writes a memory.high below what is used has to reclaim the difference before write(2) returns, in a
+ * group that is hard to reclaim for seconds, and here wakes wait. So it never lies below: a group that has
+ * outgrown its limit by the time it is written gets room, as the event that is under way would ask for.
+ */
+static uint64_t high_above_usage(const struct change *change, uint64_t high)
 {
-	uint64_t high = release ? PFUSE_UNLIMITED : limit;
-	uint64_t max = release ? limit : round_to_page(add_gap(limit));
+	uint64_t usage, above, present = change->present[V2_HIGH];
+
+	if (read_parsed(change->group->fd, "memory.current", parse_count, &usage) < 0 ||
+	    high > usage)
+		return high;
+	above = add_gap(usage);
+	return high < present && present < above ? present : round_to_page(above);
+}
+
+static int write_v2(struct change *change, uint64_t high, uint64_t max, bool release)
+{
 	bool grows = max > change->present[V2_MAX];
 	int r = intend(change, V2_HIGH, high);
 
@@ -405,6 +419,15 @@ static int set_v2(struct change *change, uint64_t limit, bool release)
 		max = round_to_page(safe_max(change, max));
 	r = intend(change, V2_MAX, max);
 	return r < 0 ? r : write_value(change, V2_MAX, max);
+}
+
+static int set_v2(struct change *change, uint64_t limit, bool release)
+{
+	uint64_t high = release ? PFUSE_UNLIMITED : high_above_usage(change, limit);
+	uint64_t max = release ? limit : round_to_page(add_gap(high));
+	int r = write_v2(change, high, max, release);
+
+	return r < 0 ? r : !release && high > limit;
 }
 
 /* The old state of the net, as a value: 1 if it was already taken out by the user. */

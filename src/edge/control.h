@@ -52,8 +52,9 @@ int control_ram_prepare(const struct cgroup_tree *tree, const struct cgroup *gro
 			struct ledger *ledger, struct control_ram *ret_ram);
 
 /*
- * -ESTALE: somebody else changed it · -EBUSY: v1, usage cannot be brought below the limit ·
- * -ENODEV: the group is gone. On v2 memory.max is not lowered below usage + gap (that would kill).
+ * 1: done, but higher than asked for: on v2 the limit is not set below what is used by now, for the writer
+ * would have to reclaim that · -ESTALE: somebody else changed it · -EBUSY: v1, usage cannot be brought
+ * below the limit · -ENODEV: the group is gone. On v2 memory.max is not lowered below usage + gap (that would kill).
  */
 int control_ram_set(const struct cgroup_tree *tree, const struct cgroup *group,
 		    struct ledger *ledger, const struct control_ram *ram, uint64_t limit_bytes,

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/num.h"
+#include "edge/pages_advise.h"
 
 /* Moving 1 MiB to compressed memory took 0.3 to 1.2 ms, so a slice takes less than 5 ms. */
 #define SLICE "4M"
@@ -42,62 +43,94 @@ static bool has_swap(const struct cgroup_tree *tree)
 	return line && line[1];
 }
 
+#define GROUP_FD 0 /* of the child */
+#define PROC_FD 1
+
+static int do_work(enum pages_how how)
+{
+	uint64_t bytes;
+
+	if (how == PAGES_ADVISE)
+		return pages_advise(PROC_FD, GROUP_FD, &bytes);
+	return fd_write_at(GROUP_FD, "memory.force_empty", "0");
+}
+
 /*
  * The caller may be SCHED_FIFO; this one is in no hurry, and must not outlive it. Nor must it hold the
  * caller's files: duplicates of connections, above all.
  */
-static void __attribute__((noreturn)) force_empty(int dir, pid_t parent)
+static void __attribute__((noreturn))
+run_child(const struct pages *pages, int proc_fd, enum pages_how how, pid_t parent)
 {
 	const struct sched_param normal = { 0 };
 
-	if (dup2(dir, 0) < 0 || close_range(1, ~0u, 0) < 0)
+	/* The second may lie where the first goes to; above both there is room. */
+	proc_fd = fcntl(proc_fd, F_DUPFD, PROC_FD + 1);
+	if (proc_fd < 0 || dup2(pages->fd, GROUP_FD) < 0 || dup2(proc_fd, PROC_FD) < 0 ||
+	    close_range(PROC_FD + 1, ~0u, 0) < 0)
 		_exit(1);
 	sched_setscheduler(0, SCHED_OTHER, &normal);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	_exit(getppid() == parent && fd_write_at(0, "memory.force_empty", "0") == 0 ? 0 : 1);
+	_exit(getppid() == parent && do_work(how) == 0 ? 0 : 1);
 }
 
-static int start_child(struct pages *pages)
+static int start_child(struct pages *pages, int proc_fd, enum pages_how how)
 {
 	pid_t parent = getpid(), pid = fork();
 
 	if (pid == 0)
-		force_empty(pages->fd, parent);
+		run_child(pages, proc_fd, how, parent);
 	if (pid < 0)
 		return -errno;
 	pages->child = pid;
 	return 0;
 }
 
-static int begin(const struct cgroup *group, struct pages *pages)
+enum pages_how pages_find_how(int dir)
+{
+	if (faccessat(dir, "memory.reclaim", F_OK, 0) == 0)
+		return PAGES_RECLAIM;
+	if (faccessat(dir, "memory.force_empty", F_OK, 0) == 0)
+		return PAGES_FORCE_EMPTY;
+	return pages_advise_available() ? PAGES_ADVISE : PAGES_NOT;
+}
+
+static int begin(const struct cgroup_tree *tree, const struct cgroup *group, enum pages_how how,
+		 struct pages *pages)
 {
 	int r = read_usage(pages, &pages->before_bytes);
 
 	if (r < 0)
 		return r == -ENOENT && cgroup_gone(group) ? -ENODEV : r;
 	pages->after_bytes = pages->before_bytes;
-	if (faccessat(pages->fd, "memory.reclaim", F_OK, 0) == 0)
-		return 0;
-	if (faccessat(pages->fd, "memory.force_empty", F_OK, 0) < 0)
+	if (how == PAGES_NOT)
+		how = pages_find_how(pages->fd);
+	if (how == PAGES_NOT)
 		return -EOPNOTSUPP;
-	return start_child(pages);
+	return how == PAGES_RECLAIM ? 0 : start_child(pages, tree->proc_fd, how);
 }
 
 int pages_begin(const struct cgroup_tree *tree, const struct cgroup *group, struct pages *ret_pages,
 		struct err *err)
+{
+	return pages_begin_by(PAGES_NOT, tree, group, ret_pages, err);
+}
+
+int pages_begin_by(enum pages_how how, const struct cgroup_tree *tree, const struct cgroup *group,
+		   struct pages *ret_pages, struct err *err)
 {
 	struct pages pages = { .fd = -1, .to_swap = has_swap(tree) };
 	char quoted[ERR_QUOTED];
 	int r = cgroup_open_in(tree, group, tree->anchor, &pages.fd);
 
 	if (r == 0)
-		r = begin(group, &pages);
+		r = begin(tree, group, how, &pages);
 	if (r < 0) {
 		pages_end(&pages);
 		return err_set(err, r, "group %s: its memory cannot be moved out: %s",
 			       err_quote(group->path, quoted),
 			       r == -EOPNOTSUPP ? "this kernel has neither memory.reclaim nor "
-						  "memory.force_empty"
+						  "memory.force_empty nor process_madvise()"
 						: strerror(-r));
 	}
 	*ret_pages = pages;

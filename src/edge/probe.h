@@ -40,6 +40,7 @@ struct probe_hook {
 	const char *lack;	   /* what it means for the user where neither works */
 	const char *stands_in_for; /* not used where this hook is available */
 	uint32_t part;		   /* enum probe_part; 0: always needed */
+	uint32_t btf_id;	   /* of what it attaches to; 0: the kernel has no such thing */
 	bool required;		   /* nothing works without it */
 	bool available;		   /* the kernel accepts a program there */
 	bool used;		   /* attached: available, and no better one is */

@@ -2,6 +2,7 @@
 /* Which hooks there are, and which of them this kernel takes. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,6 +10,8 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
+#include "base/cleanup.h"
+#include "edge/kernel_types.h"
 #include "edge/probe_load.h"
 
 static const struct probe_hook hook_table[] = {
@@ -122,46 +125,48 @@ static const struct hook_kind *hook_kind(const char *attach)
 	return kind;
 }
 
-/* What a hook is called in BTF: "btf_trace_sched_switch". */
-struct hook_name {
-	uint32_t kind;
-	char text[60];
+/* What the kernel's BTF is asked for: a name for each hook ("btf_trace_sched_switch"), and these. */
+enum { HAS_CAST = HOOKS, CAST_TASK, CAST_SOCK, CAST_CGROUP, NAMES };
+
+/*
+ * BTF ids of them, 0 where the kernel has no such thing. One pass over all types: btf__find_by_name_kind()
+ * is a pass for each name, and there are 150,000 types.
+ */
+struct found {
+	struct kernel_names names;
+	char text[HOOKS][60];
+	uint32_t ids[NAMES];
 };
 
-static void name_hooks(struct hook_name names[PROBE_HOOKS_MAX])
+static void name_hooks(struct found *found)
 {
+	static const struct {
+		const char *text;
+		uint32_t kind;
+	} casts[] = { { "bpf_rdonly_cast", BTF_KIND_FUNC },
+		      { "task_struct", BTF_KIND_STRUCT },
+		      { "sock", BTF_KIND_STRUCT },
+		      { "cgroup", BTF_KIND_STRUCT } };
+
 	for (size_t i = 0; i < HOOKS; i++) {
 		const struct hook_kind *kind = hook_kind(hook_table[i].attach);
 		const char *target = hook_table[i].attach + strlen(kind->attach);
+		char *text = found->text[i];
 
-		names[i].kind = kind->btf_kind;
-		snprintf(names[i].text, sizeof(names[i].text), "%s%.*s", kind->btf_name,
+		snprintf(text, sizeof(found->text[i]), "%s%.*s", kind->btf_name,
 			 (int)strcspn(target, "("), target);
+		(void)kernel_names_add(&found->names, kind->btf_kind, text, strlen(text));
 	}
+	for (size_t i = 0; i < NAMES - HOOKS; i++)
+		(void)kernel_names_add(&found->names, casts[i].kind, casts[i].text,
+				       strlen(casts[i].text));
 }
 
-/*
- * BTF ids of what the hooks attach to, 0 where the kernel has no such thing. One pass over all types:
- * btf__find_by_name_kind() is a pass for each name, and there are 150,000 types.
- */
-static void find_btf_ids(const struct btf *btf, uint32_t ids[PROBE_HOOKS_MAX])
+static void note_id(void *context, uint32_t index, uint32_t id)
 {
-	struct hook_name names[PROBE_HOOKS_MAX];
+	struct found *found = context;
 
-	name_hooks(names);
-	memset(ids, 0, PROBE_HOOKS_MAX * sizeof(*ids));
-	for (uint32_t id = 1; id < btf__type_cnt(btf); id++) {
-		const struct btf_type *type = btf__type_by_id(btf, id);
-		uint32_t kind = btf_kind(type);
-
-		if (kind != BTF_KIND_TYPEDEF && kind != BTF_KIND_FUNC)
-			continue;
-		const char *name = btf__name_by_offset(btf, type->name_off);
-
-		for (size_t i = 0; i < HOOKS; i++)
-			if (names[i].kind == kind && !strcmp(names[i].text, name))
-				ids[i] = id;
-	}
+	found->ids[index] = id;
 }
 
 /*
@@ -254,39 +259,51 @@ static void choose_hooks(struct probe_hook *hooks)
 	}
 }
 
-int probe_find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], uint32_t parts, bool try,
-		     bool *ret_casts)
+int probe_find_hooks(const struct btf *kernel, struct probe_hook hooks[PROBE_HOOKS_MAX],
+		     uint32_t parts, bool try, struct probe_casts *ret_casts)
 {
+	_cleanup_free_ struct found *found = calloc(1, sizeof(*found));
+
+	if (!found)
+		return -ENOMEM;
 	libbpf_print_fn_t print = libbpf_set_print(quiet);
-	struct btf *btf = btf__load_vmlinux_btf();
-	uint32_t ids[PROBE_HOOKS_MAX];
-	int err = btf ? 0 : -errno;
 
 	memcpy(hooks, hook_table, sizeof(hook_table));
-	if (btf)
-		find_btf_ids(btf, ids);
+	name_hooks(found);
+	kernel_names_find(&found->names, kernel, note_id, found);
 	for (size_t i = 0; i < HOOKS; i++) {
-		if (!btf)
-			hooks[i].err = err;
-		else if (hooks[i].part & ~parts || (!hooks[i].part && parts & PROBE_ALONE))
+		uint32_t id = hooks[i].btf_id = found->ids[i];
+
+		if (hooks[i].part & ~parts || (!hooks[i].part && parts & PROBE_ALONE))
 			hooks[i].err = -ECANCELED;
-		else if (!ids[i] || !variant_fits(btf, ids[i], hooks[i].program))
+		else if (!id || !variant_fits(kernel, id, hooks[i].program))
 			hooks[i].err = -ENOENT;
 		else
-			hooks[i].err =
-				try ? try_hook(&hooks[i], ids[i]) : try_function(&hooks[i], ids[i]);
+			hooks[i].err = try ? try_hook(&hooks[i], id) : try_function(&hooks[i], id);
 		hooks[i].available = !hooks[i].err;
 	}
 	choose_hooks(hooks);
-	*ret_casts = btf && btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
-	btf__free(btf);
+	*ret_casts = (struct probe_casts){ 0 };
+	if (found->ids[HAS_CAST])
+		*ret_casts = (struct probe_casts){ found->ids[CAST_TASK], found->ids[CAST_SOCK],
+						   found->ids[CAST_CGROUP] };
 	libbpf_set_print(print);
-	return err ? err : (int)HOOKS;
+	return (int)HOOKS;
 }
 
 int probe_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX])
 {
-	bool casts;
+	struct btf *kernel = btf__load_vmlinux_btf();
+	struct probe_casts casts;
+	int count = kernel ? 0 : -errno;
 
-	return probe_find_hooks(hooks, PROBE_ALL, true, &casts);
+	if (kernel) {
+		count = probe_find_hooks(kernel, hooks, PROBE_ALL, true, &casts);
+		btf__free(kernel);
+		return count;
+	}
+	memcpy(hooks, hook_table, sizeof(hook_table));
+	for (size_t i = 0; i < HOOKS; i++)
+		hooks[i].err = count;
+	return count;
 }

@@ -2,14 +2,17 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include "base/cleanup.h"
+#include "edge/kernel_types.h"
 #include "edge/probe_load.h"
 #include "pfuse.skel.h"
 
@@ -62,6 +65,7 @@ static void set_sizes(struct pfuse *skel, uint32_t slots, uint32_t ncpus, uint32
 		bpf_map__set_max_entries(skel->maps.bursts, PFUSE_SPAN_BURSTS);
 	}
 	bpf_map__set_max_entries(skel->maps.memos, MEMO_ENTRIES * ncpus);
+	bpf_map__set_max_entries(skel->maps.talk_memos, PFUSE_TALK_MEMOS * ncpus);
 	bpf_map__set_max_entries(skel->maps.managed, slots);
 	bpf_map__set_max_entries(skel->maps.ports, ports < PORTS_MIN ? PORTS_MIN : ports);
 	bpf_map__set_max_entries(skel->maps.events,
@@ -73,7 +77,7 @@ static void set_sizes(struct pfuse *skel, uint32_t slots, uint32_t ncpus, uint32
 }
 
 static void set_knobs(struct pfuse *skel, const struct probe_config *config, uint32_t ncpus,
-		      bool casts)
+		      const struct probe_casts *casts)
 {
 	skel->rodata->knobs = (struct pfuse_knobs){
 		.ncpus = ncpus,
@@ -82,7 +86,10 @@ static void set_knobs(struct pfuse *skel, const struct probe_config *config, uin
 		.hierarchy_id = config->hierarchy_id,
 		.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE),
 		.memo_entries = MEMO_ENTRIES,
-		.has_rdonly_cast = casts,
+		.has_rdonly_cast = casts->task_struct != 0,
+		.cast_task_struct = casts->task_struct,
+		.cast_sock = casts->sock,
+		.cast_cgroup = casts->cgroup,
 		.daemon_pid = (uint32_t)config->daemon_pid,
 		.spans = config->spans,
 	};
@@ -243,15 +250,91 @@ static uint32_t heard_kinds(const struct probe_hook *hooks)
 	       (probe_find_hook(hooks, "on_event_write")->used ? 1u << PFUSE_REACH_EVENTFD : 0);
 }
 
-/* Opens, loads and attaches; on failure, nothing stays loaded. */
-static int load(const struct probe_config *config, uint32_t ncpus, const struct probe_hook *hooks,
-		bool casts, struct probe_loaded *loaded)
+/*
+ * What the kernel has and takes. libbpf's own way to find what a program attaches to goes through all types of
+ * the kernel by name, for each program: these have been found already.
+ */
+struct found {
+	const struct btf *kernel;
+	struct probe_hook hooks[PROBE_HOOKS_MAX];
+	struct probe_casts casts;
+};
+
+static int tell_attach_id(struct bpf_program *program, struct bpf_prog_load_opts *opts, long found)
 {
-	struct pfuse *skel = pfuse__open();
+	const struct probe_hook *hook =
+		probe_find_hook(((const struct found *)found)->hooks, bpf_program__name(program));
+
+	if (!hook || !hook->btf_id)
+		return -ESRCH;
+	opts->attach_btf_id = hook->btf_id;
+	return 0;
+}
+
+static int attach_traced(const struct bpf_program *program, long found, struct bpf_link **ret)
+{
+	(void)found;
+	*ret = bpf_program__attach_trace(program);
+	return libbpf_get_error(*ret);
+}
+
+static int attach_iterator(const struct bpf_program *program, long found, struct bpf_link **ret)
+{
+	(void)found;
+	*ret = bpf_program__attach_iter(program, NULL);
+	return libbpf_get_error(*ret);
+}
+
+/* Best effort: without a handler libbpf does it its own way. For the whole process, which is the loader. */
+static void register_handlers(const struct found *found)
+{
+	static const struct {
+		const char *section;
+		enum bpf_attach_type type;
+		libbpf_prog_attach_fn_t attach;
+	} kinds[] = {
+		{ "tp_btf+", BPF_TRACE_RAW_TP, attach_traced },
+		{ "fentry+", BPF_TRACE_FENTRY, attach_traced },
+		{ "fexit+", BPF_TRACE_FEXIT, attach_traced },
+		{ "iter+", BPF_TRACE_ITER, attach_iterator },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .cookie = (long)found,
+			    .prog_prepare_load_fn = tell_attach_id,
+			    .prog_attach_fn = kinds[i].attach);
+
+		(void)libbpf_register_prog_handler(kinds[i].section, BPF_PROG_TYPE_TRACING,
+						   kinds[i].type, &opts);
+	}
+}
+
+/* libbpf reads the file when it loads; without one it takes all of the kernel's types. */
+static struct pfuse *open_object(const struct btf *kernel)
+{
+	char path[32];
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = path);
+	int fd = memfd_create("types", MFD_CLOEXEC);
+	struct pfuse *skel;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	skel = fd < 0 ? pfuse__open() : pfuse__open_opts(&opts);
+	if (!skel || fd < 0 || !kernel_types_cut(kernel, bpf_object__btf(skel->obj), fd))
+		return skel;
+	pfuse__destroy(skel);
+	return pfuse__open();
+}
+
+/* Opens, loads and attaches; on failure, nothing stays loaded. */
+static int load(const struct probe_config *config, uint32_t ncpus, const struct found *found,
+		struct probe_loaded *loaded)
+{
+	const struct probe_hook *hooks = found->hooks;
+	struct pfuse *skel = open_object(found->kernel);
 
 	if (!skel)
 		return err_set(&loaded->text, -ENOMEM, "cannot open the BPF object: out of memory");
-	set_knobs(skel, config, ncpus, casts);
+	set_knobs(skel, config, ncpus, &found->casts);
 	set_sizes(skel, config->slots + 1, ncpus, config->parts);
 	loaded->heard = heard_kinds(hooks);
 	if (loaded->heard)
@@ -289,10 +372,10 @@ fail:
 static int load_all(const struct probe_config *config, uint32_t ncpus, struct probe_loaded *loaded)
 {
 	const struct probe_loaded nothing = *loaded;
-	struct probe_hook hooks[PROBE_HOOKS_MAX];
 	uint32_t parts = (config->parts & ~PROBE_SPANS) | (config->spans ? PROBE_SPANS : 0);
-	bool casts = false;
-	int err = probe_find_hooks(hooks, parts, false, &casts);
+	struct found found = { .kernel = btf__load_vmlinux_btf() };
+	int err = found.kernel ? probe_find_hooks(found.kernel, found.hooks, parts, false, &found.casts)
+			       : -errno;
 
 	if (err < 0)
 		return err_set(&loaded->text, err == -EPERM ? -EPERM : -EOPNOTSUPP,
@@ -300,13 +383,14 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 			       "CONFIG_DEBUG_INFO_BTF is needed",
 			       strerror(-err));
 	probe_keep_warning();
-	err = load(config, ncpus, hooks, casts, loaded);
+	register_handlers(&found);
+	err = load(config, ncpus, &found, loaded);
 	if (!err)
 		return 0;
 	*loaded = nothing;
 	last_warning[0] = '\0';
-	err = probe_find_hooks(hooks, parts, true, &casts);
-	return err < 0 ? err : load(config, ncpus, hooks, casts, loaded);
+	err = probe_find_hooks(found.kernel, found.hooks, parts, true, &found.casts);
+	return err < 0 ? err : load(config, ncpus, &found, loaded);
 }
 
 /* One message: the struct as data, its fds as SCM_RIGHTS. */

@@ -28,6 +28,8 @@ enum {
 
 #define PROBE_FDS_MAX (FD_LINKS + PROBE_HOOKS_MAX + PROBE_ITERATORS)
 
+struct btf;
+
 struct probe_loaded {
 	int fds[PROBE_FDS_MAX];
 	int nfds;
@@ -46,13 +48,20 @@ struct probe_loaded {
 /* 0, or -errno if there is no answer of the child; its own failure is in ret->err. */
 int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_loaded *ret);
 
+/* What the programs cast to, by BTF id; 0: the kernel has no bpf_rdonly_cast(). */
+struct probe_casts {
+	uint32_t task_struct;
+	uint32_t sock;
+	uint32_t cgroup;
+};
+
 /*
  * The rows of `parts`; the others are not available (-ECANCELED). `try`: as probe_hooks(). Else by the
  * kernel's BTF alone, functions by a load: fast, and too hopeful where a tracepoint is refused.
- * *ret_casts: the kernel has bpf_rdonly_cast().
+ * `kernel`: its BTF. The number of hooks or -errno.
  */
-int probe_find_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX], uint32_t parts, bool try,
-		     bool *ret_casts);
+int probe_find_hooks(const struct btf *kernel, struct probe_hook hooks[PROBE_HOOKS_MAX],
+		     uint32_t parts, bool try, struct probe_casts *ret_casts);
 
 /* The row of a program; NULL: there is none. */
 const struct probe_hook *probe_find_hook(const struct probe_hook *hooks, const char *program);

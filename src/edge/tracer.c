@@ -105,10 +105,10 @@ static int find_programs(struct tracer *tracer, struct err *err)
 	struct probe_hook hooks[PROBE_HOOKS_MAX] = { 0 };
 	struct btf *btf = btf__load_vmlinux_btf();
 	int code = btf ? 0 : -errno;
-	bool casts = false;
+	struct probe_casts casts = { 0 };
 
 	if (!code && tracer->kinds & PFUSE_TR_BIT(PFUSE_TR_TALK))
-		code = probe_find_hooks(hooks, 0, false, &casts);
+		code = probe_find_hooks(btf, hooks, 0, false, &casts);
 	if (code < 0) {
 		btf__free(btf);
 		return err_set(err, -EOPNOTSUPP,
@@ -116,7 +116,7 @@ static int find_programs(struct tracer *tracer, struct err *err)
 			       "CONFIG_DEBUG_INFO_BTF is needed",
 			       strerror(-code));
 	}
-	tracer->object->rodata->knobs.has_rdonly_cast = casts;
+	tracer->object->rodata->knobs.has_rdonly_cast = casts.task_struct != 0;
 	select_found(tracer, btf, hooks);
 	btf__free(btf);
 	return 0;

@@ -20,8 +20,13 @@
 #define TYPE_INSTANT 3
 #define TYPE_COUNTER 4
 
-/* A step of the wall clock, or a suspend, is off by no more than that in what a reader shows. */
+/* What drifts is off by no more than it drifts in that time. */
 #define CLOCKS_EVERY_NS 10000000000ull
+/* No drift: the machine was suspended, or somebody set the clock. */
+#define SUSPENDED_NS 1000000ull
+#define SET_NS 10000000ull
+#define MOMENT_NS 100000ull
+#define MOMENT_TRIES 10
 
 #define MEMORY_DEFAULT (16u << 20)
 #define MEMORY_MIN (64u << 10)
@@ -52,15 +57,34 @@ static uint64_t read_clock(clockid_t id)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-/* The clocks are the first packet of a segment: what every other packet leaves out stands here. */
-static void put_clocks(struct pftrace *trace)
+static struct pftrace_clocks clocks_of(const struct pftrace *trace)
 {
-	static const struct {
+	struct pftrace_clocks clocks;
+
+	if (trace->options.clocks) {
+		trace->options.clocks(&clocks);
+		return clocks;
+	}
+	/* Whoever is preempted in between would read clocks of two moments. */
+	for (int tries = 0; tries < MOMENT_TRIES; tries++) {
+		clocks.monotonic_ns = read_clock(CLOCK_MONOTONIC);
+		clocks.boottime_ns = read_clock(CLOCK_BOOTTIME);
+		clocks.realtime_ns = read_clock(CLOCK_REALTIME);
+		if (read_clock(CLOCK_MONOTONIC) - clocks.monotonic_ns <= MOMENT_NS)
+			break;
+	}
+	return clocks;
+}
+
+/* The clocks are the first packet of a segment: what every other packet leaves out stands here. */
+static void put_clocks(struct pftrace *trace, const struct pftrace_clocks *clocks)
+{
+	const struct {
 		uint32_t id;
-		clockid_t clock;
-	} clocks[] = { { CLOCK_ID_MONOTONIC, CLOCK_MONOTONIC },
-		       { CLOCK_ID_BOOTTIME, CLOCK_BOOTTIME },
-		       { CLOCK_ID_REALTIME, CLOCK_REALTIME } };
+		uint64_t time_ns;
+	} all[] = { { CLOCK_ID_MONOTONIC, clocks->monotonic_ns },
+		    { CLOCK_ID_BOOTTIME, clocks->boottime_ns },
+		    { CLOCK_ID_REALTIME, clocks->realtime_ns } };
 	Pftrace__TracePacket packet = PFTRACE__TRACE_PACKET__INIT;
 	Pftrace__TracePacketDefaults defaults = PFTRACE__TRACE_PACKET_DEFAULTS__INIT;
 	Pftrace__ClockSnapshot snapshot = PFTRACE__CLOCK_SNAPSHOT__INIT;
@@ -69,17 +93,18 @@ static void put_clocks(struct pftrace *trace)
 	for (unsigned i = 0; i < 3; i++) {
 		values[i] = (Pftrace__ClockSnapshot__Clock)PFTRACE__CLOCK_SNAPSHOT__CLOCK__INIT;
 		values[i].has_clock_id = values[i].has_timestamp = 1;
-		values[i].clock_id = clocks[i].id;
-		values[i].timestamp = read_clock(clocks[i].clock);
+		values[i].clock_id = all[i].id;
+		values[i].timestamp = all[i].time_ns;
 		pointers[i] = &values[i];
 	}
-	trace->clocks_ns = values[0].timestamp;
-	trace->boot_ahead = values[1].timestamp - values[0].timestamp;
+	trace->clocks_ns = clocks->monotonic_ns;
+	trace->boot_ahead = clocks->boottime_ns - clocks->monotonic_ns;
+	trace->real_ahead = clocks->realtime_ns - clocks->monotonic_ns;
 	snapshot.n_clocks = 3;
 	snapshot.clocks = pointers;
 	packet.clock_snapshot = &snapshot;
 	packet.has_timestamp = packet.has_timestamp_clock_id = 1;
-	packet.timestamp = values[1].timestamp;
+	packet.timestamp = clocks->boottime_ns;
 	packet.timestamp_clock_id = CLOCK_ID_BOOTTIME;
 	if (trace->is_new_sequence) {
 		defaults.has_timestamp_clock_id = 1;
@@ -91,20 +116,38 @@ static void put_clocks(struct pftrace *trace)
 	pftrace_put(trace, &packet);
 }
 
+static bool have_moved(uint64_t from, uint64_t to, uint64_t by_ns)
+{
+	return (from > to ? from - to : to - from) > by_ns;
+}
+
+void pftrace_note_clocks(struct pftrace *trace)
+{
+	struct pftrace_clocks now = clocks_of(trace);
+
+	if (have_moved(trace->boot_ahead, now.boottime_ns - now.monotonic_ns, SUSPENDED_NS) ||
+	    have_moved(trace->real_ahead, now.realtime_ns - now.monotonic_ns, SET_NS) ||
+	    trace->last_ns >= trace->clocks_ns + CLOCKS_EVERY_NS)
+		put_clocks(trace, &now);
+}
+
 static void begin_segment(struct pftrace *trace)
 {
+	struct pftrace_clocks now = clocks_of(trace);
+
 	trace->iids = 0;
 	for (unsigned i = 0; i < INTERNED_MAX; i++)
 		trace->interned[i].literal = NULL;
 	trace->is_new_sequence = true;
 	trace->last_ns = trace->segment_ns = 0;
-	put_clocks(trace);
+	put_clocks(trace, &now);
 }
 
 int pftrace_open(const struct pftrace_options *options, struct pftrace **ret, struct err *err)
 {
 	size_t memory = options->memory_bytes ? options->memory_bytes : MEMORY_DEFAULT;
 	struct pftrace *trace = calloc(1, sizeof(*trace));
+	char quoted[ERR_QUOTED];
 	int code;
 
 	if (!trace)
@@ -113,10 +156,17 @@ int pftrace_open(const struct pftrace_options *options, struct pftrace **ret, st
 	if (memory < MEMORY_MIN)
 		memory = MEMORY_MIN;
 	code = out_open(&trace->out, options->path, options->flight_ns ? memory : 0, err);
+	if (!code && options->size_limit && !out_is_regular(&trace->out)) {
+		out_close(&trace->out);
+		code = err_set(err, -EINVAL,
+			       "%s: is no regular file, and cannot be begun anew at a size",
+			       err_quote(options->path, quoted));
+	}
 	if (code) {
 		free(trace);
 		return code;
 	}
+	trace->out.keep = options->keep ? options->keep : 1;
 	begin_segment(trace);
 	*ret = trace;
 	return 0;
@@ -384,8 +434,7 @@ void pftrace_flush(struct pftrace *trace)
 		out_flush(&trace->out);
 		return;
 	}
-	if (trace->last_ns >= trace->clocks_ns + CLOCKS_EVERY_NS)
-		put_clocks(trace);
+	pftrace_note_clocks(trace);
 	if (is_over(trace))
 		turn_over(trace);
 	out_flush(&trace->out);

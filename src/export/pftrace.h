@@ -11,7 +11,8 @@
  * a packet that could not be written (disk full) is counted, and from then on nothing is written at all,
  * for packets refer to those before; the file stays valid up to its last whole packet. pftrace_error() tells.
  *
- * Segments: at options.size_limit PATH becomes PATH.1 and a new PATH is begun; with options.flight_ns
+ * Segments: at options.size_limit PATH becomes the first of options.keep older files (export/rotate.h) and a
+ * new PATH is begun, so a file is larger than the limit by one turn at most; with options.flight_ns
  * nothing is written until pftrace_dump(), and the last of these nanoseconds and up to as many before
  * are kept in memory. Each segment stands alone, so options.again() is called at the beginning of all but
  * the first (from pftrace_flush() only): it declares the tracks anew and gives the records that a file
@@ -33,11 +34,20 @@
 
 struct pftrace;
 
+/* At one moment. MONOTONIC stands still while the machine is suspended; REALTIME may be set. */
+struct pftrace_clocks {
+	uint64_t monotonic_ns;
+	uint64_t boottime_ns;
+	uint64_t realtime_ns;
+};
+
 struct pftrace_options {
 	const char *path;    /* replaced if it exists; borrowed */
 	uint64_t size_limit; /* of one file, in bytes; 0: none */
+	unsigned keep;	     /* older files beside it; 0: one */
 	uint64_t flight_ns;  /* 0: written to the file at once */
 	size_t memory_bytes; /* flight: of both segments; 0: 16 MiB */
+	void (*clocks)(struct pftrace_clocks *ret); /* NULL: the system's */
 	void (*end)(void *arg);
 	void (*again)(void *arg);
 	void *arg;
@@ -128,7 +138,7 @@ void pftrace_threads(struct pftrace *trace, uint64_t time_ns, const struct pftra
 
 void pftrace_record(struct pftrace *trace, const struct pftrace_record *record);
 
-/* Writes what is buffered, notes the clocks every ten seconds, begins another segment if it is time. */
+/* Writes what is buffered, notes the clocks every ten seconds and when one has moved, begins another segment if it is time. */
 void pftrace_flush(struct pftrace *trace);
 
 /* Flight recorder: writes what it holds to PATH, which it replaces at once or not at all. */
@@ -137,7 +147,7 @@ int pftrace_dump(struct pftrace *trace, struct err *err);
 /* 0, or the first -errno of writing. */
 int pftrace_error(const struct pftrace *trace);
 uint64_t pftrace_packets(const struct pftrace *trace); /* written, all segments */
-uint64_t pftrace_bytes(const struct pftrace *trace); /* the same; a file is at most of its limit */
+uint64_t pftrace_bytes(const struct pftrace *trace); /* the same */
 uint64_t pftrace_lost(const struct pftrace *trace);  /* packets that could not be written */
 
 /* Flushes and closes. */

@@ -7,6 +7,9 @@
 #ifndef EXPORT_PFTRACE_FIELDS_H
 #define EXPORT_PFTRACE_FIELDS_H
 
+#include <stddef.h>
+
+#include "core/cpus.h"
 #include "core/fcb.h"
 #include "pfuse/event.h"
 #include "pfuse/sample.h"
@@ -31,6 +34,18 @@
 	X(ram_floor_bytes) X(ram_ceiling_bytes) X(idle_ns) X(deadline_ns) X(window_ns) X(probe_ns) \
 	X(cool_down_ns) X(high_water_permille) X(idle_cpu_permille) X(cpu_floor_permille)          \
 	X(cpu_ceiling_permille) X(io_floor_kib) X(io_ceiling_kib) X(net_low) X(net_high)
+
+#define WORKLOAD_FIELDS(X)                                                                         \
+	X(check_ns) X(wait_p99_ns) X(alpha_permille) X(beta) X(utilisation_permille)               \
+	X(waste_permille)
+
+/* All but `table`, which is an array. */
+#define CPUS_POLICY_FIELDS(X) X(type) X(character) X(nice)
+
+/* All but the sets of CPUs. */
+#define CPUS_STATE_FIELDS(X)                                                                       \
+	X(next_check_ns) X(small) X(confined) X(looked) X(changed) X(sharing) X(mistakes)          \
+	X(apart) X(shared)
 /* clang-format on */
 
 #define SIZE_IN(type, member) sizeof(((struct type *)0)->member)
@@ -47,6 +62,18 @@ _Static_assert(VERDICT_FIELDS(SIZE_IN_VERDICT)
 #define SIZE_IN_POLICY(member) +SIZE_IN(fcb_policy, member)
 _Static_assert(POLICY_FIELDS(SIZE_IN_POLICY) SIZE_IN_POLICY(mode) + 1 == sizeof(struct fcb_policy),
 	       "a new member of fcb_policy goes into POLICY_FIELDS and pftrace.proto");
+
+#define SIZE_IN_WORKLOAD(member) +SIZE_IN(workload_policy, member)
+_Static_assert(WORKLOAD_FIELDS(SIZE_IN_WORKLOAD) == sizeof(struct workload_policy),
+	       "a new member of workload_policy goes into WORKLOAD_FIELDS and pftrace.proto");
+
+_Static_assert(offsetof(struct workload, common) - offsetof(struct workload, small) == 16,
+	       "a new member of struct workload that is kept goes into pftrace_cpus_state");
+
+#define SIZE_IN_CPUS_POLICY(member) +SIZE_IN(cpus_policy, member)
+_Static_assert(CPUS_POLICY_FIELDS(SIZE_IN_CPUS_POLICY)
+			       SIZE_IN_CPUS_POLICY(table) == sizeof(struct cpus_policy),
+	       "a new member of cpus_policy goes into CPUS_POLICY_FIELDS and pftrace.proto");
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 	       "the body of an event is written as it lies in memory");

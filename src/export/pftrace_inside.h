@@ -30,7 +30,8 @@ struct pftrace {
 	uint64_t clocks_ns;   /* of the last snapshot */
 	uint64_t segment_ns;  /* of the first that happened in this segment; 0: nothing yet */
 	uint64_t lost_before; /* packets, and readers were told */
-	uint64_t boot_ahead;  /* BOOTTIME less MONOTONIC */
+	uint64_t boot_ahead;  /* BOOTTIME less MONOTONIC, as the file says */
+	uint64_t real_ahead;  /* REALTIME less MONOTONIC, the same */
 	uint32_t iids;	      /* given away in this segment */
 	bool is_new_sequence; /* the next packet clears what a reader keeps */
 	struct interned interned[INTERNED_MAX];
@@ -51,6 +52,10 @@ struct pftrace_message {
 	Pftrace__State state;
 	Pftrace__Lost lost;
 	Pftrace__Choose choose;
+	Pftrace__Topology topology;
+	Pftrace__CpusRules rules;
+	Pftrace__CpusPolicy cpus_policy;
+	Pftrace__CpusState cpus_state;
 	uint8_t modes[FCB_RESOURCES];
 };
 
@@ -60,6 +65,13 @@ void pftrace_pack(const struct pftrace_record *record, struct pftrace_message *m
 /* false: not a record as pftrace_record.h promises; *ret_why says in which way. */
 bool pftrace_unpack(const Pftrace__Pfuse *pfuse, uint64_t time_ns, struct pftrace_record *ret,
 		    const char **ret_why);
+
+/* The same of what is about the split: pftrace_cpus.c. */
+void pftrace_pack_cpus(const struct pftrace_record *record, struct pftrace_message *message);
+bool pftrace_unpack_cpus(const Pftrace__Pfuse *pfuse, struct pftrace_record *ret);
+
+/* The clocks, if they stand otherwise to each other than the file says: before times of BOOTTIME. */
+void pftrace_note_clocks(struct pftrace *trace);
 
 /* A packet of the sequence: puts what every packet has, and writes it. */
 void pftrace_put(struct pftrace *trace, Pftrace__TracePacket *packet);

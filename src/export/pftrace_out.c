@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "export/rotate.h"
 
 #define FILE_BUFFER 65536
 #define PATH_BYTES 4096
@@ -74,6 +75,14 @@ static int try_part(const char *path)
 		return code;
 	close(fd);
 	return unlink(part) < 0 ? -errno : 0;
+}
+
+bool out_is_regular(const struct out *out)
+{
+	struct stat st;
+
+	return out->fd >= 0 && fstat(out->fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	       strcmp(out->path, "-") != 0;
 }
 
 int out_open(struct out *out, const char *path, size_t memory_bytes, struct err *err)
@@ -180,16 +189,14 @@ void out_put(struct out *out, const ProtobufCMessage *packet)
 
 static void next_file(struct out *out)
 {
-	char older[PATH_BYTES];
 	int fd, code;
 
 	out_flush(out);
 	if (out->error)
 		return;
-	if ((size_t)snprintf(older, sizeof(older), "%s.1", out->path) >= sizeof(older))
-		code = -ENAMETOOLONG;
-	else
-		code = rename(out->path, older) < 0 ? -errno : open_file(out->path, &fd);
+	code = rotate_shift(out->path, out->keep);
+	if (!code)
+		code = open_file(out->path, &fd);
 	if (code) {
 		fail(out, code, 0);
 		return;

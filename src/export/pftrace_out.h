@@ -26,6 +26,7 @@ struct out_buffer {
 
 struct out {
 	const char *path; /* borrowed */
+	unsigned keep;	  /* files before this one; set after out_open() */
 	int fd;		  /* -1: in memory only */
 	bool in_memory;
 	bool full;		      /* memory: packets are lost until the next segment */
@@ -41,12 +42,15 @@ struct out {
 /* memory_bytes: of both buffers; 0: straight to the file. */
 int out_open(struct out *out, const char *path, size_t memory_bytes, struct err *err);
 
+/* A device or standard output cannot be begun anew. */
+bool out_is_regular(const struct out *out);
+
 void out_put(struct out *out, const ProtobufCMessage *packet);
 
 /* What is buffered goes to the file; in memory nothing happens. */
 void out_flush(struct out *out);
 
-/* File: PATH becomes PATH.1, and PATH begins anew. Memory: the other buffer is emptied and used. */
+/* File: PATH becomes an older one (export/rotate.h), and begins anew. Memory: the other buffer is emptied and used. */
 void out_segment(struct out *out);
 
 /* Memory: both buffers, the older first, to PATH, in one step. */

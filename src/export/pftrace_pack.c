@@ -108,6 +108,13 @@ static void pack_applied(const struct pftrace_applied *from, struct pftrace_mess
 	message->pfuse.applied = &message->applied;
 }
 
+static void pack_bytes(const struct pftrace_bytes *from, ProtobufCBinaryData *to,
+		       protobuf_c_boolean *ret_has)
+{
+	*to = (ProtobufCBinaryData){ .len = from->size, .data = (uint8_t *)(uintptr_t)from->at };
+	*ret_has = from->size != 0;
+}
+
 static void pack_state(const struct pftrace_state *from, struct pftrace_message *message)
 {
 	pftrace__state__init(&message->state);
@@ -115,6 +122,10 @@ static void pack_state(const struct pftrace_state *from, struct pftrace_message 
 	message->state.layout = from->layout;
 	message->state.fcb =
 		(ProtobufCBinaryData){ .len = from->size, .data = (uint8_t *)(uintptr_t)from->fcb };
+	pack_bytes(&from->adaptive, &message->state.adaptive, &message->state.has_adaptive);
+	pack_bytes(&from->cpus_group, &message->state.cpus_group, &message->state.has_cpus_group);
+	pack_bytes(&from->workload_group, &message->state.workload_group,
+		   &message->state.has_workload_group);
 	message->pfuse.state = &message->state;
 }
 
@@ -195,7 +206,13 @@ static void pack_body(const struct pftrace_record *record, struct pftrace_messag
 	case PFTRACE_LOST:
 		pack_lost(&record->lost, message);
 		break;
+	case PFTRACE_CPUS_LOOK:
+		pack_sample(&record->sample, &message->sample);
+		pfuse->sample = &message->sample;
+		pack_bytes(&record->span, &pfuse->span, &pfuse->has_span);
+		break;
 	default:
+		pftrace_pack_cpus(record, message);
 		break;
 	}
 }

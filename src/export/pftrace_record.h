@@ -2,11 +2,11 @@
 /*
  * What the core was told and what it answered, one record per call of one of its doors, in the order of
  * the calls. Fed to a fresh core in that order (export/player.h), records give the same verdicts, bit for
- * bit; that is all that a replay needs, and a report as well. How CPUs are split and weights set
- * (core/cpus.h) is not among it: of these there is what was carried out, and a replay does not decide it again.
+ * bit; that is all that a replay needs, and a report as well.
  *
- * A file begins with PFTRACE_MACHINE, followed, if machine.continues, by a PFTRACE_GROUP and a
- * PFTRACE_STATE for each group; else each group begins with PFTRACE_ATTACH. The same sequence may come
+ * A file begins with PFTRACE_MACHINE, followed, if machine.continues, by PFTRACE_CPUS_STATE, where CPUs are
+ * split or weights set, and by a PFTRACE_GROUP and a PFTRACE_STATE for each group; else each group begins
+ * with PFTRACE_ATTACH, and the split with PFTRACE_CPUS_BEGIN. The same sequence may come
  * again later in a file (flight recorder): the groups and their states are those that hold then.
  *
  * Shapes: times are CLOCK_MONOTONIC in ns. Strings and byte ranges of a record that was read belong to the
@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/cpus.h"
 #include "core/fcb.h"
 #include "core/orchestrator.h"
 #include "pfuse/event.h"
@@ -43,6 +44,14 @@ enum pftrace_kind {
 	PFTRACE_STATE,	     /* state: the FCB of a group that was attached before the file began */
 	PFTRACE_LOST,	     /* lost: what is not in the file */
 	PFTRACE_CHOOSE,	     /* choose, sample: orchestrator_choose(), of the policy `adaptive` */
+	/* Of the split, core/cpus.h: */
+	PFTRACE_CPUS_BEGIN = 70, /* topology: orchestrator_cpus_begin() */
+	PFTRACE_CPUS_TOPOLOGY,	 /* topology: orchestrator_cpus_topology() */
+	PFTRACE_CPUS_RULES,	 /* rules: orchestrator_cpus_rules() */
+	PFTRACE_CPUS_POLICY,	 /* cpus_policy: orchestrator_cpus_policy() */
+	PFTRACE_CPUS_LOOK,	 /* sample, span: orchestrator_cpus_look() */
+	PFTRACE_CPUS,		 /* verdicts: orchestrator_cpus(); see pftrace_decides_on() */
+	PFTRACE_CPUS_STATE,	 /* topology, rules, cpus_state: of a split that went on before */
 	PFTRACE_KINDS,
 };
 
@@ -83,10 +92,39 @@ struct pftrace_choose {
 	uint64_t grace_ns;
 };
 
+struct pftrace_bytes {
+	const void *at;
+	size_t size;
+};
+
 struct pftrace_state {
 	uint64_t layout;
 	const void *fcb;
 	size_t size;
+	struct pftrace_bytes adaptive; /* size 0: has none, as have those below */
+	struct pftrace_bytes cpus_group;
+	struct pftrace_bytes workload_group;
+};
+
+/* What is longer in memory has 0s behind that. */
+struct pftrace_topology {
+	struct pftrace_bytes online;
+	struct pftrace_bytes core, llc, node;
+};
+
+struct pftrace_cpus_rules {
+	struct workload_policy policy;
+	struct prio_own own;
+};
+
+struct pftrace_cpus_state {
+	uint64_t next_check_ns;
+	struct pftrace_bytes common, remainder;
+	uint32_t small;
+	bool confined, looked, changed;
+	bool sharing;
+	uint8_t mistakes;
+	uint32_t apart, shared;
 };
 
 struct pftrace_lost {
@@ -110,7 +148,19 @@ struct pftrace_record {
 	struct pftrace_state state;
 	struct pftrace_lost lost;
 	struct pftrace_choose choose;
+	struct pftrace_topology topology;
+	struct pftrace_cpus_rules rules;
+	struct cpus_policy cpus_policy;
+	struct pftrace_cpus_state cpus_state;
+	struct pftrace_bytes span; /* size 0: nobody counted it */
 	bool stop;
+	bool goes_on; /* the verdicts before belong to the same call */
 };
+
+/* One call decides for all groups: as many records as it needs, the last of which is not full. */
+static inline bool pftrace_decides_on(const struct pftrace_record *record)
+{
+	return record->kind == PFTRACE_CPUS && record->nverdicts == PFUSE_CONTROLS;
+}
 
 #endif

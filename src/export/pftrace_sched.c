@@ -78,6 +78,7 @@ static void put_bundle(struct pftrace *trace, uint32_t cpu, const struct pftrace
 	struct sched_message messages[EVENTS_PER_PACKET];
 	Pftrace__FtraceEvent *pointers[EVENTS_PER_PACKET];
 
+	pftrace_note_clocks(trace);
 	for (unsigned i = 0; i < count; i++) {
 		fill_sched(trace, &events[i], &messages[i]);
 		pointers[i] = &messages[i].event;

@@ -14,6 +14,8 @@
 
 #define GET(member) to->member = (__typeof__(to->member))from->member;
 
+#define BYTES(data_) ((struct pftrace_bytes){ .at = (data_).data, .size = (data_).len })
+
 /* What does not fit into the member of the struct is no number that was written from it. */
 #define FITS(member) &&from->member == (__typeof__(to->member))from->member
 
@@ -143,7 +145,11 @@ static bool get_body(const Pftrace__Pfuse *from, struct pftrace_record *to)
 			return false;
 		to->state = (struct pftrace_state){ .layout = from->state->layout,
 						    .fcb = from->state->fcb.data,
-						    .size = from->state->fcb.len };
+						    .size = from->state->fcb.len,
+						    .adaptive = BYTES(from->state->adaptive),
+						    .cpus_group = BYTES(from->state->cpus_group),
+						    .workload_group =
+							    BYTES(from->state->workload_group) };
 		return true;
 	case PFTRACE_CHOOSE:
 		if (!from->choose || !from->sample)
@@ -159,8 +165,18 @@ static bool get_body(const Pftrace__Pfuse *from, struct pftrace_record *to)
 		to->lost = (struct pftrace_lost){ .events = from->lost->events,
 						  .why = (enum pftrace_loss)from->lost->why };
 		return true;
-	default:
+	case PFTRACE_CPUS_LOOK:
+		if (!from->sample || from->span.len > sizeof(struct pfuse_span))
+			return false;
+		get_sample(from->sample, &to->sample);
+		to->span = BYTES(from->span);
 		return true;
+	case PFTRACE_DETACH:
+	case PFTRACE_TIMER:
+	case PFTRACE_EXIT:
+		return true;
+	default:
+		return pftrace_unpack_cpus(from, to);
 	}
 }
 

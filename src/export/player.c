@@ -31,6 +31,12 @@ uint64_t player_layout(void)
 		sizeof(struct fcb_totals),
 		sizeof(struct fcb_last),
 		sizeof(struct signalflag),
+		sizeof(struct adaptive),
+		offsetof(struct adaptive, phase),
+		offsetof(struct adaptive, until_ns),
+		offsetof(struct adaptive, usage_bytes),
+		offsetof(struct adaptive, last),
+		offsetof(struct adaptive, steps),
 		FCB_RESOURCES,
 		PFUSE_CONTROLS,
 		offsetof(struct fcb, policy),
@@ -47,7 +53,7 @@ uint64_t player_layout(void)
 		offsetof(struct fcb, fresh),
 	};
 
-	return (uint64_t)crc32_of(0, offsets, sizeof(offsets)) << 32 |
+	return (crc32_of(0, offsets, sizeof(offsets)) ^ player_cpus_layout()) << 32 |
 	       crc32_of(0, PFUSE_VERSION, sizeof(PFUSE_VERSION));
 }
 
@@ -124,11 +130,48 @@ static void make_sane(struct fcb *fcb)
 		fcb->policy.foreign = FCB_FOREIGN_LET_GO;
 }
 
+static int have_adaptive(struct player *player)
+{
+	static const struct adaptive_setup defaults;
+
+	if (player->adaptive)
+		return 0;
+	player->adaptive = calloc(player->nslots, sizeof(*player->adaptive));
+	if (!player->adaptive)
+		return -ENOMEM;
+	orchestrator_adaptive(&player->core, player->adaptive, &defaults);
+	return 0;
+}
+
+static int set_adaptive(struct player *player, const struct pftrace_record *record)
+{
+	const struct pftrace_bytes *state = &record->state.adaptive;
+	struct adaptive *a;
+	int code;
+
+	if (!state->size)
+		return 0;
+	if (state->size != sizeof(*a))
+		return -ENOTSUP;
+	code = have_adaptive(player);
+	if (code)
+		return code;
+	a = &player->adaptive[record->slot];
+	memcpy(a, state->at, sizeof(*a));
+	make_bool(&a->chosen);
+	make_bool(&a->by_limit);
+	make_bool(&a->failing);
+	if (a->phase > ADAPTIVE_COOL)
+		a->phase = ADAPTIVE_READY;
+	return 0;
+}
+
 static int set_state(struct player *player, const struct pftrace_record *record)
 {
 	const struct orchestrator *core = &player->core;
 	struct fcb *fcb = &player->fcbs[record->slot];
 	struct fcb state;
+	int code;
 
 	if (record->state.layout != player_layout() || record->state.size != sizeof(state))
 		return -ENOTSUP;
@@ -138,6 +181,11 @@ static int set_state(struct player *player, const struct pftrace_record *record)
 	/* A state in the midst of a file is what the core has come to anyway. */
 	if (fcb->group_id)
 		return 0;
+	code = set_adaptive(player, record);
+	if (!code)
+		code = player_cpus_set_state(player->cpus, record);
+	if (code)
+		return code;
 	make_sane(&state);
 	state.page_bytes = core->page_bytes;
 	state.ncpus = core->ncpus;
@@ -176,19 +224,22 @@ int player_prepare(struct player *player, const struct pftrace_record *record)
 
 int player_choose(struct player *player, const struct pftrace_record *record)
 {
-	static const struct adaptive_setup defaults;
 	const struct pftrace_choose *choose = &record->choose;
 	struct orchestrator *core = &player->core;
+	int code = have_adaptive(player);
 
-	if (!player->adaptive) {
-		player->adaptive = calloc(player->nslots, sizeof(*player->adaptive));
-		if (!player->adaptive)
-			return -ENOMEM;
-		orchestrator_adaptive(core, player->adaptive, &defaults);
-	}
+	if (code)
+		return code;
 	orchestrator_choose(core, record->slot, choose->adaptive, choose->by_limit, &record->sample,
 			    choose->grace_ns, record->time_ns);
 	return 0;
+}
+
+int player_cpus(struct player *player, const struct pftrace_record *record,
+		struct pfuse_verdict ret[PFUSE_CONTROLS])
+{
+	return player->nslots ? player_cpus_play(&player->cpus, &player->core, record, ret)
+			      : -EPROTO;
 }
 
 static int answer(unsigned verdicts)
@@ -234,7 +285,7 @@ int player_play(struct player *player, const struct pftrace_record *record,
 				     now_ns);
 		return 0;
 	default:
-		return 0;
+		return record->kind >= PFTRACE_CPUS_BEGIN ? player_cpus(player, record, ret) : 0;
 	}
 }
 
@@ -252,5 +303,6 @@ void player_free(struct player *player)
 	free(player->groups);
 	free(player->fcbs);
 	free(player->adaptive);
+	player_cpus_free(player->cpus);
 	*player = (struct player){ 0 };
 }

@@ -18,6 +18,7 @@
 
 #include "core/orchestrator.h"
 #include "export/pftrace_record.h"
+#include "export/player_cpus.h"
 
 struct player_group {
 	char *name; /* owned; NULL: never attached */
@@ -30,6 +31,7 @@ struct player {
 	struct fcb *fcbs;	     /* index = slot */
 	struct player_group *groups; /* the same; they stay when a group is detached */
 	struct adaptive *adaptive;   /* the same; NULL: no group is under that policy */
+	struct player_cpus *cpus;    /* NULL: no CPUs are split, no weights set */
 	uint32_t nslots;	     /* 0: no PFTRACE_MACHINE yet */
 	uint64_t first_ns;	     /* of the first record that has a time */
 	uint64_t now_ns;	     /* of the last one */
@@ -47,10 +49,14 @@ struct fcb *player_fcb(struct player *player, uint32_t slot);
 /* The checks and the bookkeeping of player_play() alone, for who calls the core differently (what-if). */
 int player_prepare(struct player *player, const struct pftrace_record *record);
 
+/* The kinds PFTRACE_CPUS_BEGIN to PFTRACE_CPUS_STATE alone: as player_play(). */
+int player_cpus(struct player *player, const struct pftrace_record *record,
+		struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS]);
+
 /* PFTRACE_CHOOSE alone. 0, or -ENOMEM. */
 int player_choose(struct player *player, const struct pftrace_record *record);
 
-/* What identifies the layout of struct fcb in this build. */
+/* What identifies the layout of a state in this build. */
 uint64_t player_layout(void);
 
 void player_free(struct player *player);

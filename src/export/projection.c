@@ -93,6 +93,26 @@ static void take_limits(struct projection *projection, uint32_t slot,
 	limits[PFUSE_CTL_NET] = sample->net_priority;
 }
 
+/* Who took no part when it was recorded has not been looked at, and takes none here. */
+static void ask_cpus(struct projection *projection, uint32_t slot,
+		     const struct cpus_policy *recorded)
+{
+	const struct player_group *group = &projection->player.groups[slot];
+	const struct cpus_policy *policy = recorded;
+
+	if (projection->config && group->name && cpus_wanted(recorded))
+		policy = &config_match(projection->config, group->name, group->path)->cpus;
+	orchestrator_cpus_policy(&projection->player.core, slot, policy);
+}
+
+static void rule_cpus(struct projection *projection)
+{
+	const struct config *config = projection->config;
+
+	if (config)
+		orchestrator_cpus_rules(&projection->player.core, &config->cpus, &config->own);
+}
+
 static void take_limits_of_state(struct projection *projection, uint32_t slot)
 {
 	struct fcb *fcb = player_fcb(&projection->player, slot);
@@ -106,6 +126,29 @@ static void take_limits_of_state(struct projection *projection, uint32_t slot)
 	const struct fcb_policy policy = *policy_of(projection, slot, &fcb->policy);
 
 	orchestrator_policy(&projection->player.core, slot, &policy);
+	if (projection->config && projection->player.cpus)
+		ask_cpus(projection, slot, &projection->player.cpus->groups[slot].policy);
+}
+
+/* All that one call decided, whose verdicts may take several records. */
+static int play_cpus(struct projection *projection, const struct pftrace_record *record)
+{
+	struct pfuse_verdict some[PFUSE_CONTROLS];
+	struct player *player = &projection->player;
+	int code;
+
+	if (record->kind == PFTRACE_CPUS && record->goes_on)
+		return 0;
+	code = player_cpus(player, record, some);
+	if (code < 0)
+		return code;
+	if (record->kind == PFTRACE_CPUS_POLICY)
+		ask_cpus(projection, record->slot, &record->cpus_policy);
+	else if (record->kind == PFTRACE_CPUS_RULES || record->kind == PFTRACE_CPUS_STATE)
+		rule_cpus(projection);
+	else if (record->kind == PFTRACE_CPUS)
+		carry_out(projection, player->cpus->verdicts, player->cpus->count, record->time_ns);
+	return 0;
 }
 
 static struct pfuse_sample projected_sample(const struct projection *projection,
@@ -203,6 +246,8 @@ int projection_play(struct projection *projection, const struct pftrace_record *
 	code = set_up(projection, record);
 	if (code || is_later_segment)
 		return code;
+	if (record->kind >= PFTRACE_CPUS_BEGIN)
+		return play_cpus(projection, record);
 	unsigned n = play(projection, record, verdicts);
 
 	carry_out(projection, verdicts, n, record->time_ns);

@@ -134,11 +134,20 @@ static int open_group(struct reading *reading, const struct pftrace_record *reco
 	return 0;
 }
 
+/* NULL: of a later version. */
+static const char *policy_word(uint32_t policy)
+{
+	for (uint32_t i = 0; config_policy_words[i]; i++)
+		if (i == policy)
+			return config_policy_words[i];
+	return NULL;
+}
+
 static int note_machine(struct reading *reading, const struct pftrace_record *record)
 {
 	const struct pftrace_machine *machine = &record->machine;
 	struct report_book *book = reading->book;
-	const char *policy = machine->policy == CONFIG_FUSEBOX ? "fusebox" : NULL;
+	const char *policy = policy_word(machine->policy);
 
 	if (report_slots_grow(&reading->slots, machine->slots) < 0)
 		return -ENOMEM;

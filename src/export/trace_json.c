@@ -17,6 +17,7 @@
 struct trace_json {
 	struct trace_sink sink;
 	uint64_t page_bytes;
+	int64_t realtime_offset_ns;
 	struct trace_lines lines;
 };
 
@@ -169,11 +170,22 @@ static int json_close(struct trace_sink *sink)
 	return err;
 }
 
+static void json_again(struct trace_sink *sink)
+{
+	struct trace_json *json = (struct trace_json *)sink;
+
+	trace_lines_add(&json->lines,
+			"{\"trace\":\"pfuse-bpf\",\"version\":\"" PFUSE_VERSION
+			"\",\"clock\":\"monotonic\",\"realtime_offset_ns\":%" PRId64 "}",
+			json->realtime_offset_ns);
+	trace_lines_end(&json->lines);
+}
+
 int trace_json_open(int fd, const struct trace_names *names, int64_t realtime_offset_ns,
 		    struct trace_sink **ret)
 {
-	static const struct trace_sink_ops ops = { json_item, json_lost, json_flush, json_bytes,
-						   json_close };
+	static const struct trace_sink_ops ops = { json_item, json_lost, json_flush, json_again,
+						   json_bytes, json_close };
 	struct trace_json *json = calloc(1, sizeof(*json));
 
 	if (!json)
@@ -181,11 +193,8 @@ int trace_json_open(int fd, const struct trace_names *names, int64_t realtime_of
 	json->sink = (struct trace_sink){ &ops, *names };
 	json->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	json->lines.fd = fd;
-	trace_lines_add(&json->lines,
-			"{\"trace\":\"pfuse-bpf\",\"version\":\"" PFUSE_VERSION
-			"\",\"clock\":\"monotonic\",\"realtime_offset_ns\":%" PRId64 "}",
-			realtime_offset_ns);
-	trace_lines_end(&json->lines);
+	json->realtime_offset_ns = realtime_offset_ns;
+	json_again(&json->sink);
 	*ret = &json->sink;
 	return 0;
 }

@@ -28,7 +28,8 @@ struct bundle {
 struct trace_perfetto {
 	struct trace_sink sink;
 	struct pftrace *trace;
-	struct trace_threads known;
+	struct trace_threads known; /* that this file has named */
+	struct trace_perfetto_file file;
 	struct pftrace_thread threads[THREADS];
 	unsigned nthreads;
 	uint64_t threads_ns;
@@ -256,18 +257,37 @@ static void declare_tracks(struct trace_perfetto *out)
 	}
 }
 
-int trace_perfetto_open(const char *path, const struct trace_names *names, uint32_t cpus,
-			struct trace_sink **ret, struct err *err)
+/* Another file: those that have ended are no part of it. */
+static void begin_again(void *arg)
+{
+	struct trace_perfetto *out = arg;
+
+	trace_threads_free(&out->known);
+	out->has_rest = false;
+	declare_tracks(out);
+	if (out->file.name_threads)
+		out->file.name_threads(out->file.arg);
+	write_threads(out);
+}
+
+int trace_perfetto_open(const struct trace_perfetto_file *file, const struct trace_names *names,
+			uint32_t cpus, struct trace_sink **ret, struct err *err)
 {
 	static const struct trace_sink_ops ops = { perfetto_item, perfetto_lost, perfetto_flush,
-						   perfetto_bytes, perfetto_close };
-	const struct pftrace_options options = { .path = path };
+						   NULL, perfetto_bytes, perfetto_close };
 	struct trace_perfetto *out = calloc(1, sizeof(*out) + cpus * sizeof(out->bundles[0]));
 
 	if (!out)
 		return err_set(err, -ENOMEM, "out of memory");
 	out->sink = (struct trace_sink){ &ops, *names };
 	out->cpus = cpus;
+	out->file = *file;
+
+	const struct pftrace_options options = { .path = file->path,
+						 .size_limit = file->size_limit,
+						 .keep = file->keep,
+						 .again = begin_again,
+						 .arg = out };
 	int code = pftrace_open(&options, &out->trace, err);
 
 	if (code) {

@@ -32,6 +32,7 @@ struct trace_sink_ops {
 		     const struct trace_times_of *times);
 	void (*lost)(struct trace_sink *sink, uint64_t time_ns, uint32_t cpu, uint64_t records);
 	int (*flush)(struct trace_sink *sink);
+	void (*again)(struct trace_sink *sink); /* NULL: nothing stands at the beginning */
 	uint64_t (*bytes)(const struct trace_sink *sink);
 	int (*close)(struct trace_sink *sink); /* frees it; the last error */
 };
@@ -47,7 +48,16 @@ int trace_text_open(int fd, const struct trace_names *names, int64_t realtime_of
 		    struct trace_sink **ret);
 int trace_json_open(int fd, const struct trace_names *names, int64_t realtime_offset_ns,
 		    struct trace_sink **ret);
-int trace_perfetto_open(const char *path, const struct trace_names *names, uint32_t cpus,
+/* At size_limit (0: none) the file is begun anew, and `keep` older ones stay: see export/pftrace.h. */
+struct trace_perfetto_file {
+	const char *path;
+	uint64_t size_limit;
+	unsigned keep;
+	void (*name_threads)(void *arg); /* of a file that is begun anew: those that are there; or NULL */
+	void *arg;
+};
+
+int trace_perfetto_open(const struct trace_perfetto_file *file, const struct trace_names *names, uint32_t cpus,
 			struct trace_sink **ret, struct err *err);
 
 /* The thread was there before the trace began. Perfetto only; the others name threads in each line. */
@@ -70,6 +80,13 @@ static inline void trace_sink_lost(struct trace_sink *sink, uint64_t time_ns, ui
 static inline int trace_sink_flush(struct trace_sink *sink)
 {
 	return sink->ops->flush(sink);
+}
+
+/* The fd is another file from here on: what a file begins with is written. */
+static inline void trace_sink_again(struct trace_sink *sink)
+{
+	if (sink->ops->again)
+		sink->ops->again(sink);
 }
 
 static inline uint64_t trace_sink_bytes(const struct trace_sink *sink)

@@ -210,8 +210,8 @@ static int text_close(struct trace_sink *sink)
 int trace_text_open(int fd, const struct trace_names *names, int64_t realtime_offset_ns,
 		    struct trace_sink **ret)
 {
-	static const struct trace_sink_ops ops = { text_item, text_lost, text_flush, text_bytes,
-						   text_close };
+	static const struct trace_sink_ops ops = { text_item, text_lost, text_flush, NULL,
+						   text_bytes, text_close };
 	struct trace_text *text = calloc(1, sizeof(*text));
 
 	if (!text)

@@ -2,6 +2,7 @@
 #include "export/trace_times.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ struct ready {
 struct trace_times {
 	struct ready ready[PLACES];
 	uint32_t cpus;
+	bool only_groups;
 	struct running running[];
 };
 
@@ -34,6 +36,11 @@ int trace_times_open(uint32_t cpus, struct trace_times **ret)
 	times->cpus = cpus;
 	*ret = times;
 	return 0;
+}
+
+void trace_times_only_groups(struct trace_times *times)
+{
+	times->only_groups = true;
 }
 
 void trace_times_close(struct trace_times *times)
@@ -80,6 +87,10 @@ static struct trace_times_of note_switch(struct trace_times *times,
 	else if (record->pid && times->ready[record->pid % PLACES].pid == record->pid)
 		times->ready[record->pid % PLACES].since_ns = 0;
 	*cpu = (struct running){ record->other.pid, record->time_ns };
+	if (times->only_groups && !record->slot)
+		of.ran_ns = TRACE_TIME_UNKNOWN;
+	if (times->only_groups && !record->next.next_slot)
+		of.waited_ns = TRACE_TIME_UNKNOWN;
 	return of;
 }
 

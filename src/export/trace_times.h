@@ -28,6 +28,12 @@ int trace_times_open(uint32_t cpus, struct trace_times **ret);
 void trace_times_close(struct trace_times *times);
 
 struct trace_times_of trace_times_note(struct trace_times *times, const struct pfuse_trace *record);
+/*
+ * Only switches that concern a chosen group are told: of the threads outside it is not known what they did
+ * between two of them, so neither is how long they ran or waited.
+ */
+void trace_times_only_groups(struct trace_times *times);
+
 void trace_times_forget(struct trace_times *times, uint32_t cpu);
 
 #endif

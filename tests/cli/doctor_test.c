@@ -38,6 +38,7 @@ static struct doctor_facts healthy(void)
 		.hooks = &good_hook,
 		.nhooks = 1,
 		.keeper = "/usr/libexec/pfuse-bpf/pfuse-keeper",
+		.page_out = PAGES_RECLAIM,
 	};
 
 	for (int i = 0; i < CGROUP_CONTROLLERS; i++)

@@ -125,6 +125,65 @@ Test(replay, identical)
 	end(&f);
 }
 
+#define SHARERS 12 /* a verdict about the weight of each: more than one record holds */
+
+/* All of them on one CPU, at nice values of their own. Returns how many verdicts there were. */
+static unsigned decide_weights(struct fixture *f, struct cpus *cpus, unsigned false_at)
+{
+	static struct cpus_group groups[SHARERS + 1];
+	static struct workload_group workload[SHARERS + 1];
+	static struct workload_topology topology;
+	struct pfuse_verdict verdicts[2 * (SHARERS + 1)];
+	struct pftrace_record record = { .time_ns = 3 * S,
+					 .kind = PFTRACE_CPUS_BEGIN,
+					 .topology = { .online = { "\1", 1 } } };
+	unsigned n, done = 0;
+
+	topology.online.words[0] = 1;
+	cpus_init(cpus, groups, workload, SHARERS + 1, &topology);
+	orchestrator_cpus_begin(&f->core, cpus);
+	pftrace_record(f->trace, &record);
+	record.kind = PFTRACE_CPUS_POLICY;
+	for (uint32_t slot = 1; slot <= SHARERS; slot++) {
+		record.slot = slot;
+		record.cpus_policy =
+			(struct cpus_policy){ .character = PRIO_BATCH, .nice = (int8_t)slot };
+		orchestrator_cpus_policy(&f->core, slot, &record.cpus_policy);
+		pftrace_record(f->trace, &record);
+	}
+	n = orchestrator_cpus(&f->core, 3 * S, verdicts, 2 * (SHARERS + 1));
+	if (false_at < n)
+		verdicts[false_at].to++;
+	record = (struct pftrace_record){ .time_ns = 3 * S, .kind = PFTRACE_CPUS };
+	do {
+		record.nverdicts = n - done < PFUSE_CONTROLS ? n - done : PFUSE_CONTROLS;
+		memcpy(record.verdicts, verdicts + done, record.nverdicts * sizeof(*verdicts));
+		pftrace_record(f->trace, &record);
+		record.goes_on = true;
+		done += record.nverdicts;
+	} while (record.nverdicts == PFUSE_CONTROLS);
+	return n;
+}
+
+Test(replay, one_call_whose_verdicts_take_several_records)
+{
+	static struct cpus cpus;
+	struct fixture f;
+
+	for (unsigned row = 0; row < 2; row++) {
+		begin(&f, SHARERS + 1);
+		for (uint32_t slot = 1; slot <= SHARERS; slot++)
+			attach(&f, slot, "one of many");
+		cr_assert_eq(decide_weights(&f, &cpus, row ? SHARERS - 1 : UINT32_MAX), SHARERS);
+		cr_assert_eq(replay(&f), row ? EXIT_FAILED : EXIT_DONE, "%s", f.out);
+		if (row)
+			cr_assert(strstr(f.out, "\ndifferent: 1 of 12 verdicts"), "%s", f.out);
+		else
+			cr_assert(strstr(f.out, "\nidentical: 12 verdicts\n"), "%s", f.out);
+		end(&f);
+	}
+}
+
 /* The smallest difference that there is: the last bit of a score. */
 Test(replay, one_bit_is_a_difference)
 {

@@ -31,7 +31,13 @@ done
 # The limit in force: of v2, memory.high is the lower one while it is ours.
 limit_file() { if is_v1; then echo memory.limit_in_bytes; else echo memory.high; fi; }
 in_force() { cat "$memory/$(group "$1")/$(limit_file)"; }
-at_floor() { [ "$(in_force "$1")" = $((16 * MiB)) ]; }
+# The lowest that the daemon goes: what is left to the floor is less than 1 % of the limit, which it does
+# not write any more (core/arbiter.c: is_noise).
+at_floor() {
+	local limit
+	limit=$(in_force "$1")
+	[ "$limit" != max ] && [ "$limit" -ge $((16 * MiB)) ] && [ $((limit - 16 * MiB)) -lt $((limit / 100)) ]
+}
 changes() { grep -cE "^[^ ]+  $(group "$1")  ram" "$tmp/out" || true; }
 changed() { [ "$(changes "$1")" -gt "$2" ]; }
 before=$(in_force auto)

@@ -50,8 +50,8 @@ as_before() { # WHAT
 
 # Waits depend on who else wants the CPUs: no target here.
 cat >"$tmp/types.yaml" <<END
-interval: $(fast 100ms 400ms)
-cpus: { check: $(fast 200ms 800ms), beta: 2, wait_p99: 0s }
+interval: $(fast 20ms 400ms)
+cpus: { check: $(fast 200ms 800ms), beta: 2, wait_p99: 0s, waste: 100% }
 groups:
   - match: "*"
     freeze: off
@@ -66,7 +66,7 @@ groups:
 END
 cat >"$tmp/partition.yaml" <<END
 interval: $(fast 100ms 400ms)
-cpus: { check: $(fast 200ms 800ms), wait_p99: 0s, partition: root }
+cpus: { check: $(fast 200ms 800ms), wait_p99: 0s, waste: 100%, partition: root }
 groups:
   - { match: "*-web", freeze: off, ram: { mode: off }, type: service }
   - { match: "*-batch", freeze: off, ram: { mode: off }, type: scientific }
@@ -127,7 +127,7 @@ if thorough "--dry-run decides the same and writes nothing"; then
 fi
 
 say "type: auto: the hog becomes scientific, and the sets are disjoint"
-start_daemon -c "$tmp/types.yaml" --summary "$tmp/s.json" "${groups[@]}"
+start_daemon -c "$tmp/types.yaml" --trace "$recorded" --trace-limit 64K --trace-keep 999 --summary "$tmp/s.json" "${groups[@]}"
 must_come "$(fast 10 60)" "CPUs of their own" is_split
 web=$(cpus_of web) batch=$(cpus_of batch)
 say "   web $web, batch $batch"
@@ -138,8 +138,29 @@ expect "CPUs of the service that sleeps" 1 "$(expand "$web" | wc -l)"
 expect_line "$tmp/out" "$(group batch)  cpus  all -> [0-9]+ \([0-9,-]+\)  now scientific: .*usage [0-9.]+ %, alpha 80.0 %, count 3"
 expect_line "$tmp/out" "$(group web)  cpus  all -> 1 \($web\)  a service"
 expect_no_line "$tmp/out" "$(group web) .*now scientific"
+[ -n "$slow" ] || must_come 20 "a second file of the recording" test -e "$tmp/recorded.1.pftrace"
 stop_daemon
 as_before "the end of the run"
+say "   what was decided is decided again, from each file of the recording by itself"
+cat "$tmp"/recorded*.pftrace >"$tmp/all.pftrace"
+for name in CPUs 'weight (0: as found)' 'run-queue wait p99' refaults 'stall for memory'; do
+	grep -qaF "$name" "$tmp/all.pftrace" || fail "no counter track \"$name\""
+done
+: >"$tmp/decided"
+for file in "$tmp"/recorded*.pftrace; do
+	"$pfuse" replay "$file" >"$tmp/replayed" 2>&1 || fail "${file##*/} does not replay: $(grep -E -m4 '^(recorded|replayed|different|pfuse-bpf):' "$tmp/replayed")"
+	cat "$tmp/replayed" >>"$tmp/decided"
+done
+say "   $(grep -c '^identical' "$tmp/decided") files"
+expect_line "$tmp/decided" "  $(group batch)  cpus  max -> [0-9]+  type  "
+expect_line "$tmp/decided" "  $(group web)  cpus  max -> 1  sla  "
+[ -n "$slow" ] || expect_that "files" [ "$(grep -c '^identical' "$tmp/decided")" -ge 2 ]
+sed 's/type: auto/type: service/' "$tmp/types.yaml" >"$tmp/services.yaml"
+cp "$(ls -t "$tmp"/recorded*.pftrace | tail -n 1)" "$tmp/oldest.pftrace"
+"$pfuse" replay -c "$tmp/services.yaml" "$tmp/oldest.pftrace" >"$tmp/other" 2>&1 || fail "replay -c: $(cat "$tmp/other")"
+expect_line "$tmp/other" "^- .*  $(group batch)  cpus  max -> [0-9]+  type  "
+expect_no_line "$tmp/other" "^\+ .*  cpus  .*  type  "
+rm -f "$tmp"/recorded*.pftrace
 expect "type in the summary" "service scientific" \
 	"$(json "$tmp/s.json" groups 0 type) $(json "$tmp/s.json" groups 1 type)"
 expect "moves in the summary" "0 1" "$(json "$tmp/s.json" groups 0 cpus moves) $(json "$tmp/s.json" groups 1 cpus moves)"

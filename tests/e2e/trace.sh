@@ -122,6 +122,65 @@ for format in $(fast "text json perfetto" perfetto); do
 		fail "protoc cannot decode what is on the full disk"
 done
 
+say "a run that records onto a disk that fills up: said once, goes on, and what is there replays"
+cat >"$tmp/often.yaml" <<-END
+	interval: 5ms
+	groups:
+	  - { match: "*", ram: { mode: observe }, freeze: off }
+END
+spawn it sh -c 'while :; do :; done'
+busy=$spawned
+status=0
+# shellcheck disable=SC2016
+unshare -m sh -c 'mount -t tmpfs -o size=64k none "$0/disk" && { "$@" --trace "$0/disk/x.pftrace"; status=$?; cp "$0/disk/x.pftrace" "$0/full.pftrace"; exit $status; }' \
+	"$tmp" "$pfuse" run --ledger "$ledger" -c "$tmp/often.yaml" --for "$(fast 3s 12s)" "$(group it)" >"$tmp/out" 2>"$tmp/err" || status=$?
+kill -KILL "$busy"
+wait "$busy" 2>/dev/null || true
+expect "exit status" 0 "$status"
+expect_line "$tmp/err" 'x.pftrace: cannot be written .No space left on device.; the trace ends here, going on without'
+expect_line "$tmp/err" '^pfuse-bpf: [0-9]+ packets are not in the trace$'
+expect "lines of complaint" 2 "$(wc -l <"$tmp/err")"
+expect_that "bytes on the disk" [ "$(stat -c %s "$tmp/full.pftrace")" -gt 50000 ]
+"$pfuse" replay -q "$tmp/full.pftrace" >"$tmp/replayed" 2>&1 || fail "it does not replay: $(cat "$tmp/replayed")"
+expect_line "$tmp/replayed" '^identical: '
+protoc --decode pftrace.Trace -I "${proto%/*}" "$proto" <"$tmp/full.pftrace" >/dev/null ||
+	fail "protoc cannot decode what the run left on the full disk"
+
+say "at its limit a file is begun anew, and each is whole by itself"
+# Two that hand a line to and fro: nothing but switches and wakes.
+mkfifo "$tmp/talk"
+exec {talk}<>"$tmp/talk"
+# shellcheck disable=SC2016
+spawn it bash -c 'coproc cat; while read -r count; do for ((; count > 0; count--)); do
+	echo x >&"${COPROC[1]}"; read -r _ <&"${COPROC[0]}"; done; echo done >"$0"; done' "$tmp/talked" <"$tmp/talk"
+talker=$spawned
+for format in perfetto $(fast json ""); do
+	lines=$([ "$format" = json ] && echo 2000 || fast 8000 4000)
+	end=${format/perfetto/pftrace}
+	trace "turns-$format" --format "$format" --limit 256K --keep 2 -o "$tmp/turns.$end" "$(group it)"
+	rm -f "$tmp/talked"
+	echo "$lines" >&"$talk"
+	must_come "$(fast 30 300)" "the end of the talk" test -e "$tmp/talked"
+	end_trace "turns-$format" INT 0
+	for file in "$tmp/turns.2.$end" "$tmp/turns.1.$end" "$tmp/turns.$end"; do
+		expect_that "$file" [ -s "$file" ]
+		expect_that "the limit of $file" [ "$(stat -c %s "$file")" -lt 1000000 ]
+		if [ "$format" = json ]; then
+			expect "JSON: what it begins with" '{"trace":"pfuse-bpf"' "$(head -c 20 "$file")"
+			expect_that "JSON: a switch of the talker" grep -q "\"pid\":$talker," "$file"
+			continue
+		fi
+		protoc --decode pftrace.Trace -I "${proto%/*}" "$proto" <"$file" >"$tmp/x.txt" || fail "protoc cannot decode ${file##*/}"
+		expect "packets that clear the state in ${file##*/}" 1 "$(grep -c 'sequence_flags: 1$' "$tmp/x.txt")"
+		expect_line "$tmp/x.txt" 'clock_snapshot {'
+		expect_line "$tmp/x.txt" "name: \"$(group it)\""
+		expect_line "$tmp/x.txt" "tid: $talker\$"
+		expect_line "$tmp/x.txt" "prev_pid: $talker\$"
+	done
+	expect_that "no third older file" [ ! -e "$tmp/turns.3.$end" ]
+done
+kill -KILL "$talker"
+
 say "killed: the file is whole up to its last packet"
 trace killed -o "$tmp/killed.pftrace" --all "$(group it)"
 echo 100 >&"$go"
@@ -144,4 +203,7 @@ refused 1 'same group' "$(group it)" "$memory/$(group it)"
 refused 1 'not a process id' pid:x
 refused 1 'cannot write' -o "$tmp/no/such/x" "$(group it)"
 refused 2 'is unknown' --events nothing
+refused 1 'is no regular file' --limit 5M -o /dev/null "$(group it)"
+refused 1 'is no regular file' --limit 5M --format perfetto -o /dev/null "$(group it)"
+[ -c /dev/null ] || fail '/dev/null is no more'
 say ok

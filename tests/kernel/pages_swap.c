@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "edge/pages_advise.h"
 #include "edge/pagescan.h"
 #include "rig.h"
 
@@ -96,6 +97,33 @@ Test(pages_swap, a_swapped_page_keeps_its_place)
 		      "%zu came back with their tag",
 		      with_tag(result.counts.touched, FIRST_TAG + 1));
 	cr_expect_lt(result.swapped_pages, PAGES / 16);
+	pagescan_close(scan);
+	close(group_fd);
+	close(proc_fd);
+}
+
+/* What stands in where the kernel has neither memory.reclaim nor memory.force_empty. */
+Test(pages_swap, the_fallback_moves_the_memory_of_a_group_out)
+{
+	if (!has_swap())
+		RIG_SKIP("no swap");
+	struct group *group = group_make(NULL, "swap");
+	struct worker *worker = worker_start(group);
+	int group_fd = open(group->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct pagescan_target target = { .proc_fd = proc_fd, .group_fd = group_fd };
+	struct pagescan *scan = NULL;
+	struct err err = { "" };
+	uint64_t bytes = 0;
+
+	worker_do(worker, job_touch_all, 0);
+	cr_assert_eq(pagescan_open(probe, &target, &scan, &err), 0, "%s", err.text);
+	turn(scan, FIRST_TAG);
+	cr_expect_lt(result.swapped_pages, PAGES / 16);
+	cr_assert_eq(pages_advise(proc_fd, group_fd, &bytes), 0);
+	cr_expect_geq(bytes, PAGES * PAGE);
+	turn(scan, FIRST_TAG + 1);
+	cr_expect_geq(result.swapped_pages, MOST, "%lu are swapped", result.swapped_pages);
 	pagescan_close(scan);
 	close(group_fd);
 	close(proc_fd);

@@ -6,6 +6,7 @@
  *
  * "Told although both are inside" marks what BPF cannot know and therefore takes for an outsider.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -246,6 +247,44 @@ Test(peers, a_stopped_group_is_told_of_udp_data)
 	cr_expect_eq(watch_events(SLOT_A, PFUSE_EV_TALK, &event), 1);
 	cr_expect_eq(event.talk.incoming, 1);
 	kill(server->pid, SIGCONT);
+}
+
+/*
+ * In an outsider: one socket that talks with another outsider, and in the same breath with the server at the
+ * port `arg`.
+ */
+static long job_connect_again(long arg)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t length = sizeof(to);
+	int other = socket(AF_INET, SOCK_DGRAM, 0), fd = socket(AF_INET, SOCK_DGRAM, 0);
+	bool ok = bind(other, (void *)&to, length) == 0 &&
+		  getsockname(other, (void *)&to, &length) == 0 &&
+		  connect(fd, (void *)&to, length) == 0;
+
+	for (int i = 0; ok && i < 3; i++)
+		ok = send(fd, "x", 1, 0) == 1;
+	to.sin_port = htons((uint16_t)arg);
+	ok = ok && connect(fd, (void *)&to, length) == 0 && send(fd, "x", 1, 0) == 1;
+	close(fd);
+	close(other);
+	return ok ? 0 : -errno;
+}
+
+Test(peers, what_is_known_of_a_socket_ends_with_its_connection)
+{
+	const struct talk_case *row = find_case("UDP from an outsider, warm");
+	struct worker *client = client_at[OUTSIDE], *server = server_at[IN_A];
+	struct pfuse_event event = { 0 };
+
+	talk_meet(row, client, server);
+	for (int round = 0; round < 5; round++) {
+		arm_both();
+		cr_assert_eq(worker_do(client, job_connect_again, talk_port(row)), 0);
+		cr_expect_eq(watch_events(SLOT_A, PFUSE_EV_TALK, &event), 1);
+		cr_expect_eq(event.talk.incoming, 1);
+	}
 }
 
 /* A pair that the group made for itself: both ends name a process of the group. */

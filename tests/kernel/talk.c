@@ -59,6 +59,11 @@ static unsigned int number_of(const struct talk_case *row)
 	return 20000 + (uintptr_t)row / sizeof(*row) % 10000;
 }
 
+uint16_t talk_port(const struct talk_case *row)
+{
+	return (uint16_t)number_of(row);
+}
+
 static socklen_t address_of(const struct talk_case *row, struct sockaddr_storage *ret)
 {
 	struct sockaddr_in *v4 = (void *)ret;

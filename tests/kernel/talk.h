@@ -33,6 +33,9 @@ void talk_network(void);
 /* The socketpair of channel PAIR, made by the test, which is outside of all groups. */
 void talk_pair(void);
 
+/* Of a row with an address: the port on which its server listens. */
+uint16_t talk_port(const struct talk_case *row);
+
 bool talk_is_stream(const struct talk_case *row);
 
 worker_job talk_bind, talk_connect, talk_accept, talk_send, talk_receive, talk_close;

@@ -36,6 +36,7 @@ static void start(uint32_t ncpus)
 	now_ns = 100 * S;
 	orchestrator_init(&o, fcbs, SLOTS, 8 * GIB, 4096);
 	cpus_init(&cpus, groups, workload, SLOTS, &t);
+	cpus.workload.policy.waste_permille = 1000; /* sets, whatever they waste */
 	o.cpus = &cpus;
 }
 
@@ -132,6 +133,40 @@ Test(cpus, a_hog_becomes_scientific_and_the_service_keeps_its_cpu)
 	works(1, 100, false);
 	works(2, 1000, true);
 	cr_expect_eq(check(), 0, "nothing changes");
+}
+
+Test(cpus, what_would_be_wasted_is_shared_by_weight_until_a_wait_is_late)
+{
+	struct pfuse_event late = { .kind = PFUSE_EV_WAIT, .slot = 1, .group_id = 1001 };
+	const struct pfuse_verdict *weight;
+	unsigned n;
+
+	start(2);
+	cpus.workload.policy.waste_permille = 100;
+	join(1, WORKLOAD_SERVICE, PRIO_OFF);
+	join(2, WORKLOAD_SCIENTIFIC, PRIO_OFF);
+	for (int i = 0; i < 2; i++) { /* the first look has none before it */
+		works(1, 100, false);
+		works(2, 1000, true);
+		n = check();
+	}
+	cr_expect_null(find(n, 1, PFUSE_CTL_CPUS));
+	cr_expect_null(find(n, 2, PFUSE_CTL_CPUS), "half of the machine is too much");
+	weight = find(n, 2, PFUSE_CTL_WEIGHT);
+	cr_assert(weight);
+	cr_expect_eq(weight->to, 1);
+	cr_expect_null(find(n, 1, PFUSE_CTL_WEIGHT));
+	apply(n, ORCHESTRATOR_APPLIED);
+
+	now_ns += 2 * S;
+	late.time_ns = now_ns;
+	orchestrator_event(&o, &late, now_ns, v);
+	n = orchestrator_cpus(&o, now_ns, v, MAX);
+	cr_assert(find(n, 1, PFUSE_CTL_CPUS) && find(n, 2, PFUSE_CTL_CPUS), "%u verdicts", n);
+	cr_expect_eq(find(n, 1, PFUSE_CTL_CPUS)->to, 1);
+	cr_expect_eq(find(n, 2, PFUSE_CTL_CPUS)->to, 1);
+	cr_assert(find(n, 2, PFUSE_CTL_WEIGHT));
+	cr_expect_eq(find(n, 2, PFUSE_CTL_WEIGHT)->to, 0, "as found");
 }
 
 Test(cpus, without_an_array_nothing_is_decided)

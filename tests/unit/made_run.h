@@ -17,11 +17,18 @@ struct made_run {
 	struct orchestrator core;
 	struct fcb fcbs[MADE_SLOTS];
 	struct pfuse_sample truth[MADE_SLOTS];
+	struct adaptive adaptive[MADE_SLOTS];
+	struct cpus cpus; /* of which every group takes part in the split */
+	struct cpus_group cpus_groups[MADE_SLOTS];
+	struct workload_group workload[MADE_SLOTS];
+	struct pfuse_span spans[MADE_SLOTS];
 	struct random_state random;
 	struct pftrace *trace; /* NULL: not recorded */
 	uint64_t began_ns;     /* as the clock stands: a segment of a trace lasts by that clock */
 	uint64_t now_ns;
 	uint64_t verdicts; /* so far */
+	uint64_t cpus_verdicts; /* of them, about CPUs and weights */
+	uint64_t reclaims;	/* of them, by `adaptive` */
 };
 
 /* Attaches the groups. The trace is borrowed. */

@@ -70,6 +70,10 @@ static struct pftrace_reader *read_bytes(const void *bytes, size_t size)
 	return reader;
 }
 
+#define S 1000000000ull
+
+static struct pftrace_clocks some_moment;
+
 /* The machine first: without it no slot is known. */
 static struct pftrace *begin(const struct file *file)
 {
@@ -270,6 +274,10 @@ static uint64_t make_file(struct file *file, unsigned steps)
 	made_run_go_on(&run, steps);
 	pftrace_close(trace);
 	load(file);
+	if (steps > 1000) {
+		cr_assert(run.cpus_verdicts > 50, "%llu", (unsigned long long)run.cpus_verdicts);
+		cr_assert(run.reclaims > 10, "%llu", (unsigned long long)run.reclaims);
+	}
 	return run.verdicts;
 }
 
@@ -527,6 +535,61 @@ Test(pftrace, what_was_written_by_another_build_of_the_core_is_told)
 	cr_assert_eq(player_play(&player, &state, answers), 0);
 	cr_assert_not_null(player_fcb(&player, 1));
 	player_free(&player);
+}
+
+static void some_clocks(struct pftrace_clocks *ret)
+{
+	*ret = some_moment;
+}
+
+/* What is shown of a time is what the clocks said then: a reader is told as soon as one has moved. */
+Test(pftrace, a_suspend_and_a_clock_that_is_set_are_told_at_once)
+{
+	static const struct {
+		const char *what;
+		struct pftrace_clocks by;
+		unsigned snapshots;
+		int64_t moved_ns;
+	} rows[] = {
+		{ "nothing happens", { 0, 0, 0 }, 1, 0 },
+		{ "time goes by", { 5 * S, 5 * S, 5 * S }, 1, 0 },
+		{ "drift", { 5 * S, 5 * S, 5 * S + 4000000 }, 1, 0 },
+		{ "suspended for an hour", { 0, 3600 * S, 3600 * S }, 2, 3600 * (int64_t)S },
+		{ "set ahead", { 0, 0, 60 * S }, 2, 60 * (int64_t)S },
+		{ "set back", { 5 * S, 5 * S, -55 * S }, 2, -60 * (int64_t)S },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct pftrace_sched event = { .time_ns = 1001 * S, .pid = 1, .next = 2 };
+		struct file file;
+		struct pftrace_options options = { .path = file.path, .clocks = some_clocks };
+		struct pftrace_result result;
+		struct pftrace *trace;
+		struct err err;
+
+		new_file(&file);
+		some_moment = (struct pftrace_clocks){ 1000 * S, 1000 * S, 1700000000 * S };
+		cr_assert_eq(pftrace_open(&options, &trace, &err), 0, "%s", err.text);
+		some_moment.monotonic_ns += rows[i].by.monotonic_ns;
+		some_moment.boottime_ns += rows[i].by.boottime_ns;
+		some_moment.realtime_ns += rows[i].by.realtime_ns;
+		uint64_t before = pftrace_packets(trace);
+
+		pftrace_sched(trace, 0, &event, 1, false);
+		cr_assert_eq(pftrace_packets(trace) - before, rows[i].snapshots, "%s",
+			     rows[i].what);
+		pftrace_flush(trace);
+		pftrace_flush(trace);
+		cr_assert_eq(pftrace_packets(trace) - before, rows[i].snapshots, "%s: once",
+			     rows[i].what);
+		pftrace_close(trace);
+		load(&file);
+		result = read_all(file.bytes, file.size, NULL);
+		/* The drift is no news, but where it is looked at again it is what it is. */
+		cr_assert_eq(result.wall_moved_ns, rows[i].moved_ns, "%s: %lld", rows[i].what,
+			     (long long)result.wall_moved_ns);
+		remove_file(&file);
+	}
 }
 
 /* Each file of a rotation replays alone, and the older one has not lost its end. */

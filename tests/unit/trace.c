@@ -65,6 +65,38 @@ Test(trace_order, gives_in_the_order_of_time_and_holds_back_what_may_be_overtake
 	trace_order_close(order);
 }
 
+/* Seen at the edges of a group only: nobody knows what the others did in between. */
+Test(trace_times, of_groups_alone_tell_nothing_about_the_rest)
+{
+	struct pfuse_trace leaves = at(10 * MS, 5), comes = at(30 * MS, 9);
+	struct trace_times_of times;
+	struct trace_times *all, *some;
+
+	cr_assert_eq(trace_times_open(1, &all), 0);
+	cr_assert_eq(trace_times_open(1, &some), 0);
+	trace_times_only_groups(some);
+	leaves.slot = 1;
+	leaves.other.pid = 9;
+	comes.next.state = PFUSE_STATE_PREEMPTED;
+	comes.other.pid = 5;
+	comes.next.next_slot = 1;
+	trace_times_note(all, &leaves);
+	trace_times_note(some, &leaves);
+	times = trace_times_note(all, &comes);
+	cr_expect_eq(times.ran_ns, 20 * MS);
+	times = trace_times_note(some, &comes);
+	cr_expect_eq(times.ran_ns, UNKNOWN, "9 may have been away meanwhile");
+	leaves.time_ns = 40 * MS;
+	times = trace_times_note(all, &leaves);
+	cr_expect_eq(times.ran_ns, 10 * MS);
+	cr_expect_eq(times.waited_ns, 10 * MS);
+	times = trace_times_note(some, &leaves);
+	cr_expect_eq(times.ran_ns, 10 * MS, "5 is in the group, and all of it is seen");
+	cr_expect_eq(times.waited_ns, UNKNOWN);
+	trace_times_close(all);
+	trace_times_close(some);
+}
+
 Test(trace_order, of_equal_times_the_first_stays_first)
 {
 	static struct given given;

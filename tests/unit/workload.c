@@ -32,11 +32,18 @@ static struct workload_topology machine(uint32_t cpus, uint32_t smt, uint32_t ll
 	return t;
 }
 
+/* The paper's rule: services may keep any number of CPUs unused. Tests of `waste` set theirs. */
+static void start_on(const struct workload_topology *t)
+{
+	workload_init(&w, groups, SLOTS, t);
+	w.policy.waste_permille = 1000;
+}
+
 static void start(uint32_t cpus)
 {
 	struct workload_topology t = machine(cpus, 1, 1);
 
-	workload_init(&w, groups, SLOTS, &t);
+	start_on(&t);
 }
 
 static const char *print(const struct cpumask *mask)
@@ -464,6 +471,139 @@ Test(workload, a_small_service_that_is_late_gets_more_than_it_had)
 	cr_expect(!cpumask_equal(workload_set(&w, 2), workload_set(&w, 3)));
 }
 
+/* Sharing, where sets would waste too much */
+
+/* A small service and a scientific group, known to be such; the default of `waste`. */
+static void one_of_each(uint32_t cpus)
+{
+	start(cpus);
+	w.policy.waste_permille = 100;
+	service(1, 0);
+	scientific(2);
+	workload_check(&w);
+}
+
+/* Checks in which the service does a little and is never late, until nobody is confined. */
+static uint32_t checks_until_shared(void)
+{
+	struct workload_look good = late(MS, 100);
+	uint32_t checks = 0;
+
+	while (!w.sharing && checks < 10000) {
+		workload_look(&w, 1, &good);
+		workload_check(&w);
+		checks++;
+	}
+	return checks;
+}
+
+Test(workload, what_would_be_wasted_is_shared)
+{
+	one_of_each(2);
+	cr_expect(w.sharing && !w.confined, "1 CPU of 2 for a service that needs 0.014");
+	expect_set(1, "0,1", "the service");
+	expect_set(2, "0,1", "the scientific group");
+	cr_expect_eq(groups[2].share, WORKLOAD_LEAST, "by weight");
+
+	one_of_each(9);
+	cr_expect(w.sharing, "0.986 of 9 is more than a tenth");
+	one_of_each(10);
+	cr_expect(w.confined && !w.sharing, "0.986 of 10 is less");
+	expect_set(1, "0", "the service");
+
+	one_of_each(2);
+	w.policy.waste_permille = 0;
+	service(1, 2);
+	workload_check(&w);
+	cr_expect(!w.confined && !w.sharing, "services need all CPUs: nothing is wasted");
+}
+
+Test(workload, parted_sets_are_not_joined_by_a_little_more_waste)
+{
+	struct workload_look half = using(450), third = using(300), little = using(210);
+
+	start(4);
+	w.policy.waste_permille = 100; /* 0.4 CPUs; once parted, 0.6 */
+	workload_join(&w, 1, WORKLOAD_SERVICE);
+	scientific(2);
+	workload_look(&w, 1, &half); /* needs 0.64 */
+	workload_check(&w);
+	cr_expect(w.confined);
+	workload_look(&w, 1, &third); /* 0.43; what was needed lately counts */
+	workload_check(&w);
+	cr_expect(w.confined);
+	for (int i = 0; i < 40; i++) {
+		workload_look(&w, 1, &third);
+		workload_check(&w);
+	}
+	cr_expect(w.confined, "0.57 are wasted now");
+	for (int i = 0; i < 40; i++) {
+		workload_look(&w, 1, &little); /* 0.30 */
+		workload_check(&w);
+	}
+	cr_expect(w.sharing, "0.7 are");
+	for (int i = 0; i < 40; i++) {
+		workload_look(&w, 1, &third);
+		workload_check(&w);
+	}
+	cr_expect(w.sharing, "0.57 are too much to be parted");
+}
+
+Test(workload, sharing_ends_when_a_service_is_late)
+{
+	uint32_t waited[4];
+
+	one_of_each(2);
+	cr_expect(workload_late(&w, 1), "by event");
+	cr_expect_not(workload_late(&w, 1), "once per check");
+	workload_place(&w);
+	cr_expect(w.confined && !w.sharing);
+	expect_set(1, "0", "the service");
+	expect_set(2, "1", "the scientific group");
+
+	for (size_t round = 0; round < ARRAY_SIZE(waited); round++) {
+		waited[round] = checks_until_shared();
+		cr_expect(workload_late(&w, 1));
+		workload_place(&w);
+	}
+	cr_expect_eq(waited[0], 30);
+	for (size_t round = 1; round < ARRAY_SIZE(waited); round++)
+		cr_expect_eq(waited[round], 2 * waited[round - 1], "tried later, after a mistake");
+}
+
+Test(workload, sharing_ends_at_a_check_with_late_waits)
+{
+	struct workload_look bad = late(11 * MS, 100), few = late(11 * MS, 15);
+
+	one_of_each(2);
+	workload_look(&w, 1, &few);
+	workload_check(&w);
+	cr_expect(w.sharing, "too few of them");
+	workload_look(&w, 1, &bad);
+	workload_check(&w);
+	cr_expect(w.confined);
+	cr_expect_eq(groups[1].cpus, 0, "none more: those waits were among others");
+
+	checks_until_shared();
+	for (int i = 0; i < 60; i++) {
+		workload_look(&w, 1, &few);
+		workload_check(&w);
+	}
+	cr_expect_eq(w.mistakes, 0, "a mistake that was long ago is forgotten: %u", w.mistakes);
+}
+
+Test(workload, without_a_target_nothing_is_late)
+{
+	struct workload_look bad = late(100 * S, 1000);
+
+	one_of_each(2);
+	w.policy.wait_p99_ns = 0;
+	workload_look(&w, 1, &bad);
+	workload_check(&w);
+	cr_expect(w.sharing);
+	cr_expect_not(workload_late(&w, 1));
+}
+
 /* Placement */
 
 Test(workload, placement)
@@ -580,7 +720,7 @@ Test(workload, siblings_stay_together)
 {
 	struct workload_topology t = machine(8, 2, 1); /* cores 0,4 1,5 2,6 3,7 */
 
-	workload_init(&w, groups, SLOTS, &t);
+	start_on(&t);
 	service(1, 2);
 	service(2, 1);
 	scientific(3);
@@ -598,7 +738,7 @@ Test(workload, caches_and_nodes_stay_together)
 {
 	struct workload_topology t = machine(8, 1, 2); /* 0-3, 4-7 */
 
-	workload_init(&w, groups, SLOTS, &t);
+	start_on(&t);
 	service(1, 3);
 	service(2, 2);
 	scientific(3);
@@ -805,23 +945,28 @@ static void random_step(struct random_state *r)
 
 Test(workload, random_histories)
 {
-	uint32_t confined = 0, moved = 0;
+	uint32_t confined = 0, shared = 0, moved = 0;
 
 	for (uint64_t seed = 1; seed <= 30; seed++) {
 		struct random_state r = { .x = seed * 0x9e3779b97f4a7c15ull };
 		struct workload_topology t = random_machine(&r);
 
-		workload_init(&w, groups, SLOTS, &t);
+		start_on(&t);
+		w.policy.waste_permille = random_below(&r, 3) ? (uint32_t)random_below(&r, 100) : 1000;
+		if (seed % 3 == 0)
+			w.policy.wait_p99_ns = 0; /* so that sharing goes on for long */
 		for (int step = 0; step < 300; step++) {
 			random_step(&r);
 			check_invariants();
 			confined += w.confined;
+			shared += w.sharing;
+			cr_assert(!w.confined || !w.sharing);
 			for (uint32_t slot = 1; slot < SLOTS; slot++) {
 				moved += groups[slot].moved;
 				groups[slot].moved = false;
 			}
 		}
 	}
-	cr_assert(confined > 1000 && moved > 100, "they are about something: %u, %u", confined,
-		  moved);
+	cr_assert(confined > 1000 && shared > 300 && moved > 100,
+		  "they are about something: %u, %u, %u", confined, shared, moved);
 }
