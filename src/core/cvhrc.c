@@ -272,6 +272,8 @@ static void note_cost(struct cvhrc *c, uint64_t spent_ns)
 {
 	double cost = (double)spent_ns;
 
+	if (c->wait == CVHRC_SETTLED)
+		return;
 	for (unsigned h = 0; h < 2; h++)
 		cost += touches(c, h) * TOUCH_NS;
 	c->cost_ns += c->cost_ns ? (cost - c->cost_ns) / COST_MEAN_OF : cost;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "core/arith.h"
 #include "core/cvhrc.h"
+#include "core/cvhrc_inside.h"
 
 #define MS 1000000ull
 #define EPOCH_MIN_NS (250 * MS)
@@ -19,9 +20,7 @@
 #define RATE_MAX 16 /* more saves nothing that could be measured, and costs accuracy */
 #define RATE_END (1u << 20)
 
-/* What a change brings is seen first, then comes the next; what is far too dear ends at once. */
-#define SETTLED_EPOCHS 8
-#define FAR_TOO_DEAR 2
+#define FAR_TOO_DEAR 2 /* ends at once */
 
 #define MARGIN 0.75 /* of the budget, for what is finer than now: so that it does not go to and fro */
 
@@ -151,7 +150,7 @@ void cvhrc_advise(struct cvhrc *c, uint32_t rate, struct cvhrc_advice *ret)
 	if (c->wait == 0 || is_far_too_dear(c, a.epoch_ns)) {
 		improve(c, &a);
 		if (a.rate != rate || a.epoch_ns != c->planned_ns) {
-			c->wait = SETTLED_EPOCHS;
+			c->wait = CVHRC_SETTLED;
 			c->cost_ns = 0;
 		}
 	}

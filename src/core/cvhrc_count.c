@@ -237,20 +237,21 @@ static uint64_t pages_of(const uint32_t planes[CVHRC_PLANES][CVHRC_TAGS], unsign
 
 /*
  * In sampled pages, since this is about chance. How often pages come back falls with their age and
- * bends upwards, so the mean of both sides is at least what is to be expected. Where there is nothing
- * older, the newer ones alone are more. The two newest tags have nothing newer, and are left out:
- * sweeps of less than three epochs are not seen.
+ * bends upwards, so the mean of both sides is at least what is to be expected; and where there is only
+ * one that is newer, that is. The newest tag has nothing newer: sweeps of less than two epochs are not
+ * seen.
  */
 static float sweep_of(const struct cvhrc *c, unsigned tag)
 {
 	double t = (double)pages_of(c->touched, tag), touched = 0, count = 0, expected, more;
+	bool second = tag + 2 == c->now;
 
 	if (t <= SWEEP_MIN)
 		return 0;
-	for (unsigned i = 2; i < 2 + NEIGHBOURS && tag + i < c->now; i++) {
+	for (unsigned i = second ? 1 : 2; i < 2 + NEIGHBOURS && tag + i < c->now; i++) {
 		touched += (double)pages_of(c->touched, tag + i);
 		count += (double)pages_of(c->count, tag + i);
-		if (tag < CVHRC_BEFORE + 1 + i)
+		if (second || tag < CVHRC_BEFORE + 1 + i)
 			continue;
 		touched += (double)pages_of(c->touched, tag - i);
 		count += (double)pages_of(c->count, tag - i);
@@ -265,7 +266,7 @@ static float sweep_of(const struct cvhrc *c, unsigned tag)
 static void look_for_sweeps(struct epoch *e)
 {
 	memset(e->sweep, 0, sizeof(e->sweep));
-	for (unsigned tag = CVHRC_BEFORE + 1; tag + 3 <= e->c->now; tag++)
+	for (unsigned tag = CVHRC_BEFORE + 1; tag + 2 <= e->c->now; tag++)
 		e->sweep[tag] = sweep_of(e->c, tag);
 }
 
