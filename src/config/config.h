@@ -7,6 +7,8 @@
  *	stop: auto			# auto | freeze | signal
  *	cpus: { alpha: 80%, beta: 3, check: 1s, wait_p99: 10ms, utilisation: 70% }	# docs/cpu.md
  *						# and waste: 10%, partition: off | root | isolated
+ *	curve: { measure: on, budget: 1%, every: 5m }	# adaptive: see "The curve sets the memory" in README
+ *	memory: { total: 8G, low: 5% }	# adaptive: when memory is short
  *	weights: { first: -1, list: "2000 1024 500" }	# table: own, from nice -1 on; 1024: nice 0
  *	groups:				# first match wins
  *	  - match: "system.slice/web*"	# GROUP or glob; also the path of the cgroup
@@ -86,6 +88,11 @@ struct config {
 	struct workload_policy cpus;
 	enum config_partition partition;
 	struct prio_own own;
+	bool curve_measure; /* adaptive: each group's hit-ratio curve */
+	uint32_t curve_budget_permille; /* of the time */
+	uint64_t curve_every_ns;	/* at least so often */
+	uint64_t memory_total_bytes;	/* adaptive: of all groups together; 0: the machine's */
+	uint32_t memory_low_permille;	/* of the machine: with less available, memory is short */
 	size_t ngroups;
 	struct config_group *groups; /* in the order of the file */
 	struct config_group defaults;

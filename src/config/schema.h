@@ -57,6 +57,17 @@ struct raw_cpus {
 	int partition;
 };
 
+struct raw_curve {
+	int measure;
+	char *budget;
+	char *every;
+};
+
+struct raw_memory {
+	char *total;
+	char *low;
+};
+
 struct raw_weights {
 	char *first;
 	char *list;
@@ -90,6 +101,8 @@ struct raw {
 	char *interval;
 	struct raw_cpus cpus;
 	struct raw_weights weights;
+	struct raw_curve curve;
+	struct raw_memory memory;
 	struct raw_group *groups;
 	unsigned groups_count;
 };

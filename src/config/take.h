@@ -45,6 +45,8 @@ int bad_value(const struct place *at, const char *section, const char *key, cons
 
 int config_take_group(const struct place *at, const struct raw_group *raw,
 		      struct config_group *group);
+/* curve and memory, of the policy `adaptive`. */
+int config_take_adaptive(const struct place *at, const struct raw *raw, struct config *config);
 int config_take(struct config_doc *doc, const struct raw *raw, struct config *config,
 		struct err *err);
 

@@ -16,11 +16,13 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "base/trim.h"
+#include "daemon/curves.h"
 #include "daemon/daemon.h"
 #include "daemon/paging.h"
 #include "daemon/place.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
+#include "daemon/scarce.h"
 #include "daemon/split.h"
 #include "daemon/squeeze.h"
 #include "daemon/tap.h"
@@ -136,6 +138,8 @@ static int open_probe(struct daemon *daemon, struct err *err)
 		/* Who records a run wants to see who waited; the flight recorder is to cost little. */
 		.spans = daemon->split || (daemon->options->trace && !daemon->options->flight_ns),
 	};
+	if (curves_wanted(daemon))
+		config.parts |= PROBE_PAGES;
 	return probe_open(&config, &daemon->machine.probe, err);
 }
 
@@ -431,6 +435,10 @@ static int open_all(struct daemon *daemon, struct err *err)
 	if (!code)
 		code = squeeze_open(daemon, err);
 	if (!code)
+		code = curves_open(daemon, err);
+	if (!code)
+		code = scarce_open(daemon, err);
+	if (!code)
 		code = tap_open(daemon, err);
 	if (!code)
 		code = open_probe(daemon, err);
@@ -558,6 +566,8 @@ enum exit_status daemon_close(struct daemon *daemon, enum exit_status status)
 	tap_close(daemon);
 	restored = restore_all(daemon);
 	split_close(daemon->split);
+	scarce_close(daemon);
+	curves_close(daemon);
 	squeeze_close(daemon);
 	close_members(&daemon->members);
 	close_edges(daemon);

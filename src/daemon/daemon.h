@@ -79,6 +79,8 @@ struct daemon {
 	struct cgroup command_group; /* open until its member takes it */
 	struct loop loop;
 	struct squeeze *squeeze; /* NULL: no policy `adaptive` */
+	struct curves *curves; /* the same, or no curves are to be measured */
+	struct scarce *scarce; /* the same as squeeze */
 	struct tap *tap; /* NULL: no trace is written */
 	int status; /* exit status so far */
 	bool command_ended;
