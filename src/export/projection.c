@@ -221,6 +221,12 @@ static unsigned play(struct projection *projection, const struct pftrace_record 
 		if (!projection->fusebox)
 			(void)player_choose(&projection->player, record);
 		return 0;
+	case PFTRACE_NEED: /* under `fusebox` the core passes over both */
+		orchestrator_need(core, slot, &record->need, record->time_ns);
+		return 0;
+	case PFTRACE_SHARE:
+		orchestrator_share(core, slot, record->share_bytes);
+		return 0;
 	case PFTRACE_SAMPLE:
 		sample = projected_sample(projection, record);
 		return orchestrator_sample(core, slot, &sample, record->time_ns, ret);

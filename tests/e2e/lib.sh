@@ -197,7 +197,7 @@ spawn() {
 	(enter "$name" && exec "$@") <&0 &
 	spawned=$!
 	pids+=("$spawned")
-	wait_for 10 is_inside "$name" "$spawned" || fail "$* did not enter $(group "$name")"
+	wait_for "$(fast 10 60)" is_inside "$name" "$spawned" || fail "$* did not enter $(group "$name")"
 }
 
 is_inside() {
@@ -335,7 +335,7 @@ double_kill() {
 	keeper=$(keeper_of "$daemon")
 	kill -STOP "$daemon" # so that it cannot start another
 	kill -KILL "$keeper"
-	must_come 5 "end of the keeper" not alive "$keeper"
+	must_come "$(fast 5 30)" "end of the keeper" not alive "$keeper"
 	kill -KILL "$daemon"
 	wait "$daemon" 2>/dev/null || true
 }
@@ -378,6 +378,9 @@ try_remove() {
 	return $left
 }
 
+# A script that has more to undo defines its own.
+at_end() { :; }
+
 clean_up() {
 	local code=$? pid
 	trap - EXIT ERR
@@ -386,12 +389,13 @@ clean_up() {
 	for pid in "${pids[@]}"; do
 		kill -0 "$pid" && { kill -CONT "$pid"; kill -TERM "$pid"; }
 	done
-	[ -z "$daemon" ] || wait_for 5 is_dead "$daemon"
+	[ -z "$daemon" ] || wait_for "$(fast 5 30)" is_dead "$daemon"
 	for pid in "${pids[@]}"; do kill -KILL "$pid"; done
 	kill_groups
 	wait
-	wait_for 10 try_remove || { kill_groups; try_remove; } ||
+	wait_for "$(fast 10 60)" try_remove || { kill_groups; try_remove; } ||
 		{ printf 'FAIL: groups are left behind: %s\n' "$(our_groups | tr '\n' ' ')"; [ "$code" != 0 ] || code=1; }
+	at_end
 	rm -rf "$tmp"
 	exit "$code"
 }

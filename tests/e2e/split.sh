@@ -103,6 +103,15 @@ expect "memory nodes of web" 0 "$(cat "$(dir_of cpuset web)/cpuset.mems")"
 expect_line "$tmp/out" "$(group web)  cpus  1, as configured"
 stop_daemon
 as_before "the end of the run"
+if thorough "kill -9: the keeper gives them back"; then
+	not_recorded=1 start_daemon -c "$tmp/place.yaml" "${groups[@]}"
+	expect "CPUs of web" 1 "$(cpus_of web)"
+	keeper=$(keeper_of "$daemon")
+	kill -KILL "$daemon"
+	must_come 5 "end of the keeper" not alive "$keeper"
+	wait "$daemon" 2>/dev/null || true
+	as_before "kill -9"
+fi
 place 8191 0
 status=0
 "$pfuse" run --ledger "$ledger" -c "$tmp/place.yaml" "${groups[@]}" >"$tmp/out" 2>"$tmp/err" || status=$?

@@ -26,7 +26,7 @@ while read -r count; do for ((; count > 0; count--)); do read -rt 0.002 -u "$0";
 new_group it
 spawn it bash -c "$work" "$silence" <"$tmp/go"
 worker=$spawned
-must_come 10 "the workload waits" is_waiting "$worker"
+must_come "$(fast 10 60)" "the workload waits" is_waiting "$worker"
 
 # trace NAME ARGUMENT...: in the background, ready; its pid is ${traces[NAME]}
 declare -A traces
@@ -73,6 +73,11 @@ expect "text: switches" "$made" "$(grep -cE "^[0-9:.]+  $(group it) +\[[0-9]+\] 
 expect "JSON: switches" "$made" "$(grep -c "\"event\":\"switch\",\"group\":\"$(group it)\",\"pid\":$worker," "$tmp/json")"
 expect_line "$tmp/json" '"comm":"na..x09ps"'
 expect_line "$tmp/text" "na.x09ps-$worker +wake    by "
+# Each of its switches tells where its virtual clock stands, and the clock does not stand still.
+grep -oE "\"event\":\"switch\",\"group\":\"$(group it)\",\"pid\":$worker,.*\"vruntime_ns\":-?[0-9]+" "$tmp/json" | sed 's/.*://' >"$tmp/clock"
+expect "JSON: virtual run times" "$made" "$(wc -l <"$tmp/clock")"
+expect_that "values of the virtual clock" [ "$(sort -u "$tmp/clock" | wc -l)" -gt 1 ]
+expect_line "$tmp/text" "na.x09ps-$worker +switch  .*, vruntime -?[0-9.]+ ms"
 
 protoc --decode pftrace.Trace -I "${proto%/*}" "$proto" <"$tmp/x.pftrace" >"$tmp/x.txt" || fail "protoc cannot decode the trace"
 expect "Perfetto: switches" "$made" "$(grep -c "prev_pid: $worker\$" "$tmp/x.txt")"
@@ -80,6 +85,7 @@ expect_line "$tmp/x.txt" 'sched_waking {'
 expect_line "$tmp/x.txt" 'clock_snapshot {'
 expect "Perfetto: the thread is named" 1 "$(awk -v tid="$worker" '/threads \{/ { thread = 1 } thread && $1 == "tid:" && $2 == tid { n++ } /}/ { thread = 0 } END { print n + 0 }' "$tmp/x.txt")"
 expect_line "$tmp/x.txt" "name: \"pid:$worker\""
+expect_line "$tmp/x.txt" "name: \".*-$worker vruntime\""
 
 say "order of time, CPU by CPU"
 awk -F'[][]' '{ split($1, at, " "); if (at[1] < last[$2]) { print "after " last[$2] ": " $0; exit 1 } last[$2] = at[1] }' \

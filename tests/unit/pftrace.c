@@ -248,6 +248,14 @@ Test(pftrace, the_smaller_records_come_back)
 	struct pftrace_record lost = { .kind = PFTRACE_LOST, .lost = { 9, PFTRACE_LOSS_FILE } };
 	struct pftrace_record request = { .kind = PFTRACE_REQUEST, .slot = 1, .stop = true };
 	struct pftrace_record applied = { .kind = PFTRACE_APPLIED, .slot = 1 };
+	struct pftrace_record need = { .kind = PFTRACE_NEED,
+				       .slot = 1,
+				       .need = { .knee_bytes = 1ull << 40,
+						 .resolution_bytes = 4096,
+						 .unseen_bytes = 12345,
+						 .below_resolution = true,
+						 .confident = true } };
+	struct pftrace_record share = { .kind = PFTRACE_SHARE, .slot = 1, .share_bytes = 0 };
 	struct pftrace_record back;
 
 	applied.applied =
@@ -261,6 +269,12 @@ Test(pftrace, the_smaller_records_come_back)
 	back = round_trip(&applied, &reader);
 	cr_assert_eq(memcmp(&back.applied, &applied.applied, sizeof(back.applied)), 0);
 	pftrace_reader_close(reader);
+	back = round_trip(&need, &reader);
+	cr_assert_eq(memcmp(&back.need, &need.need, sizeof(back.need)), 0);
+	pftrace_reader_close(reader);
+	back = round_trip(&share, &reader);
+	cr_assert(back.kind == PFTRACE_SHARE && back.share_bytes == 0);
+	pftrace_reader_close(reader);
 }
 
 /* A made-up run in a file, read into memory. */
@@ -272,6 +286,7 @@ static uint64_t make_file(struct file *file, unsigned steps)
 	struct pftrace *trace = open_trace(file);
 
 	made_run_begin(&run, 42, trace);
+	made_run_adaptive(&run);
 	made_run_go_on(&run, steps);
 	pftrace_close(trace);
 	load(file);
