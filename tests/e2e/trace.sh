@@ -119,7 +119,7 @@ for format in $(fast "text json perfetto" perfetto); do
 	status=0
 	# shellcheck disable=SC2016
 	unshare -m sh -c 'mkdir -p "$0/disk" && mount -t tmpfs -o size=64k none "$0/disk" && { "$@" -o "$0/disk/x"; status=$?; cp "$0/disk/x" "$0/full"; exit $status; }' \
-		"$tmp" "$pfuse" trace --format "$format" --for 30s >"$tmp/out" 2>"$tmp/err" || status=$?
+		"$tmp" "$pfuse" trace --format "$format" --for "$(fast 60s 300s)" >"$tmp/out" 2>"$tmp/err" || status=$?
 	expect "$format: exit status" 1 "$status"
 	expect_line "$tmp/err" '^pfuse-bpf trace: the output ends early: No space left on device$'
 	expect_that "$format: something is written" [ -s "$tmp/full" ]
