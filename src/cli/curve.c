@@ -334,8 +334,7 @@ static enum exit_status measure_and_print(struct session *session, struct err *e
 	if (!measure_curve(session->measure, &session->curve)) {
 		err_set(err, -ENODATA,
 			"%s: no curve: it touched no page, or the time was too short (two epochs "
-			"of "
-			"half a second are the least)",
+			"of a quarter of a second are the least)",
 			err_quote(options->groups[0], quoted));
 		return EXIT_FAILED;
 	}

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 
@@ -96,6 +97,14 @@ static void feed(struct cvhrc *core, const struct pagescan_counts *counts)
 	}
 }
 
+static uint64_t cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 /* A pause comes before an epoch, and ends with a turn of its own that only clears and sets places. */
 static void plan(struct measure *measure, uint64_t now_ns)
 {
@@ -143,13 +152,14 @@ static int take_generations(struct measure *measure, struct cvhrc_totals *totals
 	measure->lru_guesses += (double)measure_lru_feed(&measure->core, &pages);
 	measure->lru_uses += (double)pages.touched;
 	totals->pages = measure_lru_pages(&pages);
-	totals->spent_ns = pages.spent_ns;
+	totals->spent_ns = measure->last.spent_ns = pages.spent_ns;
 	measure->last.rate = measure->advice.rate; /* all pages are looked at: the rest is longer epochs */
 	return 0;
 }
 
 int measure_turn(struct measure *measure, uint64_t now_ns, struct err *err)
 {
+	const uint64_t began_ns = cpu_ns();
 	const bool renumbered = cvhrc_begin(&measure->core, measure->advice.epoch_ns);
 	struct cvhrc_totals totals = {
 		.length_ns = measure->turns ? now_ns - measure->cleared_ns : 0,
@@ -160,12 +170,14 @@ int measure_turn(struct measure *measure, uint64_t now_ns, struct err *err)
 
 	if (r < 0)
 		return r;
+	totals.spent_ns += measure->counting_ns; /* of the turn before: this one is not over */
 	cvhrc_end(&measure->core, &totals);
 	if (!measure->turns++)
 		measure->begun_ns = now_ns;
 	measure->cleared_ns = now_ns;
 	measure->spent_ns += totals.spent_ns;
 	plan(measure, now_ns);
+	measure->counting_ns = cpu_ns() - began_ns - measure->last.spent_ns;
 	return 0;
 }
 

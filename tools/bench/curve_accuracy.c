@@ -371,7 +371,6 @@ static int measure_run(struct run *run, double seconds, struct err *err)
 		if (r < 0)
 			return r;
 		note_turn(run, now_ns, epochs, blurred);
-		if (getenv("DBG")) fprintf(stderr, "spent %lu us cost %.0f us rate %u epoch %.2f sampled %lu stuck %lu whole %d pause %.1f\n", run->measure->last.spent_ns/1000, run->measure->core.cost_ns/1000, run->measure->last.rate, (double)run->measure->advice.epoch_ns/1e9, run->measure->last.sampled_pages, run->measure->last.unclearable_pages, run->measure->last.whole, (double)run->measure->advice.pause_ns/1e9);
 	}
 	return 0;
 }
