@@ -42,7 +42,7 @@ start_oomd() {
 	mkdir -p "$bench_tmp/oomd"
 	oomd -C "$bench_tmp/oomd.json" -i 1 -f "$bench_root" -D "$bench_tmp/oomd" >"$bench_tmp/oomd.log" 2>&1 &
 	way_oomd=$!
-	until grep -q 'Running Action=senpai' "$bench_tmp/oomd.log"; do
+	until grep -qs 'Running Action=senpai' "$bench_tmp/oomd.log"; do
 		kill -0 $way_oomd 2>/dev/null || die "oomd ended: $(tail -n 3 "$bench_tmp/oomd.log")"
 		sleep 0.1
 	done
