@@ -151,6 +151,7 @@ static void free_group(struct config_group *group)
 	free(group->match);
 	free(group->cpu_list);
 	free(group->mem_list);
+	free(group->probe_from);
 }
 
 void config_free(struct config *config)

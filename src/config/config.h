@@ -23,6 +23,7 @@
  *	    deadline: 25s
  *	    window: 10s
  *	    probe: 500ms		# guarded: what ends within it after a wake is a health check
+ *	    probe_from: "local 10.0.0.0/8"	# guarded: whose; everybody's without
  *	    page_out: off		# guarded: off | on: page out what is frozen
  *	    type: auto			# off | auto | service | scientific
  *	    character: auto		# off | auto | interactive | batch | mixed
@@ -48,6 +49,7 @@
 #include "base/err.h"
 #include "core/cpus.h"
 #include "core/fcb.h"
+#include "core/peers.h"
 
 enum config_policy {
 	CONFIG_FUSEBOX = 0,
@@ -74,6 +76,7 @@ struct config_group {
 	struct fcb_policy policy;
 	struct cpus_policy cpus;
 	uint64_t slice_ns; /* of the tasks of a batch group; 0: the kernel's */
+	struct peers *probe_from; /* owned; whose visits are health checks; NULL: everybody's */
 	bool page_out; /* what is frozen guarded goes to swap */
 	uint64_t grace_ns; /* adaptive: nothing is reclaimed for so long after the start */
 };

@@ -29,6 +29,8 @@ const struct config_key config_keys[] = {
 	{ "groups", "window", "100ms to 1h", "how long it must have talked with nobody (10s)" },
 	{ "groups", "probe", "0s to 1h",
 	  "guarded: what ends so soon after a wake is a health check (500ms)" },
+	{ "groups", "probe_from", "local, addresses, prefixes",
+	  "guarded: only what these do is a health check: \"local 10.0.0.0/8 2001:db8::1\" (everybody)" },
 	{ "groups", "page_out", "off, on", "guarded: what is frozen goes to swap (off)" },
 	{ "groups", "type", "off, auto, service, scientific",
 	  "services get the CPUs that they need, scientific groups the others (off)" },

@@ -171,6 +171,8 @@ static const cyaml_schema_field_t group_fields[] = {
 	TEXT("deadline", struct raw_group, deadline),
 	TEXT("window", struct raw_group, window),
 	TEXT("probe", struct raw_group, probe),
+	CYAML_FIELD_STRING_PTR("probe_from", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+			       struct raw_group, probe_from, 0, LIST_MAX_BYTES),
 	WORD("page_out", struct raw_group, page_out, switch_values, ARRAY_SIZE(switch_values)),
 	WORD("type", struct raw_group, type, type_values, ARRAY_SIZE(type_values)),
 	WORD("character", struct raw_group, character, character_values,

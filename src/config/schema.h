@@ -85,6 +85,7 @@ struct raw_group {
 	char *deadline;
 	char *window;
 	char *probe;
+	char *probe_from;
 	int page_out;
 	int type;
 	int character;

@@ -37,6 +37,8 @@ int take_number(const struct place *at, const char *section, const char *key, co
 int take_permille(const struct place *at, const char *section, const char *key, const char *text,
 		  uint32_t min, uint32_t max, const char *allowed, uint32_t *field);
 
+int take_peers(const struct place *at, const char *key, const char *text, struct peers **field);
+
 /* The error for a value of the caller's own kind. */
 int bad_value(const struct place *at, const char *section, const char *key, const char *text,
 	      const char *allowed);

@@ -47,7 +47,7 @@ static void forget(struct cvhrc *c)
 	memset(c->hist, 0, sizeof(c->hist));
 	memset(c->half, 0, sizeof(c->half));
 	memset(c->vaguely, 0, sizeof(c->vaguely));
-	c->refs = c->cold = c->vague = c->half_refs[0] = c->half_refs[1] = 0;
+	c->refs = c->cold = c->vague = c->again = c->samples = c->half_refs[0] = c->half_refs[1] = 0;
 	c->seconds = c->epochs = c->cost_ns = 0;
 	c->counted = 0;
 }
@@ -163,6 +163,8 @@ static void fade(struct cvhrc *c, double f)
 	c->refs *= f;
 	c->cold *= f;
 	c->vague *= f;
+	c->again *= f;
+	c->samples *= f;
 	c->half_refs[0] *= f;
 	c->half_refs[1] *= f;
 	c->seconds *= f;
@@ -249,7 +251,7 @@ static void set_scales(struct cvhrc *c, const struct cvhrc_totals *t,
 	}
 	ret_weight[0] = share(pages, n[0] + n[1]);
 	ret_weight[1] = share(4294967296.0, t->file_threshold);
-	c->sampled_pages = (uint64_t)(n[0] + n[1]);
+	c->sampled_pages = (uint64_t)(n[0] + n[1] + n[2] + n[3]);
 	c->file_pages = (n[2] + n[3]) * ret_weight[1];
 }
 
@@ -270,6 +272,8 @@ static void note_cost(struct cvhrc *c, uint64_t spent_ns)
 {
 	double cost = (double)spent_ns;
 
+	if (c->wait == CVHRC_SETTLED)
+		return;
 	for (unsigned h = 0; h < 2; h++)
 		cost += touches(c, h) * TOUCH_NS;
 	c->cost_ns += c->cost_ns ? (cost - c->cost_ns) / COST_MEAN_OF : cost;
@@ -293,6 +297,7 @@ void cvhrc_end(struct cvhrc *c, const struct cvhrc_totals *t)
 		c->epochs += 1;
 		c->counted += c->counted < UINT32_MAX;
 	}
+	c->row = t->blurred ? 0 : c->row + (c->row < UINT32_MAX);
 	for (unsigned p = 0; p < CVHRC_PLANES; p++)
 		take_places(c, p);
 	c->wait -= c->wait > 0;

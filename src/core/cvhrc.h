@@ -27,7 +27,10 @@
  * and at any time between two epochs cvhrc_curve() and cvhrc_advise(). The caller samples by its
  * own rule (pages in chunks, file pages by hash, see cvhrc_files.h) and splits the sample in two
  * halves, even and odd chunks, each of which stands for the whole: the error is estimated from what
- * they differ by.
+ * they differ by, from how few pages are in the sample, and from what is vague: the first touch of a
+ * page since we came, which lies as far as nobody saw.
+ *
+ * In the beginning all is vague, so what was counted first loses its weight while that matters.
  *
  * Swapped pages are pages: they keep tag and place, and a touch brings them back from there. Pages
  * whose accessed bit cannot be cleared (shared, locked) are not given to cvhrc_touch() but counted
@@ -90,17 +93,20 @@ struct cvhrc {
 	uint64_t pages;	     /* of the last totals */
 	uint64_t resident_pages;
 	uint64_t unclearable_pages;
-	uint64_t sampled_pages;	    /* mapped ones */
+	uint64_t sampled_pages;
 	double file_pages;	    /* estimated */
 	double scale[CVHRC_PLANES]; /* how many pages one sampled page stands for, in its half */
 	double refs, cold;	    /* decayed sums, like the histograms */
 	double vague; /* of the references: those to pages at CVHRC_BEFORE or _FIRST */
-	double half_refs[2];
+	double again; /* of the references: those to pages touched in the epoch before, too */
+	double samples; /* references in the sample, not scaled to the whole */
+	double half_refs[2]; /* without the vague ones */
 	double seconds;		       /* decayed time that the references were made in */
 	double epochs;		       /* decayed number of epochs */
 	double cost_ns;		       /* of an epoch: running mean */
 	uint32_t counted;	       /* epochs since the last change of their length; saturates */
 	uint32_t wait;		       /* epochs until the next advice may differ from the last */
+	uint32_t row;		       /* epochs since the last pause; saturates */
 	uint16_t now;		       /* tag of the current epoch */
 	bool begun;		       /* the first epoch is over */
 	int64_t arrived[CVHRC_PLANES]; /* get the current tag, besides those touched */
@@ -171,14 +177,15 @@ struct cvhrc_curve {
 	double cold_ratio;    /* share of them that would miss at any size */
 	double refault_ratio; /* share that would hit at some size above the extent */
 	double sampled_share;
-	double error;		   /* expected mean absolute error of hit_ratio, by half-samples */
+	double error; /* expected mean absolute error of hit_ratio from the resolution on */
 	uint64_t resolution_bytes; /* F1 */
 	uint64_t extent_bytes;	   /* all pages: the last size of the curve */
 	uint64_t resident_bytes;   /* without what is swapped */
 	uint64_t unclearable_bytes;
 	/*
-	 * The knee by slope, the paper's: the size x with the highest hit_ratio(x) / hits - s * x /
-	 * extent, s being knee_slope_permille / 1000 and hits the ratio at the extent. Up to there
+	 * The knee by slope, the paper's: the least size x that comes within 0.01 of the highest
+	 * hit_ratio(x) / hits - s * x / extent,
+	 * s being knee_slope_permille / 1000 and hits the ratio at the extent. Up to there
 	 * memory pays s of what it pays on average, past it no amount does. knee_below_resolution:
 	 * it lies below 1.2 * resolution_bytes, so it may be anywhere from 0 to knee_bytes, which
 	 * is an upper bound then, and no less than resolution_bytes.
@@ -208,7 +215,7 @@ double cvhrc_hit_ratio(const struct cvhrc_curve *curve, uint64_t bytes);
 double cvhrc_marginal(const struct cvhrc_curve *curve, uint64_t bytes);
 
 struct cvhrc_advice {
-	uint64_t epoch_ns; /* of the next epoch: 0.25 .. 2 s */
+	uint64_t epoch_ns; /* of the next epoch: 0.25 .. 4 s */
 	uint64_t pause_ns; /* before it, so that the budget holds; then that epoch is blurred */
 	uint32_t rate;	   /* one chunk of so many: a power of two, 1 .. 2^20 */
 };

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "core/arith.h"
 #include "core/cvhrc.h"
+#include "core/cvhrc_inside.h"
 
 #define MS 1000000ull
 #define EPOCH_MIN_NS (250 * MS)
-#define EPOCH_START_NS (500 * MS)
-#define EPOCH_MAX_NS (2000 * MS)
+#define EPOCH_LONG_NS (500 * MS)
+#define EPOCH_MAX_NS (4000 * MS)
 
 /* 64 MiB: below, all pages are looked at, since chunks of 256 KiB are too few to be a sample. */
 #define WHOLE_BELOW_PAGES 16384
@@ -15,15 +16,16 @@
  */
 #define SAMPLE_PAGES 1024
 #define RATE_MIN 2
+#define RATE_FIRST 8
 #define RATE_MAX 16 /* more saves nothing that could be measured, and costs accuracy */
 #define RATE_END (1u << 20)
 
-/* What a change brings is seen first, then comes the next. */
-#define SETTLED_EPOCHS 8
+#define FAR_TOO_DEAR 2 /* ends at once */
 
-#define MARGIN_PERMILLE 750 /* of the budget, for what is dearer than now */
+#define MARGIN 0.75 /* of the budget, for what is finer than now: so that it does not go to and fro */
 
-#define PAUSE_MAX_NS (60 * 1000 * MS)
+#define BURST_EPOCHS 8
+#define PAUSE_MAX_NS (300 * 1000 * MS)
 
 static uint32_t rate_for_memory(const struct cvhrc *c)
 {
@@ -46,53 +48,61 @@ static uint32_t rate_for_size(const struct cvhrc *c, const struct cvhrc_curve *c
 	return rate;
 }
 
-/* Down to a finer rate only where that is worth losing the places of the pages. */
-static uint32_t new_rate(const struct cvhrc *c, const struct cvhrc_curve *curve, uint32_t rate)
-{
-	uint32_t least = rate_for_memory(c);
-	uint32_t want = (uint32_t)arith_max(rate_for_size(c, curve), least);
-
-	if (rate < least || rate / 4 >= want)
-		return want;
-	return rate;
-}
-
 static double budget_of(const struct cvhrc *c, uint64_t epoch_ns)
 {
 	return (double)epoch_ns * c->setup.budget_permille / 1000;
 }
 
-/* Too dear: fewer pages first, then longer epochs, since those blur. */
-static void save(struct cvhrc_advice *a)
+static bool is_far_too_dear(const struct cvhrc *c, uint64_t epoch_ns)
 {
-	if (a->rate < RATE_MAX)
-		a->rate *= 2;
-	else
-		a->epoch_ns = arith_min(2 * a->epoch_ns, EPOCH_MAX_NS);
+	return c->cost_ns > FAR_TOO_DEAR * budget_of(c, epoch_ns);
 }
 
 /*
- * Intermittent tracking (Zhao et al., ATC 2011), where nothing else is left to save. A pause costs
- * a scan more: the one that clears the bits at its end.
+ * Too dear: fewer pages, and then longer epochs, as long as is needed. Half a second before the last
+ * pages: a small sample blurs more than that. What is far too dear then does not come from the sample.
+ */
+static void save(const struct cvhrc *c, struct cvhrc_advice *a)
+{
+	if (a->rate < RATE_FIRST)
+		a->rate *= 2;
+	else if (a->epoch_ns < EPOCH_LONG_NS)
+		a->epoch_ns = EPOCH_LONG_NS;
+	else if (a->rate < RATE_MAX && !is_far_too_dear(c, a->epoch_ns))
+		a->rate *= 2;
+	else
+		while (a->epoch_ns < EPOCH_MAX_NS && c->cost_ns > budget_of(c, a->epoch_ns))
+			a->epoch_ns = arith_min(2 * a->epoch_ns, EPOCH_MAX_NS);
+}
+
+/*
+ * Intermittent tracking (Zhao et al., ATC 2011), where nothing else is left to save: some epochs in a
+ * row, since what was touched in a pause has no order, then a pause. It costs a scan more: the one
+ * that clears the bits at its end.
  */
 static uint64_t pause_for(const struct cvhrc *c, const struct cvhrc_advice *a)
 {
-	double whole = 2 * c->cost_ns * 1000 / c->setup.budget_permille;
+	double whole = (BURST_EPOCHS + 1) * c->cost_ns * 1000 / c->setup.budget_permille;
 
-	if (a->rate < RATE_MAX || a->epoch_ns < EPOCH_MAX_NS ||
+	if (a->rate < RATE_FIRST || a->epoch_ns < EPOCH_MAX_NS || c->row < BURST_EPOCHS ||
 	    c->cost_ns <= budget_of(c, a->epoch_ns))
 		return 0;
-	return arith_min(arith_sub(arith_from_double(whole), a->epoch_ns), PAUSE_MAX_NS);
+	return arith_min(arith_sub(arith_from_double(whole), BURST_EPOCHS * a->epoch_ns),
+			 PAUSE_MAX_NS);
 }
 
 /*
- * As short as can be had: what is touched within one epoch has no order. Half the epoch costs as much
- * per epoch at most: twice the share of the time, less a margin, so that it does not go to and fro.
+ * Cheap: the pages that a good sample has; then epochs as short as can be had, since what is touched
+ * within one has no order. Half the epoch costs as much per epoch at most: twice the share of the time.
  */
-static void refine(const struct cvhrc *c, struct cvhrc_advice *a)
+static void refine(const struct cvhrc *c, uint32_t want, struct cvhrc_advice *a)
 {
-	if (a->epoch_ns > EPOCH_MIN_NS &&
-	    2 * c->cost_ns <= budget_of(c, a->epoch_ns) * MARGIN_PERMILLE / 1000)
+	double room = budget_of(c, a->epoch_ns) * MARGIN;
+	uint32_t rate = a->rate;
+
+	for (double cost = 2 * c->cost_ns; a->rate > want && cost <= room; cost *= 2)
+		a->rate /= 2;
+	if (a->rate == rate && a->epoch_ns > EPOCH_MIN_NS && 2 * c->cost_ns <= room)
 		a->epoch_ns = arith_max(a->epoch_ns / 2, EPOCH_MIN_NS);
 }
 
@@ -100,21 +110,24 @@ static uint32_t first_rate(const struct cvhrc *c, uint32_t rate)
 {
 	if (c->pages == 0)
 		return rate;
-	return (uint32_t)arith_max(c->pages < WHOLE_BELOW_PAGES ? 1 : RATE_MAX, rate_for_memory(c));
+	return (uint32_t)arith_max(c->pages < WHOLE_BELOW_PAGES ? 1 : RATE_FIRST,
+				   rate_for_memory(c));
 }
 
 static void improve(const struct cvhrc *c, struct cvhrc_advice *a)
 {
+	uint32_t least = rate_for_memory(c);
 	struct cvhrc_curve curve;
+	bool any = cvhrc_curve(c, &curve);
 
-	if (!cvhrc_curve(c, &curve)) {
+	if (!any && a->rate < first_rate(c, a->rate))
 		a->rate = first_rate(c, a->rate);
-	} else if (c->cost_ns > budget_of(c, a->epoch_ns)) {
-		save(a);
-	} else {
-		a->rate = new_rate(c, &curve, a->rate);
-		refine(c, a);
-	}
+	else if (a->rate < least)
+		a->rate = least;
+	else if (c->cost_ns > budget_of(c, a->epoch_ns))
+		save(c, a);
+	else if (any)
+		refine(c, (uint32_t)arith_max(rate_for_size(c, &curve), least), a);
 }
 
 static uint32_t power_of_two(uint32_t rate)
@@ -128,16 +141,16 @@ static uint32_t power_of_two(uint32_t rate)
 
 void cvhrc_advise(struct cvhrc *c, uint32_t rate, struct cvhrc_advice *ret)
 {
-	uint64_t now_ns = c->planned_ns ? c->planned_ns : EPOCH_START_NS;
+	uint64_t now_ns = c->planned_ns ? c->planned_ns : EPOCH_MIN_NS;
 	struct cvhrc_advice a = {
 		.epoch_ns = arith_min(arith_max(now_ns, EPOCH_MIN_NS), EPOCH_MAX_NS),
 		.rate = power_of_two(rate),
 	};
 
-	if (c->wait == 0) {
+	if (c->wait == 0 || is_far_too_dear(c, a.epoch_ns)) {
 		improve(c, &a);
 		if (a.rate != rate || a.epoch_ns != c->planned_ns) {
-			c->wait = SETTLED_EPOCHS;
+			c->wait = CVHRC_SETTLED;
 			c->cost_ns = 0;
 		}
 	}

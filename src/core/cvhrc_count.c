@@ -25,6 +25,9 @@
 /* Places drawn per epoch, plane and tag: further pages of the tag share these. Bounds the time. */
 #define DRAWS_MAX 64
 
+/* Longer after a pause its tag is one of many, and may be merged. */
+#define ROW_MAX 64
+
 /* A sweep is looked for in tags with as many neighbours on both sides, without the nearest. */
 #define NEIGHBOURS 3
 /*
@@ -139,6 +142,12 @@ static void add(struct epoch *e, unsigned plane, double whole, double half, doub
 		pages * c->scale[plane];
 }
 
+/* Before we came, or in the last pause. */
+static bool is_vague(const struct cvhrc *c, unsigned tag)
+{
+	return tag <= CVHRC_FIRST || (c->row < ROW_MAX && tag + c->row + 1 == c->now);
+}
+
 static void add_vague(struct cvhrc *c, double above, double pages)
 {
 	c->vaguely[cvhrc_bin(above, CVHRC_HALF_BITS, CVHRC_HALF_BINS)] += (float)pages;
@@ -228,20 +237,21 @@ static uint64_t pages_of(const uint32_t planes[CVHRC_PLANES][CVHRC_TAGS], unsign
 
 /*
  * In sampled pages, since this is about chance. How often pages come back falls with their age and
- * bends upwards, so the mean of both sides is at least what is to be expected. Where there is nothing
- * older, the newer ones alone are more. The two newest tags have nothing newer, and are left out:
- * sweeps of less than three epochs are not seen.
+ * bends upwards, so the mean of both sides is at least what is to be expected; and where there is only
+ * one that is newer, that is. The newest tag has nothing newer: sweeps of less than two epochs are not
+ * seen.
  */
 static float sweep_of(const struct cvhrc *c, unsigned tag)
 {
 	double t = (double)pages_of(c->touched, tag), touched = 0, count = 0, expected, more;
+	bool second = tag + 2 == c->now;
 
 	if (t <= SWEEP_MIN)
 		return 0;
-	for (unsigned i = 2; i < 2 + NEIGHBOURS && tag + i < c->now; i++) {
+	for (unsigned i = second ? 1 : 2; i < 2 + NEIGHBOURS && tag + i < c->now; i++) {
 		touched += (double)pages_of(c->touched, tag + i);
 		count += (double)pages_of(c->count, tag + i);
-		if (tag < CVHRC_BEFORE + 1 + i)
+		if (second || tag < CVHRC_BEFORE + 1 + i)
 			continue;
 		touched += (double)pages_of(c->touched, tag - i);
 		count += (double)pages_of(c->count, tag - i);
@@ -256,7 +266,7 @@ static float sweep_of(const struct cvhrc *c, unsigned tag)
 static void look_for_sweeps(struct epoch *e)
 {
 	memset(e->sweep, 0, sizeof(e->sweep));
-	for (unsigned tag = CVHRC_BEFORE + 1; tag + 3 <= e->c->now; tag++)
+	for (unsigned tag = CVHRC_BEFORE + 1; tag + 2 <= e->c->now; tag++)
 		e->sweep[tag] = sweep_of(e->c, tag);
 }
 
@@ -265,7 +275,8 @@ static void open_windows(struct epoch *e)
 	struct cvhrc_window *windows[3] = { &e->half_window[0], &e->half_window[1], &e->window };
 	struct sums sums[4];
 
-	if (e->c->now < CVHRC_FIRST + 5)
+	/* None of the four may be a pause. */
+	if (e->c->now < CVHRC_FIRST + 5 || e->c->row < 4)
 		return;
 	for (unsigned age = 0; age < 4; age++)
 		sums[age] = sums_of(e, e->c->now - 1u - age);
@@ -303,12 +314,16 @@ void cvhrc_count(struct cvhrc *c, const double weight[CVHRC_SOURCES], uint64_t r
 	for (unsigned p = 0; p < CVHRC_PLANES; p++) {
 		double n = touches(c, p);
 
-		double vague = (double)c->touched[p][CVHRC_BEFORE] + c->touched[p][CVHRC_FIRST];
+		double vague = 0;
 
+		for (unsigned tag = CVHRC_BEFORE; tag < c->now; tag++)
+			vague += is_vague(c, tag) ? c->touched[p][tag] : 0;
+		c->samples += n;
 		e.whole.older += n * weight[p / 2];
 		e.half[p & 1].older += n * c->scale[p];
 		c->half_refs[p & 1] += (n - vague) * c->scale[p];
 		cold += weight[p / 2] * c->touched[p][CVHRC_NEVER];
+		c->again += weight[p / 2] * c->touched[p][c->now - 1];
 	}
 	c->refs += e.whole.older;
 	count_cold(c, cold, (double)refaults);
@@ -317,7 +332,7 @@ void cvhrc_count(struct cvhrc *c, const double weight[CVHRC_SOURCES], uint64_t r
 	for (unsigned tag = c->now - 1u; tag > CVHRC_NEVER; tag--) {
 		step_all(&e, tag);
 		for (unsigned p = 0; p < CVHRC_PLANES; p++)
-			if (tag <= CVHRC_FIRST)
+			if (is_vague(c, tag))
 				count_vague(&e, p, tag);
 			else if (tag == c->now - 1u && e.window.share > 0)
 				count_last(&e, p, tag);

@@ -20,6 +20,12 @@
 #define VAGUE_SHARE 0.2
 #define ERROR_MAX 0.05
 
+/*
+ * Where the curve is nearly parallel to the line, errors of a thousandth move its highest point far:
+ * the least size that comes so close to it counts.
+ */
+#define FLAT 0.01
+
 /* Traces of what has decayed are no part of the extent. */
 #define TRACE 1e-4
 
@@ -129,7 +135,7 @@ struct completion {
 
 static void settle(struct completion *to, double low, double vague)
 {
-	double trust = to->seen > 0 ? to->seen / (to->seen + to->vague) : 0, others, left;
+	double trust = to->seen > 0 ? to->seen / (to->seen + to->vague / 4) : 0, others, left;
 
 	if (!(vague > 0))
 		return;
@@ -196,23 +202,29 @@ struct axis {
  * (uniform use), or a step at its end (a loop), is worth all of it; a fifth of the references
  * spread over four fifths of the memory is just not.
  */
+static double above_line(const struct axis *a, double x, double slope)
+{
+	return hits_at(a->ladder, x) / a->hits - slope * x / a->extent;
+}
+
 static double tangent(const struct axis *a, double slope)
 {
-	double best = 0, knee = 0;
+	double best = 0, low, x = 0;
 
-	for (unsigned bin = 1; bin < CVHRC_BINS; bin++) {
-		double x = cvhrc_bin_low(bin, CVHRC_BITS), above;
-
-		x = x < a->extent ? x : a->extent;
-		above = hits_at(a->ladder, x) / a->hits - slope * x / a->extent;
-		if (above > best) {
-			best = above;
-			knee = x;
-		}
-		if (x >= a->extent)
-			break;
+	for (unsigned bin = 1; bin < CVHRC_BINS && x < a->extent; bin++) {
+		low = cvhrc_bin_low(bin, CVHRC_BITS);
+		x = low < a->extent ? low : a->extent;
+		low = above_line(a, x, slope);
+		best = low > best ? low : best;
 	}
-	return knee;
+	x = 0;
+	for (unsigned bin = 1; bin < CVHRC_BINS && x < a->extent; bin++) {
+		low = cvhrc_bin_low(bin, CVHRC_BITS);
+		x = low < a->extent ? low : a->extent;
+		if (best > 0 && above_line(a, x, slope) >= best - FLAT)
+			return x;
+	}
+	return 0;
 }
 
 static double ratio(double part, double whole)
@@ -220,6 +232,16 @@ static double ratio(double part, double whole)
 	double r = whole > 0 ? part / whole : 0;
 
 	return r < 0 ? 0 : r > 1 ? 1 : r;
+}
+
+/* 0 <= x: by Newton, from above; 24 steps halve what is too much, then double the digits. */
+static double root(double x)
+{
+	double r = x < 1 ? 1 : x;
+
+	for (unsigned i = 0; i < 24 && x > 0; i++)
+		r = (r + x / r) / 2;
+	return x > 0 ? r : 0;
 }
 
 /*
@@ -245,9 +267,22 @@ static double error_of(const struct cvhrc *c, double extent, struct ladder *l)
 	return sum / GRID_STEPS / 2;
 }
 
+/*
+ * Two halves are but one pair, and may agree by chance. A page that comes back in every epoch is in the
+ * sample or is not: of m references per epoch in the sample, of which `again` come back, a share R of
+ * hits is off by sqrt(R (1 - R) again / m), 0.39 of the root on average over R; and the mean of
+ * what is off so is 0.8 of it.
+ */
+static double chance_of(const struct cvhrc *c)
+{
+	double share = ratio(c->samples, c->refs);
+
+	return 0.31 * root(ratio(c->again, c->refs) * (1 - share) * ratio(c->epochs, c->samples));
+}
+
 static uint64_t bytes_of(const struct cvhrc *c, double pages)
 {
-	return arith_from_double(pages * (double)c->setup.page_bytes);
+	return arith_from_double(pages * (double)c->setup.page_bytes + 0.5);
 }
 
 /* What cannot be cleared is always in use: it lies below every size of the curve. */
@@ -307,7 +342,8 @@ static void fill_facts(const struct cvhrc *c, const struct axis *a, struct cvhrc
 	ret->cold_ratio = ratio(c->cold, c->refs);
 	ret->refault_ratio = ratio(c->refs - c->cold - a->hits, c->refs);
 	ret->sampled_share =
-		ratio((double)c->sampled_pages, (double)(c->pages - c->unclearable_pages));
+		ratio((double)c->sampled_pages,
+		      (double)(c->pages - c->unclearable_pages) + c->file_pages);
 	ret->extent_bytes = size_of(c, a->extent);
 	ret->resident_bytes = bytes_of(c, (double)c->resident_pages);
 	ret->unclearable_bytes = bytes_of(c, (double)c->unclearable_pages);
@@ -323,6 +359,13 @@ static enum cvhrc_doubt doubt_of(const struct cvhrc *c, const struct axis *a, do
 	if (c->vague > VAGUE_SHARE * c->refs)
 		return CVHRC_VAGUE;
 	return error > ERROR_MAX ? CVHRC_INEXACT : CVHRC_SURE;
+}
+
+static double told_error(const struct cvhrc *c, struct ladder *l, double extent)
+{
+	double halves = error_of(c, extent, l), chance = chance_of(c);
+
+	return halves > chance ? halves : chance;
 }
 
 bool cvhrc_curve(const struct cvhrc *c, struct cvhrc_curve *ret)
@@ -344,7 +387,7 @@ bool cvhrc_curve(const struct cvhrc *c, struct cvhrc_curve *ret)
 	add_points(c, &a, ret);
 	if (a.hits > 0)
 		fill_knees(c, &a, ret);
-	ret->error = error_of(c, a.extent, &l) + vague_error;
+	ret->error = told_error(c, &l, a.extent) + vague_error;
 	ret->error = ret->error < 1 ? ret->error : 1;
 	ret->doubt = doubt_of(c, &a, ret->error);
 	ret->confident = ret->doubt == CVHRC_SURE;

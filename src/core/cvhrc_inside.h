@@ -16,6 +16,12 @@
 
 #include "core/cvhrc.h"
 
+/*
+ * Epochs after a change of their length or of the rate in which what it brings is seen, before the next
+ * one. What the first of them costs is not: places are found anew, all pages are counted.
+ */
+#define CVHRC_SETTLED 8
+
 #define CVHRC_SOURCES (CVHRC_PLANES / 2) /* mapped and file: two planes (halves) each */
 
 /*

@@ -148,7 +148,7 @@ static uint64_t machine_ram(void)
 	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static const struct config_group *entry_of(const struct daemon *daemon, const struct member *member)
+const struct config_group *daemon_entry(const struct daemon *daemon, const struct member *member)
 {
 	return config_match(daemon_config(daemon), member->name, member->group.path);
 }
@@ -156,7 +156,7 @@ static const struct config_group *entry_of(const struct daemon *daemon, const st
 static void policy_of(const struct daemon *daemon, const struct member *member,
 		      struct fcb_policy *ret)
 {
-	*ret = entry_of(daemon, member)->policy;
+	*ret = daemon_entry(daemon, member)->policy;
 }
 
 void daemon_apply_policies(struct daemon *daemon)
@@ -172,7 +172,7 @@ void daemon_apply_policies(struct daemon *daemon)
 			policy.freeze = FCB_FREEZE_OFF;
 		tap_policy(daemon, slot, &policy);
 		daemon->members.at[slot].page_out =
-			entry_of(daemon, &daemon->members.at[slot])->page_out;
+			daemon_entry(daemon, &daemon->members.at[slot])->page_out;
 		daemon->members.at[slot].reapply = policy.foreign == FCB_FOREIGN_REAPPLY;
 	}
 	split_policies(daemon);
@@ -330,8 +330,8 @@ static int watch_member(struct daemon *daemon, uint32_t slot)
 	if (code)
 		return code;
 	tap_attach(daemon, slot, &policy, &first, clock_now_ns());
-	squeeze_choose(daemon, slot, &first, entry_of(daemon, member)->grace_ns);
-	member->page_out = entry_of(daemon, member)->page_out;
+	squeeze_choose(daemon, slot, &first, daemon_entry(daemon, member)->grace_ns);
+	member->page_out = daemon_entry(daemon, member)->page_out;
 	member->reapply = policy.foreign == FCB_FOREIGN_REAPPLY;
 	probe_arm(machine->probe, slot,
 		  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);

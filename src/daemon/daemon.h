@@ -108,6 +108,9 @@ static inline enum config_policy daemon_policy(const struct daemon *daemon)
 /* Where some group's policy asks for the guarded freezer, and it is not open yet. */
 int daemon_open_guards(struct daemon *daemon, struct err *err);
 
+/* What the configuration says for it. */
+const struct config_group *daemon_entry(const struct daemon *daemon, const struct member *member);
+
 /* After SIGHUP: every group's policy anew. */
 void daemon_apply_policies(struct daemon *daemon);
 

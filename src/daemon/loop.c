@@ -17,6 +17,7 @@
 #include "daemon/daemon.h"
 #include "daemon/paging.h"
 #include "daemon/place.h"
+#include "daemon/probing.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
 #include "daemon/scarce.h"
@@ -359,9 +360,13 @@ static void on_event(const struct pfuse_event *event, void *context)
 	}
 	note_event(daemon, member, event);
 	awaken(daemon, member);
-	unsigned n = tap_event(daemon, event, daemon->loop.now_ns, verdicts);
+	struct pfuse_event marked = *event;
+
+	probing_mark(daemon, member, &marked);
+	unsigned n = tap_event(daemon, &marked, daemon->loop.now_ns, verdicts);
 
 	daemon_carry_out(daemon, event->slot, verdicts, n, event->time_ns);
+	probing_listen_on(daemon, &marked);
 	if (event->kind == PFUSE_EV_WAIT)
 		split_late(daemon, event->slot, event->time_ns);
 }

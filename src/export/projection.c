@@ -126,6 +126,8 @@ static void take_limits_of_state(struct projection *projection, uint32_t slot)
 	const struct fcb_policy policy = *policy_of(projection, slot, &fcb->policy);
 
 	orchestrator_policy(&projection->player.core, slot, &policy);
+	if (projection->fusebox && projection->player.adaptive)
+		projection->player.adaptive[slot].chosen = false;
 	if (projection->config && projection->player.cpus)
 		ask_cpus(projection, slot, &projection->player.cpus->groups[slot].policy);
 }

@@ -41,6 +41,7 @@ static const char good[] =
 	"  - match: docker:*\n"
 	"    freeze: guarded\n"
 	"    probe: 2s\n"
+	"    probe_from: local, 10.1.0.0/16 2001:db8::1\n"
 	"    page_out: on\n"
 	"    foreign: reapply\n"
 	"  - match: \"*\"\n";
@@ -122,6 +123,14 @@ Test(config, good_file)
 	cr_assert_eq(c.groups[2].policy.foreign, FCB_FOREIGN_REAPPLY);
 	cr_assert_eq(c.groups[2].policy.freeze, FCB_FREEZE_GUARDED);
 	cr_assert_eq(c.groups[2].policy.probe_ns, 2 * S);
+	cr_assert(c.groups[2].probe_from && c.groups[2].probe_from->local);
+	cr_assert_eq(c.groups[2].probe_from->count, 2);
+	cr_expect_eq(c.groups[2].probe_from->prefixes[0].bits, 96 + 16);
+	cr_expect_arr_eq(c.groups[2].probe_from->prefixes[0].address,
+			 ((uint8_t[16]){ [10] = 0xff, 0xff, 10, 1 }), 16);
+	cr_expect_eq(c.groups[2].probe_from->prefixes[1].bits, 128);
+	cr_expect_eq(c.groups[2].probe_from->prefixes[1].address[1], 1);
+	cr_expect_null(c.groups[1].probe_from);
 	config_free(&c);
 	cr_assert(!c.groups && !c.ngroups);
 	config_free(&c);
@@ -176,7 +185,7 @@ static const struct bad {
 	  "groups" },
 	{ "groups:\n  - match: a\n\n    rams: {}\n",
 	  ":4: unknown key \"rams\"; allowed: match, ram, cpu, io, net, freeze, foreign, idle, "
-	  "deadline, window, probe, page_out, type, character, nice, table, tables, slice" },
+	  "deadline, window, probe, probe_from, page_out, type, character, nice, table, tables, slice" },
 	{ "groups:\n  - match: a\n  - match: b\n    ram:\n      mode: act\n      flor: 1M\n",
 	  ":6: unknown key \"flor\"; allowed: mode, floor, ceiling, high_water, cool_down, "
 	  "grace" },
@@ -219,6 +228,13 @@ static const struct bad {
 	  ":3: foreign: \"mine\" is unknown; allowed: auto, let_go, reapply" },
 	{ "groups:\n  - match: a\n    page_out: maybe\n",
 	  ":3: page_out: \"maybe\" is unknown; allowed: off, on" },
+	{ "groups:\n  - match: a\n    probe_from: locale\n",
+	  ":3: probe_from: \"locale\" is not allowed; allowed: local, addresses and prefixes, at most "
+	  "32, like \"local 10.0.0.0/8 2001:db8::1\"" },
+	{ "groups:\n  - match: a\n    probe_from: 10.0.0.0/33\n",
+	  ":3: probe_from: \"10.0.0.0/33\" is not allowed; allowed: local" },
+	{ "groups:\n  - match: a\n    probe_from: \" , \"\n",
+	  ":3: probe_from: \" , \" is not allowed; allowed: local" },
 	{ "groups:\n  - match: a\n    probe: 2h\n",
 	  ":3: probe: \"2h\" is not allowed; allowed: a duration from 0s to 1h" },
 	/* quantities */

@@ -27,6 +27,8 @@ struct scanner {
 	uint32_t rate;
 	uint32_t warm_up;
 	uint32_t epochs;
+	double *hist; /* the exact references, weighted as the core weighs its own */
+	double refs;
 };
 
 static void scanner_open(struct scanner *s, uint32_t pages, uint32_t rate, uint64_t half_life_ns)
@@ -36,6 +38,7 @@ static void scanner_open(struct scanner *s, uint32_t pages, uint32_t rate, uint6
 	memset(s, 0, sizeof(*s));
 	cvhrc_init(&s->c, &setup);
 	s->tags = calloc(pages, sizeof(*s->tags));
+	s->hist = calloc(pages, sizeof(*s->hist));
 	s->pages = pages;
 	s->rate = rate;
 }
@@ -80,30 +83,66 @@ static void scanner_epoch(struct scanner *s, const bool *touched)
 	s->epochs++;
 }
 
+static void scanner_close(struct scanner *s)
+{
+	free(s->tags);
+	free(s->hist);
+}
+
+/* One epoch of the string and of the scanner. What the core forgets is forgotten here, too. */
+static void scanner_follow(struct scanner *s, const struct refstring *r, const double *before)
+{
+	double epochs = s->c.epochs, kept, fresh;
+	bool counts = s->epochs > 0;
+
+	scanner_epoch(s, r->touched);
+	kept = epochs > 0 ? (s->c.epochs - counts) / epochs : 0;
+	s->refs = 0;
+	for (uint32_t d = 0; d < s->pages; d++) {
+		fresh = counts ? r->hist[d] - before[d] : 0;
+		s->hist[d] = s->hist[d] * kept + fresh;
+		s->refs += s->hist[d];
+	}
+}
+
 struct result {
 	struct cvhrc_curve curve;
 	double mae;
+	double mae_resolved; /* from the resolution on */
 	double worst;
 	double knee_error; /* relative */
 };
 
-static void compare(const struct refstring *r, struct result *ret)
+static void compare_with(const struct refstring *r, const double *hist, double refs,
+			 struct result *ret)
 {
-	uint32_t n = r->spec.pages, grid = 512, knee = refstring_knee(r);
-	double hits = 0;
+	uint32_t n = r->spec.pages, grid = 512;
+	struct refstring exact = { .spec = r->spec, .hist = (double *)hist };
+	uint32_t knee = refstring_knee(&exact);
+	double hits = 0, resolved = 0;
 
-	ret->mae = ret->worst = 0;
+	ret->mae = ret->worst = ret->mae_resolved = 0;
 	for (uint32_t d = 0; d < n; d++) {
 		double off;
 
-		hits += r->hist[d];
+		hits += hist[d];
 		if ((d + 1) % (n / grid))
 			continue;
-		off = fabs(hits / r->refs - cvhrc_hit_ratio(&ret->curve, (d + 1) * PAGE));
+		off = fabs(hits / refs - cvhrc_hit_ratio(&ret->curve, (d + 1) * PAGE));
+		if ((d + 1) * PAGE >= ret->curve.resolution_bytes) {
+			ret->mae_resolved += off;
+			resolved++;
+		}
 		ret->mae += off / grid;
 		ret->worst = fmax(ret->worst, off);
 	}
+	ret->mae_resolved = resolved > 0 ? ret->mae_resolved / resolved : 0;
 	ret->knee_error = (double)ret->curve.knee_bytes / PAGE / knee - 1;
+}
+
+static void compare(const struct refstring *r, struct result *ret)
+{
+	compare_with(r, r->hist, r->refs, ret);
 }
 
 enum { RATES = 2 };
@@ -113,6 +152,7 @@ static void measure(const struct refstring_spec *spec, const uint32_t rates[RATE
 		    struct result ret[RATES])
 {
 	struct scanner *s = calloc(RATES, sizeof(*s));
+	double *before = calloc(spec->pages, sizeof(*before));
 	struct refstring r;
 
 	refstring_open(&r, spec);
@@ -121,15 +161,17 @@ static void measure(const struct refstring_spec *spec, const uint32_t rates[RATE
 		s[k].warm_up = spec->warm_up;
 	}
 	for (uint32_t i = 0; i < spec->warm_up + spec->epochs; i++) {
+		memcpy(before, r.hist, spec->pages * sizeof(*before));
 		refstring_epoch(&r);
 		for (unsigned k = 0; k < RATES; k++)
-			scanner_epoch(&s[k], r.touched);
+			scanner_follow(&s[k], &r, before);
 	}
 	for (unsigned k = 0; k < RATES; k++) {
 		cr_assert(cvhrc_curve(&s[k].c, &ret[k].curve));
-		compare(&r, &ret[k]);
-		free(s[k].tags);
+		compare_with(&r, s[k].hist, s[k].refs, &ret[k]);
+		scanner_close(&s[k]);
 	}
+	free(before);
 	free(s);
 	refstring_close(&r);
 }
@@ -144,11 +186,15 @@ static void expect_one(const char *name, uint32_t rate, const struct result *r, 
 	       r->curve.knee_below_resolution ? ", below the resolution" : "",
 	       r->curve.confident ? "" : ", not confident");
 	cr_expect(r->mae <= mae_max, "%s 1/%u: MAE %.4f", name, rate, r->mae);
-	cr_expect(r->curve.error <= 0.01, "%s 1/%u: error %.4f told", name, rate, r->curve.error);
+	cr_expect(r->curve.error <= 0.03, "%s 1/%u: error %.4f told", name, rate, r->curve.error);
+	cr_expect(r->mae_resolved <= 2 * r->curve.error + 0.004,
+		  "%s 1/%u: error %.4f told, and is %.4f", name, rate, r->curve.error,
+		  r->mae_resolved);
 	cr_expect(r->curve.confident, "%s 1/%u: not confident", name, rate);
 	cr_expect(!r->curve.knee_below_resolution, "%s 1/%u: below the resolution", name, rate);
-	cr_expect(fabs(r->knee_error) <= 0.05, "%s 1/%u: knee off by %+.3f", name, rate,
-		  r->knee_error);
+	/* Where much is vague, so is the knee of a curve that is nearly straight there. */
+	cr_expect(fabs(r->knee_error) <= fmax(0.05, 3 * r->curve.error),
+		  "%s 1/%u: knee off by %+.3f", name, rate, r->knee_error);
 }
 
 static void expect(const char *name, const struct refstring_spec *spec, uint32_t rate,
@@ -210,6 +256,54 @@ Test(cvhrc_accuracy, phases)
 	expect("phases", &spec, 16, 0.01);
 }
 
+/* Nobody waited until all pages had been seen: the first touches of each have no known distance. */
+Test(cvhrc_accuracy, from_the_very_beginning)
+{
+	static const struct refstring_spec loop = { REF_LOOP, 0, 65536, 3750, 0, 80 };
+	static const struct refstring_spec zipf = { REF_ZIPF, 0.99, 65536, 15000, 0, 80 };
+	static const struct refstring_spec hotcold = { REF_HOTCOLD, 0, 65536, 4000, 0, 160 };
+
+	expect("loop", &loop, 8, 0.01);
+	expect("zipf", &zipf, 4, 0.01);
+	expect("hotcold", &hotcold, 4, 0.01);
+}
+
+/* Around in two or three epochs and a bit: each touches a good part of all pages. */
+Test(cvhrc_accuracy, a_loop_of_few_epochs)
+{
+	static const struct refstring_spec two = { REF_LOOP, 0, 65536, 29000, 8, 40 };
+	static const struct refstring_spec three = { REF_LOOP, 0, 65536, 19000, 8, 40 };
+
+	expect("short", &two, 8, 0.03);
+	expect("short", &three, 8, 0.03);
+}
+
+/* Where measuring is dear, epochs are long, and the hot pages are touched many times within one. */
+Test(cvhrc_accuracy, long_epochs)
+{
+	static const struct refstring_spec zipf = { REF_ZIPF, 0.99, 65536, 120000, 4, 16 };
+
+	expect("long", &zipf, 4, 0.01);
+}
+
+/* It ended before the loop came round: where it ends nobody saw, and the curve says so. */
+Test(cvhrc_accuracy, a_loop_longer_than_the_measuring)
+{
+	static const struct refstring_spec spec = { REF_LOOP, 0, 65536, 1000, 0, 50 };
+	static const uint32_t rates[RATES] = { 1, 8 };
+	struct result r[RATES];
+
+	measure(&spec, rates, r);
+	for (unsigned k = 0; k < RATES; k++) {
+		printf("unseen   1/%u MAE %.4f, error told %.4f\n", rates[k], r[k].mae,
+		       r[k].curve.error);
+		cr_expect(!r[k].curve.confident);
+		cr_expect(r[k].curve.doubt == CVHRC_VAGUE);
+		cr_expect(r[k].curve.error >= r[k].mae, "1/%u: error %.4f told, and is %.4f", rates[k],
+			  r[k].curve.error, r[k].mae);
+	}
+}
+
 /* Old references fade: after the change the knee is that of the new phase alone. */
 Test(cvhrc_accuracy, decay_follows_a_change)
 {
@@ -233,7 +327,7 @@ Test(cvhrc_accuracy, decay_follows_a_change)
 	cr_assert(cvhrc_curve(&s->c, &curve));
 	cr_expect(curve.knee_bytes / PAGE > 8192 * 0.95 && curve.knee_bytes / PAGE < 8192 * 1.05,
 		  "second phase: %" PRIu64, curve.knee_bytes / PAGE);
-	free(s->tags);
+	scanner_close(s);
 	free(s);
 	refstring_close(&r);
 }
@@ -289,7 +383,7 @@ static void files_epoch(struct cvhrc *c, struct cvhrc_files *files, const bool *
 		cvhrc_files_renumber(files, c);
 	for (uint32_t i = 0; i < pages; i++)
 		if (touched[i])
-			cvhrc_files_read(files, c, hash_of(i));
+			cvhrc_files_read(files, c, hash_of(i), true);
 	totals.file_threshold = cvhrc_files_threshold(files);
 	cvhrc_end(c, &totals);
 }
@@ -360,7 +454,7 @@ Test(cvhrc_accuracy, mapped_and_read_in_one_curve)
 				scan_page(s, i, e == 0 || r.touched[i]);
 		for (uint32_t i = half; i < spec.pages; i++)
 			if (e == 0 || r.touched[i])
-				cvhrc_files_read(files, &s->c, hash_of(i));
+				cvhrc_files_read(files, &s->c, hash_of(i), true);
 		totals.file_threshold = cvhrc_files_threshold(files);
 		cvhrc_end(&s->c, &totals);
 		s->epochs++;
@@ -372,7 +466,7 @@ Test(cvhrc_accuracy, mapped_and_read_in_one_curve)
 	cr_expect(result.mae <= 0.01, "MAE %.4f", result.mae);
 	cr_expect(fabs(result.knee_error) <= 0.05, "knee off by %+.3f", result.knee_error);
 	free(files);
-	free(s->tags);
+	scanner_close(s);
 	free(s);
 	refstring_close(&r);
 }

@@ -13,6 +13,7 @@
 #include "export/pftrace.h"
 #include "export/pftrace_read.h"
 #include "export/player.h"
+#include "export/projection.h"
 #include "made_run.h"
 
 struct file {
@@ -606,6 +607,28 @@ Test(pftrace, a_suspend_and_a_clock_that_is_set_are_told_at_once)
 	}
 }
 
+static void count_reclaims(void *arg, const struct pfuse_verdict *verdict)
+{
+	*(unsigned *)arg += verdict->control == PFUSE_CTL_RECLAIM;
+}
+
+/* What would have been: `adaptive` as recorded, or not. */
+static unsigned reclaims_projected(const struct file *file, bool fusebox)
+{
+	struct pftrace_reader *reader = read_bytes(file->bytes, file->size);
+	struct pftrace_record record;
+	struct projection projection;
+	unsigned reclaims = 0;
+
+	projection_init(&projection, NULL, count_reclaims, &reclaims);
+	projection.fusebox = fusebox;
+	while (pftrace_reader_next(reader, &record) > 0)
+		cr_assert_eq(projection_play(&projection, &record), 0);
+	projection_free(&projection);
+	pftrace_reader_close(reader);
+	return reclaims;
+}
+
 /* Each file of a rotation replays alone, and the older one has not lost its end. */
 Test(pftrace, at_its_limit_a_file_is_begun_anew_and_replays_alone)
 {
@@ -632,6 +655,8 @@ Test(pftrace, at_its_limit_a_file_is_begun_anew_and_replays_alone)
 	cr_assert(file.size <= older.size);
 	expect_replay(&older, 0);
 	expect_replay(&file, 0);
+	cr_assert(reclaims_projected(&older, false) > 0);
+	cr_assert_eq(reclaims_projected(&older, true), 0);
 	remove_file(&older);
 	remove_file(&file);
 }

@@ -159,23 +159,26 @@ double refstring_hit_ratio(const struct refstring *r, uint32_t pages)
 	return r->refs > 0 ? hits / r->refs : 0;
 }
 
-/* Straight from the definition, page by page. */
+/* Straight from the definition, page by page: the highest point, then the least that is nearly as high. */
 uint32_t refstring_knee(const struct refstring *r)
 {
-	double hits = 0, all = 0, best = 0;
-	uint32_t n = r->spec.pages, knee = 0;
+	double all = 0, best = 0;
+	uint32_t n = r->spec.pages;
 
 	for (uint32_t d = 0; d < n; d++)
 		all += r->hist[d];
-	for (uint32_t d = 0; d < n; d++) {
-		double above;
+	for (int pass = 0; pass < 2; pass++) {
+		double hits = 0;
 
-		hits += r->hist[d];
-		above = hits / all - 0.25 * (d + 1) / n;
-		if (above > best) {
-			best = above;
-			knee = d + 1;
+		for (uint32_t d = 0; d < n; d++) {
+			double above;
+
+			hits += r->hist[d];
+			above = hits / all - 0.25 * (d + 1) / n;
+			if (pass && above >= best - 0.01)
+				return d + 1;
+			best = !pass && above > best ? above : best;
 		}
 	}
-	return knee;
+	return 0;
 }
