@@ -33,8 +33,6 @@ struct made_run {
 
 /* Attaches the groups. The trace is borrowed. */
 void made_run_begin(struct made_run *run, uint64_t seed, struct pftrace *trace);
-/* The last group is under `adaptive` as well from now on, and measured, and memory is short at times. */
-void made_run_adaptive(struct made_run *run);
 void made_run_go_on(struct made_run *run, unsigned steps);
 
 /* What a segment begins with, for pftrace_options.again. */

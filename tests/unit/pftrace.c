@@ -286,7 +286,6 @@ static uint64_t make_file(struct file *file, unsigned steps)
 	struct pftrace *trace = open_trace(file);
 
 	made_run_begin(&run, 42, trace);
-	made_run_adaptive(&run);
 	made_run_go_on(&run, steps);
 	pftrace_close(trace);
 	load(file);
