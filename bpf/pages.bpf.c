@@ -261,6 +261,8 @@ int list_mappings(struct bpf_iter__task_vma *ctx)
 		mapping.offset = vma->vm_pgoff;
 		mapping.object =
 			((__u64)inode ^ BPF_CORE_READ(inode, i_ino)) * 0x9e3779b97f4a7c15ull | 1;
+		mapping.file = pfuse_read_file(BPF_CORE_READ(inode, i_sb, s_dev),
+					       BPF_CORE_READ(inode, i_ino));
 	}
 	bpf_seq_write(ctx->meta->seq, &mapping, sizeof(mapping));
 	return 0;

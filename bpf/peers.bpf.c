@@ -13,8 +13,9 @@
  *
  * Who a socket's peer is, is found out once per tick of the clock (jiffy) and CPU; the messages of that tick
  * which go over it afterwards are counted only, as long as neither group waits to be told. So most messages
- * cost a look at a memo, and a process that is moved into a group, or a port that changes hands, is noticed
- * a tick late at most. The memo names the socket by its cookie: addresses of sockets are used again at once.
+ * cost a look at a memo, and a peer's process that is moved into a group is noticed a tick late at most; a
+ * port that changes hands ends what is known of all. The memo names the socket by its cookie: addresses of
+ * sockets are used again at once.
  *
  * Cannot see: data that comes from another machine for a stopped group (only new connections), pipes,
  * shared memory; a sender's message whose kernel lacks the send and receive hooks; what a group sends
@@ -48,6 +49,7 @@ static __always_inline void judge(__u32 own, __u32 peer, struct talk *talk)
 	if (!peer)
 		return;
 	talk->incoming = !talk->incoming;
+	talk->where = PFUSE_WHERE_LOCAL;
 	tell_talk(peer, talk);
 }
 
@@ -111,6 +113,7 @@ static __always_inline void claim_port(const struct sock *sk, __u32 netns, __u32
 		bpf_map_update_elem(&ports, &key, &slot, BPF_ANY);
 	else
 		bpf_map_delete_elem(&ports, &key);
+	__sync_fetch_and_add(&claims, 1); /* after: who was looked up before is looked up again */
 }
 
 static __always_inline __u32 port_owner(const struct sock *sk, __u32 netns, __u16 port)
@@ -119,6 +122,20 @@ static __always_inline __u32 port_owner(const struct sock *sk, __u32 netns, __u1
 	__u32 *owner = bpf_map_lookup_elem(&ports, &key);
 
 	return owner ? *owner : 0;
+}
+
+static __always_inline void note_remote(const struct sock *sk, struct talk *talk)
+{
+	const struct sock_common *common = &sk->__sk_common;
+
+	talk->where = PFUSE_WHERE_REMOTE;
+	if (common->skc_family == AF_INET) {
+		talk->address[2] = bpf_htonl(0xffff);
+		talk->address[3] = common->skc_daddr;
+		return;
+	}
+	for (int i = 0; i < 4; i++)
+		talk->address[i] = common->skc_v6_daddr.in6_u.u6_addr32[i];
 }
 
 /* The slot of the peer, 0 for an outsider; the sender's own port is known from now on. */
@@ -131,6 +148,10 @@ static __always_inline __u32 peer_inet(const struct sock *sk, __u32 netns, __u32
 		return 0;
 	talk->channel = sk->sk_protocol == IPPROTO_TCP ? PFUSE_CH_TCP : PFUSE_CH_UDP;
 	talk->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	if (local)
+		talk->where = PFUSE_WHERE_LOCAL;
+	else
+		note_remote(sk, talk);
 	claim_port(sk, netns, slot);
 	return local ? port_owner(sk, netns, talk->peer_port) : 0;
 }
@@ -192,6 +213,7 @@ static __always_inline __u32 peer_unix(const struct sock *sk, __u32 slot, struct
 	__u32 theirs = peer ? group_of_pid(peer) : 0;
 
 	talk->channel = PFUSE_CH_UNIX;
+	talk->where = PFUSE_WHERE_LOCAL;
 	if (peer && slot != theirs)
 		talk->peer_pid = BPF_CORE_READ(peer, numbers[0].nr);
 	return theirs;
@@ -246,7 +268,7 @@ static __always_inline void judge_socket(const struct sock *sk, __u64 cookie, __
 	struct talk_memo now = {
 		.cookie = cookie,
 		.about = connected_with(sk, family),
-		.when = (__u64)generation << 32 | (__u32)bpf_jiffies64(),
+		.when = (__u64)(generation + claims) << 32 | (__u32)bpf_jiffies64(),
 		.own = slot,
 	};
 	struct talk_memo *memo = talk_memo_of(cookie);
@@ -332,8 +354,10 @@ static __always_inline void accepted(const struct sock *sk, __u32 netns)
 		.incoming = 1,
 	};
 
-	if (slot)
-		tell_talk(slot, &talk);
+	if (!slot)
+		return;
+	note_remote(sk, &talk);
+	tell_talk(slot, &talk);
 }
 
 SEC("tp_btf/inet_sock_set_state")

@@ -19,6 +19,7 @@
 #include <pfuse/knobs.h>
 #include <pfuse/pages.h>
 #include <pfuse/reach.h>
+#include <pfuse/reads.h>
 #include <pfuse/span.h>
 #include <pfuse/stats.h>
 
@@ -29,10 +30,12 @@
 
 DECLARED const volatile struct pfuse_knobs knobs;
 DECLARED volatile __u32 generation;
+DECLARED volatile __u32 claims; /* how often a port of `ports` came into other hands */
 DECLARED volatile __u64 drops[PFUSE_DROPS];
 DECLARED volatile __u32 walked_slot; /* the group that an iterator's walk is about */
 DECLARED volatile struct pfuse_reach_walk reach_walk;
 DECLARED volatile struct pfuse_pages_walk pages_walk;
+DECLARED volatile __u32 reader_pids_used; /* elements of reader_pids */
 
 /* One entry of `memo`. Torn entries need two interrupts by other programs of ours on one CPU between
  * two stores, and cost one misplaced count until the second store: harmless.
@@ -46,7 +49,7 @@ struct memo {
 struct talk_memo {
 	__u64 cookie; /* of the socket, never reused */
 	__u64 about;  /* whom it is connected with */
-	__u64 when;   /* generation << 32 | the clock's tick */
+	__u64 when;   /* (generation + claims) << 32 | the clock's tick */
 	__u32 own;    /* slot of the process whose call it was */
 	__u32 peer;   /* slot of its peer; 0: an outsider */
 };
@@ -166,6 +169,39 @@ DECLARED struct {
 	__type(key, __u32);
 	__type(value, struct pfuse_page_record);
 } page_records SEC(".maps");
+
+/* Of one element each unless file reads are to be noted: see pfuse/reads.h. */
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pfuse_reader);
+} readers SEC(".maps");
+
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pfuse_read_bucket);
+} read_buckets SEC(".maps");
+
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pfuse_read_run);
+} read_runs SEC(".maps");
+
+/* Process → slot, for what is measured and is no group. */
+DECLARED struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} reader_pids SEC(".maps");
 
 static __always_inline void drop(enum pfuse_drop why)
 {

@@ -257,6 +257,7 @@ static __always_inline int written(const struct pfuse_reach_key *key, __u32 chan
 	struct talk talk = {
 		.channel = channel,
 		.pid = bpf_get_current_pid_tgid() >> 32,
+		.where = PFUSE_WHERE_LOCAL,
 	};
 
 	if (!found || talk.pid == knobs.daemon_pid)

@@ -134,6 +134,8 @@ static __always_inline void count_burst(struct pfuse_span *span, const struct pf
 	if (!voluntary)
 		return;
 	span->burst_ns += now_ns - began_ns;
+	if (now_ns - began_ns < PFUSE_SPAN_SHORT)
+		span->short_ns += now_ns - began_ns;
 	count_in(span->burst, now_ns - began_ns);
 }
 

@@ -17,6 +17,8 @@ struct talk {
 	__u32 peer_pid;
 	__u16 peer_port;
 	__u16 incoming;
+	__u32 where; /* enum pfuse_where */
+	__u32 address[4];
 };
 
 #ifdef PFUSE_TRACE
@@ -102,6 +104,8 @@ static __always_inline void tell_talk(__u32 slot, const struct talk *talk)
 	event->talk.peer_pid = talk->peer_pid;
 	event->talk.peer_port = talk->peer_port;
 	event->talk.incoming = talk->incoming;
+	event->talk.where = talk->where;
+	__builtin_memcpy(event->talk.address, talk->address, sizeof(talk->address));
 	bpf_ringbuf_submit(event, 0);
 }
 

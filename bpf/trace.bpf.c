@@ -56,6 +56,30 @@ static __always_inline __u32 shown_state(bool preempt, __u32 state, const struct
 	return shown ^ shown >> 1;
 }
 
+#define PRIO_FAIR 100 /* below: real time; linux/sched/prio.h */
+
+/*
+ * Who leaves is accounted up to now; of a task that is not of the fair policies these are of a time when
+ * it was. Slices of single tasks are shown since 6.6, groups where the kernel schedules by them.
+ */
+static __always_inline void add_turn(struct pfuse_trace *record, const struct task_struct *task)
+{
+	const struct sched_entity *entity = &task->se, *group = NULL;
+
+	if (!task->pid || task->prio < PRIO_FAIR)
+		return;
+	record->next.fair = 1;
+	record->next.vruntime_ns = entity->vruntime;
+	if (bpf_core_field_exists(entity->slice))
+		record->next.slice_ns = entity->slice;
+	if (bpf_core_field_exists(entity->parent))
+		group = entity->parent;
+	if (!group)
+		return;
+	record->next.has_group = 1;
+	record->next.group_vruntime_ns = group->vruntime;
+}
+
 /* Two of one css_set are in one group in every hierarchy: the second need not be looked up. */
 static __always_inline __u32 group_of_next(struct task_struct *prev, __u32 from,
 					   struct task_struct *next)
@@ -85,6 +109,7 @@ int BPF_PROG(trace_switch, bool preempt, struct task_struct *prev, struct task_s
 	record->next.prio = prev->prio;
 	record->next.next_prio = next->prio;
 	record->next.state = shown_state(preempt, prev_state, prev);
+	add_turn(record, PLAIN(task_struct, prev));
 	trace_submit(record);
 	return 0;
 }

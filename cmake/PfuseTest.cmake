@@ -11,7 +11,7 @@ function(_pfuse_test_properties name)
     FAIL_REGULAR_EXPRESSION "LeakSanitizer|AddressSanitizer|runtime error:"
     ENVIRONMENT "PFUSE_BUILD=${CMAKE_BINARY_DIR};PFUSE_SOURCE=${CMAKE_SOURCE_DIR}")
   if(tier STREQUAL "kernel" OR tier STREQUAL "e2e")
-    set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE TIMEOUT 300) # guests are slow
+    set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE TIMEOUT 600) # guests are slow, and more so beside others
   endif()
 endfunction()
 

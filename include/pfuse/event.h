@@ -60,6 +60,19 @@ enum pfuse_channel {
 	PFUSE_CHANNELS,
 };
 
+enum pfuse_where {
+	PFUSE_WHERE_UNKNOWN = 0,
+	PFUSE_WHERE_LOCAL, /* a process of this machine, by whatever address */
+	PFUSE_WHERE_REMOTE,
+};
+
+/* Filled in by the daemon, where a list says whose visits are health checks. */
+enum pfuse_probe {
+	PFUSE_PROBE_UNASKED = 0,
+	PFUSE_PROBE_YES,
+	PFUSE_PROBE_NO,
+};
+
 struct pfuse_event {
 	__u64 time_ns;
 	__u64 group_id;
@@ -76,6 +89,9 @@ struct pfuse_event {
 			__u32 peer_pid;	 /* 0: not known */
 			__u16 peer_port; /* host order; 0: none */
 			__u16 incoming;	 /* 1: the outsider talked to the group */
+			__u32 where;	 /* enum pfuse_where, of the peer */
+			__u32 probe;	 /* enum pfuse_probe */
+			__u32 address[4]; /* of a remote peer: IPv6 or mapped, network order */
 		} talk;
 		struct {
 			__u32 pid;

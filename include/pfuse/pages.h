@@ -47,6 +47,7 @@ struct pfuse_mapping {
 	__u64 offset; /* in the file, pages */
 	__u64 object; /* of the file; 0: anonymous memory */
 	__u64 flags;  /* the kernel's VM_... */
+	__u64 file;   /* as in pfuse/reads.h; 0: anonymous memory */
 };
 
 /* How a walk is steered, and what came of it: in the .bss of the programs, mapped by their reader. */

@@ -19,6 +19,7 @@
 
 #define PFUSE_SPAN_BUCKETS 24
 #define PFUSE_SPAN_FIRST 1024  /* ns */
+#define PFUSE_SPAN_SHORT (1024ull << 14) /* ns: shorter bursts are short; a frame of a display */
 #define PFUSE_SPAN_BURSTS 4096 /* preempted tasks to remember: a power of two, 64 KiB */
 
 struct pfuse_span {
@@ -29,11 +30,12 @@ struct pfuse_span {
 	/* Bursts: CPU time from a wake-up until the task sleeps again, summed over preemptions. */
 	__u32 burst[PFUSE_SPAN_BUCKETS];
 	__u64 burst_ns;	  /* of all bursts that ended */
+	__u64 short_ns;	  /* of those shorter than PFUSE_SPAN_SHORT */
 	__u32 wakeups;	  /* bursts that began, counted when the task leaves the CPU first */
 	__u32 migrations; /* to another CPU; 0 where the kernel does not tell (probe_hooks()) */
 	__u32 late; /* no counter: punctual waits that are still wanted, see wait_target_ns in
 		     * pfuse/stats.h; of several CPUs, the most */
-	__u32 reserved[11];
+	__u32 reserved[9];
 };
 
 _Static_assert(sizeof(struct pfuse_span) == 256, "four cache lines");

@@ -3,7 +3,7 @@
  * One record of the trace ring, as bpf/trace.bpf.c writes it and as `pfuse-bpf trace` reads it. Not the
  * daemon's events (event.h): those are rare and told once per arming, these are every one.
  *
- * Shape: 80 bytes, fixed-width, no implicit padding, native endianness. `pid` is a thread's id, `tgid` its
+ * Shape: 104 bytes, fixed-width, no implicit padding, native endianness. `pid` is a thread's id, `tgid` its
  * process's, both in the first pid namespace. Times are CLOCK_MONOTONIC in nanoseconds, taken before the
  * room in the ring is: records of two CPUs may be out of order by as much as that takes.
  * Names are untrusted bytes: escape them before printing.
@@ -61,7 +61,11 @@ struct pfuse_trace {
 			__s16 prio;
 			__s16 next_prio;
 			__u32 state; /* in which the thread leaves: 0, one bit, or preempted */
-			__u32 pad;
+			__u32 fair;  /* 1: the thread is of the fair policies, and these are known */
+			__s64 vruntime_ns; /* it may lie below 0, where a run queue begins */
+			__s64 group_vruntime_ns; /* of its group among the groups on this CPU */
+			__u32 slice_ns;	     /* 0: this kernel does not tell */
+			__u32 has_group; /* 1: it is in a group, and group_vruntime_ns is known */
 		} next;
 		struct {
 			__s32 prio;
@@ -90,11 +94,11 @@ struct pfuse_trace {
 			__u32 code; /* as wait(2) gives it */
 			__u32 pad[3];
 		} exit;
-		__u8 bytes[16];
+		__u8 bytes[40];
 	};
 };
 
-_Static_assert(sizeof(struct pfuse_trace) == 80, "the trace ring's record is 80 bytes");
+_Static_assert(sizeof(struct pfuse_trace) == 104, "the trace ring's record is 104 bytes");
 
 /* Element cpu of the array `trace_cpus`: one writer, its CPU. */
 struct pfuse_trace_cpu {

@@ -102,6 +102,8 @@ static const struct option_info restore_options[] = {
 
 static const char *const curve_formats[] = { "text", "csv", "json", "svg", NULL };
 
+static const char *const curve_sources[] = { "auto", "page-tables", "mglru", NULL };
+
 static const struct option_info curve_options[] = {
 	{ .name = "for",
 	  .placeholder = "DURATION",
@@ -114,6 +116,13 @@ static const struct option_info curve_options[] = {
 	  .offset = AT(format),
 	  .words = curve_formats,
 	  .help = "how the curve is printed" },
+	{ .name = "source",
+	  .placeholder = "SOURCE",
+	  .type = OPT_ENUM,
+	  .offset = AT(source),
+	  .words = curve_sources,
+	  .help = "what tells which pages are used: the page tables, or the kernel's multi-gen LRU, "
+		  "which is coarse; auto (the default): the first that this kernel allows" },
 	{ .name = "output",
 	  .letter = 'o',
 	  .placeholder = "FILE",

@@ -75,7 +75,7 @@ static int find_group(struct session *session, const char *name, struct err *err
 	int r;
 
 	session->target =
-		(struct pagescan_target){ .proc_fd = session->tree.proc_fd, .group_fd = -1 };
+		(struct pagescan_target){ .proc_fd = session->tree.proc_fd, .group_fd = -1, .slot = 1 };
 	if (strncmp(name, "pid:", 4) == 0)
 		return find_process(session, name + 4, err);
 	r = cgroup_open(&session->tree, name, &session->group, err);
@@ -89,6 +89,8 @@ static int find_group(struct session *session, const char *name, struct err *err
 		err_set(err, r, "%s: cannot list its processes: %s", err_quote(name, quoted),
 			strerror(-r));
 	session->target.group_fd = session->group.fd;
+	if (session->options->source == CURVE_AUTO)
+		session->target.path = session->group.path;
 	return r;
 }
 
@@ -113,9 +115,43 @@ static int open_output(struct session *session, struct err *err)
 
 static int open_probe(struct session *session, struct err *err)
 {
-	const struct probe_config config = { .parts = PROBE_PAGES | PROBE_ALONE, .slots = 1 };
+	const struct cgroup_tree *tree = &session->tree;
+	const struct probe_config config = {
+		.parts = PROBE_PAGES | PROBE_READS | PROBE_ALONE,
+		.slots = 1,
+		.anchor = cgroup_tree_anchor(tree),
+	};
+	int r = probe_open(&config, &session->probe, err);
 
-	return probe_open(&config, &session->probe, err);
+	if (r < 0 || session->target.group_fd < 0)
+		return r;
+	r = probe_manage(session->probe, 1, session->group.id, 0);
+	return r < 0 ? err_set(err, r, "cannot follow the group: %s", strerror(-r)) : 0;
+}
+
+static int open_generations(struct session *session, struct err *err)
+{
+	struct pagescan_target target = session->target;
+
+	target.path = session->group.path;
+	return measure_open_lru(&target, &(struct cvhrc_setup){ 0 }, &session->measure, err);
+}
+
+/* A kernel that refuses BPF altogether may still have the other source. */
+static int open_measure(struct session *session, struct err *err)
+{
+	struct err none = { "" };
+
+	if (session->options->source == CURVE_MGLRU)
+		return open_generations(session, err);
+	int r = open_probe(session, err);
+
+	if (r == 0)
+		return measure_open(session->probe, &session->target, &(struct cvhrc_setup){ 0 },
+				    &session->measure, err);
+	if (session->options->source == CURVE_AUTO && open_generations(session, &none) == 0)
+		return 0;
+	return r;
 }
 
 static enum exit_status open_session(struct session *session, struct err *err)
@@ -136,10 +172,7 @@ static enum exit_status open_session(struct session *session, struct err *err)
 		return EXIT_FAILED;
 	if (r < 0)
 		return EXIT_FAILED;
-	r = open_probe(session, err);
-	if (r == 0)
-		r = measure_open(session->probe, &session->target, &(struct cvhrc_setup){ 0 },
-				 &session->measure, err);
+	r = open_measure(session, err);
 	return r < 0 ? failed(r) : EXIT_DONE;
 }
 
@@ -239,11 +272,14 @@ static int print(const struct session *session, FILE *out)
 	double seconds = (double)(measure->cleared_ns - measure->begun_ns) / 1e9;
 	const struct curve_report report = {
 		.group = session->options->groups[0],
-		.source = measure->last.whole ? "page tables, clear_refs" : "page tables",
+		.source = measure_source(measure),
 		.curve = &session->curve,
 		.seconds = seconds,
 		.cost = seconds > 0 ? (double)measure->spent_ns / 1e9 / seconds : 0,
 		.processes = measure->last.processes,
+		.left_out = { .hugetlb_bytes = measure->last.hugetlb_bytes,
+			      .giant_bytes = measure->last.giant_bytes,
+			      .reads = measure->files.dropped },
 	};
 
 	switch (session->options->format) {

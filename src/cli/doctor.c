@@ -316,6 +316,48 @@ static void report_hooks(struct report *report, const struct doctor_facts *facts
 			report_hook(report, facts, &facts->hooks[i]);
 }
 
+static bool has_hook(const struct doctor_facts *facts, const char *program)
+{
+	for (unsigned i = 0; i < facts->nhooks; i++)
+		if (strcmp(facts->hooks[i].program, program) == 0)
+			return facts->hooks[i].available;
+	return false;
+}
+
+static bool reads_page_tables(const struct doctor_facts *facts)
+{
+#if defined(__x86_64__)
+	return has_hook(facts, "copy_entries") && has_hook(facts, "list_mappings") &&
+	       has_hook(facts, "find_direct_map");
+#else
+	(void)facts;
+	return false;
+#endif
+}
+
+/* What `curve` takes, the best first; DAMON is named where it is all there is: it gives a size, no curve. */
+static void report_curve_source(struct report *report, const struct doctor_facts *facts)
+{
+	bool reads = has_hook(facts, "on_pages_read") || has_hook(facts, "on_file_read");
+
+	if (reads_page_tables(facts) && reads)
+		add(report, "curve", "source", MARK_OK, "page tables, file reads");
+	else if (reads_page_tables(facts))
+		explain(add(report, "curve", "source", MARK_NOTE, "page tables"),
+			"files that are read and not mapped are no part of a curve", NULL);
+	else if (facts->generations)
+		explain(add(report, "curve", "source", MARK_NOTE, "mglru"),
+			"page tables cannot be read; the kernel's generations give a coarse curve "
+			"of groups, and none of single processes",
+			"use a kernel on x86-64 that takes programs at iter/task");
+	else
+		explain(add(report, "curve", "source", MARK_LACKS, "none%s",
+			    facts->damon ? "; DAMON is there, and not used" : ""),
+			"no curve is measured",
+			"echo y > /sys/kernel/mm/lru_gen/enabled and mount debugfs, if the kernel "
+			"has them");
+}
+
 static void report_files(struct report *report, const struct doctor_facts *facts)
 {
 	char q[ERR_QUOTED];
@@ -428,6 +470,7 @@ enum exit_status doctor_report(const struct doctor_facts *facts, bool json, FILE
 	report_privileges(&report, &facts->system);
 	report_controllers(&report, &facts->system);
 	report_swap(&report, &facts->system);
+	report_curve_source(&report, facts);
 	report_page_out(&report, facts->page_out);
 	report_files(&report, facts);
 	works = run_works(&report);

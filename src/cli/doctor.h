@@ -19,6 +19,8 @@ struct doctor_facts {
 	struct system_info system;
 	const struct probe_hook *hooks;
 	unsigned nhooks;
+	bool generations;   /* lrugen_probe() */
+	bool damon;	    /* its files are there */
 	int hooks_err;	    /* -errno of probe_hooks(): the hooks are not known */
 	const char *keeper; /* path of the keeper; NULL: not found */
 	enum pages_how page_out; /* how the memory of a frozen group is moved out */

@@ -11,6 +11,7 @@
 #include "cli/doctor.h"
 #include "edge/keeper.h"
 #include "edge/ledger.h"
+#include "edge/lrugen.h"
 
 
 static int gather(struct doctor_facts *facts, struct probe_hook hooks[PROBE_HOOKS_MAX])
@@ -27,6 +28,8 @@ static int gather(struct doctor_facts *facts, struct probe_hook hooks[PROBE_HOOK
 	r = system_read(root, trees ? &tree : NULL, &facts->system);
 	if (r < 0)
 		return r;
+	facts->generations = lrugen_probe(root, &err) == 0;
+	facts->damon = faccessat(root, "sys/kernel/mm/damon/admin", F_OK, 0) == 0;
 	if (trees)
 		facts->page_out = pages_find_how(tree.hierarchies[tree.anchor].fd);
 	r = probe_hooks(hooks);

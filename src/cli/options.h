@@ -63,6 +63,13 @@ enum trace_events {
 	TRACE_LIFE,
 };
 
+/* curve --source */
+enum curve_source {
+	CURVE_AUTO = 0,
+	CURVE_PAGE_TABLES,
+	CURVE_MGLRU,
+};
+
 struct options {
 	enum command command;
 	enum command topic;  /* of CMD_HELP; CMD_NONE: of the program */
@@ -83,6 +90,7 @@ struct options {
 	uint32_t events;     /* --events: bits 1 << enum trace_events; 0: all */
 	int format;	     /* of `curve`, enum curve_format; of `trace`, enum trace_format, by the name of `output` if
 			      * not given */
+	int source;	     /* of `curve`, enum curve_source */
 	bool all;
 	bool dry_run;
 	bool quiet;

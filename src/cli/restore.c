@@ -44,6 +44,9 @@ static void print_entry(void *arg, const struct ledger_entry *entry)
 	case LEDGER_DIR:
 		fprintf(out, "%s: remove the group that was made\n", path);
 		break;
+	case LEDGER_SLICE:
+		fprintf(out, "%s: the kernel's own slice for tasks with one of %s ns\n", path, old);
+		break;
 	}
 }
 

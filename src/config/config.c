@@ -26,6 +26,10 @@ void config_default(struct config *ret)
 		.interval_ns = 1 * S,
 	};
 	workload_policy_defaults(&ret->cpus);
+	ret->curve_measure = true;
+	ret->curve_budget_permille = 10;
+	ret->curve_every_ns = 300 * S;
+	ret->memory_low_permille = 50;
 	ret->defaults.grace_ns = 20 * S;
 	fcb_policy_defaults(&ret->defaults.policy, 0); /* 0: the ceiling is what the machine has */
 }
@@ -147,6 +151,7 @@ static void free_group(struct config_group *group)
 	free(group->match);
 	free(group->cpu_list);
 	free(group->mem_list);
+	free(group->probe_from);
 }
 
 void config_free(struct config *config)

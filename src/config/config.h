@@ -7,6 +7,8 @@
  *	stop: auto			# auto | freeze | signal
  *	cpus: { alpha: 80%, beta: 3, check: 1s, wait_p99: 10ms, utilisation: 70% }	# docs/cpu.md
  *						# and waste: 10%, partition: off | root | isolated
+ *	curve: { measure: on, budget: 1%, every: 5m }	# adaptive: see "The curve sets the memory" in README
+ *	memory: { total: 8G, low: 5% }	# adaptive: when memory is short
  *	weights: { first: -1, list: "2000 1024 500" }	# table: own, from nice -1 on; 1024: nice 0
  *	groups:				# first match wins
  *	  - match: "system.slice/web*"	# GROUP or glob; also the path of the cgroup
@@ -21,6 +23,7 @@
  *	    deadline: 25s
  *	    window: 10s
  *	    probe: 500ms		# guarded: what ends within it after a wake is a health check
+ *	    probe_from: "local 10.0.0.0/8"	# guarded: whose; everybody's without
  *	    page_out: off		# guarded: off | on: page out what is frozen
  *	    type: auto			# off | auto | service | scientific
  *	    character: auto		# off | auto | interactive | batch | mixed
@@ -46,6 +49,7 @@
 #include "base/err.h"
 #include "core/cpus.h"
 #include "core/fcb.h"
+#include "core/peers.h"
 
 enum config_policy {
 	CONFIG_FUSEBOX = 0,
@@ -72,6 +76,7 @@ struct config_group {
 	struct fcb_policy policy;
 	struct cpus_policy cpus;
 	uint64_t slice_ns; /* of the tasks of a batch group; 0: the kernel's */
+	struct peers *probe_from; /* owned; whose visits are health checks; NULL: everybody's */
 	bool page_out; /* what is frozen guarded goes to swap */
 	uint64_t grace_ns; /* adaptive: nothing is reclaimed for so long after the start */
 };
@@ -83,6 +88,11 @@ struct config {
 	struct workload_policy cpus;
 	enum config_partition partition;
 	struct prio_own own;
+	bool curve_measure; /* adaptive: each group's hit-ratio curve */
+	uint32_t curve_budget_permille; /* of the time */
+	uint64_t curve_every_ns;	/* at least so often */
+	uint64_t memory_total_bytes;	/* adaptive: of all groups together; 0: the machine's */
+	uint32_t memory_low_permille;	/* of the machine: with less available, memory is short */
 	size_t ngroups;
 	struct config_group *groups; /* in the order of the file */
 	struct config_group defaults;

@@ -146,6 +146,19 @@ static const cyaml_schema_field_t weights_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t curve_fields[] = {
+	WORD("measure", struct raw_curve, measure, switch_values, ARRAY_SIZE(switch_values)),
+	TEXT("budget", struct raw_curve, budget),
+	TEXT("every", struct raw_curve, every),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t memory_fields[] = {
+	TEXT("total", struct raw_memory, total),
+	TEXT("low", struct raw_memory, low),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t group_fields[] = {
 	CYAML_FIELD_STRING_PTR("match", CYAML_FLAG_POINTER, struct raw_group, match, 0, MATCH_MAX),
 	CYAML_FIELD_MAPPING("ram", CYAML_FLAG_OPTIONAL, struct raw_group, ram, ram_fields),
@@ -158,6 +171,8 @@ static const cyaml_schema_field_t group_fields[] = {
 	TEXT("deadline", struct raw_group, deadline),
 	TEXT("window", struct raw_group, window),
 	TEXT("probe", struct raw_group, probe),
+	CYAML_FIELD_STRING_PTR("probe_from", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+			       struct raw_group, probe_from, 0, LIST_MAX_BYTES),
 	WORD("page_out", struct raw_group, page_out, switch_values, ARRAY_SIZE(switch_values)),
 	WORD("type", struct raw_group, type, type_values, ARRAY_SIZE(type_values)),
 	WORD("character", struct raw_group, character, character_values,
@@ -179,6 +194,8 @@ static const cyaml_schema_field_t file_fields[] = {
 	WORD("stop", struct raw, stop, stop_values, ARRAY_SIZE(stop_values)),
 	CYAML_FIELD_MAPPING("cpus", CYAML_FLAG_OPTIONAL, struct raw, cpus, cpus_fields),
 	CYAML_FIELD_MAPPING("weights", CYAML_FLAG_OPTIONAL, struct raw, weights, weights_fields),
+	CYAML_FIELD_MAPPING("curve", CYAML_FLAG_OPTIONAL, struct raw, curve, curve_fields),
+	CYAML_FIELD_MAPPING("memory", CYAML_FLAG_OPTIONAL, struct raw, memory, memory_fields),
 	CYAML_FIELD_SEQUENCE("groups", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw, groups,
 			     &group_schema, 0, GROUPS_MAX),
 	CYAML_FIELD_END,

@@ -57,6 +57,17 @@ struct raw_cpus {
 	int partition;
 };
 
+struct raw_curve {
+	int measure;
+	char *budget;
+	char *every;
+};
+
+struct raw_memory {
+	char *total;
+	char *low;
+};
+
 struct raw_weights {
 	char *first;
 	char *list;
@@ -74,6 +85,7 @@ struct raw_group {
 	char *deadline;
 	char *window;
 	char *probe;
+	char *probe_from;
 	int page_out;
 	int type;
 	int character;
@@ -89,6 +101,8 @@ struct raw {
 	char *interval;
 	struct raw_cpus cpus;
 	struct raw_weights weights;
+	struct raw_curve curve;
+	struct raw_memory memory;
 	struct raw_group *groups;
 	unsigned groups_count;
 };

@@ -37,12 +37,16 @@ int take_number(const struct place *at, const char *section, const char *key, co
 int take_permille(const struct place *at, const char *section, const char *key, const char *text,
 		  uint32_t min, uint32_t max, const char *allowed, uint32_t *field);
 
+int take_peers(const struct place *at, const char *key, const char *text, struct peers **field);
+
 /* The error for a value of the caller's own kind. */
 int bad_value(const struct place *at, const char *section, const char *key, const char *text,
 	      const char *allowed);
 
 int config_take_group(const struct place *at, const struct raw_group *raw,
 		      struct config_group *group);
+/* curve and memory, of the policy `adaptive`. */
+int config_take_adaptive(const struct place *at, const struct raw *raw, struct config *config);
 int config_take(struct config_doc *doc, const struct raw *raw, struct config *config,
 		struct err *err);
 

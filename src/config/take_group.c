@@ -261,6 +261,9 @@ int config_take_group(const struct place *at, const struct raw_group *raw,
 	r = take_times(at, raw, policy);
 	if (r < 0)
 		return r;
+	r = take_peers(at, "probe_from", raw->probe_from, &group->probe_from);
+	if (r < 0)
+		return r;
 	r = take_kind(at, raw, &group->cpus);
 	if (r < 0)
 		return r;

@@ -110,6 +110,9 @@ int config_take(struct config_doc *doc, const struct raw *raw, struct config *co
 	r = take_split(&at, &raw->cpus, &config->cpus);
 	if (r < 0)
 		return r;
+	r = config_take_adaptive(&at, raw, config);
+	if (r < 0)
+		return r;
 	r = take_weights(&at, &raw->weights, &config->own);
 	if (r < 0 || !raw->groups_count)
 		return r;

@@ -9,7 +9,9 @@
  *
  * need is the knee of the curve (where that lies below the resolution: the resolution, an upper
  * bound). Without a curve the target is unreclaimable + floor, and the steps are a hundredth of the
- * usage: they feel their way, and what hurts ends them. Unreclaimable is what the kernel says, and
+ * usage: they feel their way, and what hurts ends them. So are the steps where a curve says nothing:
+ * through memory that it did not see (unseen_bytes: files that are read and not mapped, the kernel's
+ * own), and, of a group without one, below its share. Unreclaimable is what the kernel says, and
  * the anonymous memory that free swap cannot take: without swap, all of it.
  *
  * One step: so many bytes are reclaimed; then, over a window, the stall and the refaults are
@@ -39,6 +41,7 @@
 struct adaptive_need {
 	uint64_t knee_bytes;
 	uint64_t resolution_bytes;
+	uint64_t unseen_bytes; /* in use, and the curve says nothing of it */
 	bool below_resolution;
 	bool confident; /* else it changes nothing */
 };
@@ -48,7 +51,7 @@ struct adaptive_setup {
 	uint32_t headroom_permille; /* of the need, itself included (1250) */
 	uint32_t step_permille;	    /* of what is above the target, in one step (333) */
 	uint32_t stall_permille;    /* budget: stall more than before, of the window (10) */
-	uint32_t refaults_per_s;    /* budget: refaults more than before (32) */
+	uint32_t refaults_per_s; /* budget: refaults more than before (32), or one in 32 of the step */
 	uint64_t window_ns;	    /* a step is measured for so long (2 s) */
 	uint64_t cool_down_ns;	    /* after the first harm (10 s) */
 	uint64_t cool_down_max_ns;  /* (600 s) */
@@ -77,6 +80,7 @@ struct adaptive {
 	bool failing;	      /* the last step could not be carried out */
 	uint64_t need_bytes;  /* with headroom; 0: not known */
 	uint64_t need_ns;     /* when it came */
+	uint64_t unseen_bytes; /* as it was then */
 	uint64_t share_bytes; /* most that it may have; 0: memory is not short */
 	uint64_t until_ns;
 	uint64_t cool_down_ns; /* the next one */

@@ -75,14 +75,18 @@ void cpus_forget(struct cpus *c, uint32_t slot)
 	c->changed = true;
 }
 
-/* A bucket's bursts are as long as its middle, on average. */
-static uint64_t short_ns(const struct pfuse_span *span)
+static void look_at_prio(struct cpus *c, uint32_t slot, const struct pfuse_sample *s,
+			 const struct pfuse_span *since)
 {
-	uint64_t sum = 0, upper = PFUSE_SPAN_FIRST;
+	struct cpus_group *g = &c->groups[slot];
 
-	for (int i = 0; i < PFUSE_SPAN_BUCKETS && upper <= PRIO_SHORT_NS; i++, upper *= 2)
-		sum += span->burst[i] * (i ? upper / 4 * 3 : upper / 2);
-	return sum;
+	prio_look(&g->prio, &(struct prio_look){
+				    .run_ns = arith_sub(s->run_ns, g->run_ns),
+				    .short_ns = since->short_ns,
+				    .nvcsw = s->nvcsw - g->nvcsw,   /* wraps */
+				    .nivcsw = s->nivcsw - g->nivcsw, /* wraps */
+				    .wakeups = since->wakeups,
+			    });
 }
 
 static void look_at_workload(struct cpus *c, uint32_t slot, const struct pfuse_sample *s,
@@ -114,14 +118,11 @@ void cpus_look(struct cpus *c, uint32_t slot, const struct pfuse_sample *sample,
 	look.span_ns = now_ns - g->looked_ns;
 	span = span ? span : &none;
 	span_since(span, &g->span, &since);
-	if (g->looked_ns && look.span_ns <= PAUSE_CHECKS * c->workload.policy.check_ns) {
+	if (g->looked_ns && look.span_ns <= PAUSE_CHECKS * c->workload.policy.check_ns)
 		look_at_workload(c, slot, sample, &since, &look);
-		prio_look(&g->prio, &(struct prio_look){ .run_ns = look.run_ns,
-							 .short_ns = short_ns(&since),
-							 .nvcsw = look.nvcsw,
-							 .nivcsw = look.nivcsw,
-							 .wakeups = since.wakeups });
-	}
+	/* How it works does not depend on how long it slept. */
+	if (g->looked_ns)
+		look_at_prio(c, slot, sample, &since);
 	c->looked = true;
 	g->looked_ns = now_ns;
 	g->run_ns = sample->run_ns;

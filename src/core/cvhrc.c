@@ -251,7 +251,7 @@ static void set_scales(struct cvhrc *c, const struct cvhrc_totals *t,
 	}
 	ret_weight[0] = share(pages, n[0] + n[1]);
 	ret_weight[1] = share(4294967296.0, t->file_threshold);
-	c->sampled_pages = (uint64_t)(n[0] + n[1]);
+	c->sampled_pages = (uint64_t)(n[0] + n[1] + n[2] + n[3]);
 	c->file_pages = (n[2] + n[3]) * ret_weight[1];
 }
 

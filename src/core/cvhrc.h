@@ -93,7 +93,7 @@ struct cvhrc {
 	uint64_t pages;	     /* of the last totals */
 	uint64_t resident_pages;
 	uint64_t unclearable_pages;
-	uint64_t sampled_pages;	    /* mapped ones */
+	uint64_t sampled_pages;
 	double file_pages;	    /* estimated */
 	double scale[CVHRC_PLANES]; /* how many pages one sampled page stands for, in its half */
 	double refs, cold;	    /* decayed sums, like the histograms */

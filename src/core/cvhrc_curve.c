@@ -342,7 +342,8 @@ static void fill_facts(const struct cvhrc *c, const struct axis *a, struct cvhrc
 	ret->cold_ratio = ratio(c->cold, c->refs);
 	ret->refault_ratio = ratio(c->refs - c->cold - a->hits, c->refs);
 	ret->sampled_share =
-		ratio((double)c->sampled_pages, (double)(c->pages - c->unclearable_pages));
+		ratio((double)c->sampled_pages,
+		      (double)(c->pages - c->unclearable_pages) + c->file_pages);
 	ret->extent_bytes = size_of(c, a->extent);
 	ret->resident_bytes = bytes_of(c, (double)c->resident_pages);
 	ret->unclearable_bytes = bytes_of(c, (double)c->unclearable_pages);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "core/arith.h"
+
 #define MASK (CVHRC_FILES_SLOTS - 1)
 
 /* Of the threshold that is kept when the table is full: each time a sixteenth of the pages go. */
@@ -53,9 +55,24 @@ static void remove_at(struct cvhrc_files *files, unsigned hole)
 	files->used--;
 }
 
-static void lower_threshold(struct cvhrc_files *files, struct cvhrc *c)
+/* Of those that were there before and were not read, the share of the sample that goes. */
+static void lower_before(const struct cvhrc_files *files, struct cvhrc *c, uint32_t threshold)
 {
-	files->threshold = (uint32_t)((uint64_t)files->threshold * KEEP_OF_16 / 16);
+	for (unsigned plane = CVHRC_FILE_EVEN; plane <= CVHRC_FILE_ODD; plane++) {
+		uint64_t before = arith_sub(c->count[plane][CVHRC_BEFORE],
+					    c->touched[plane][CVHRC_BEFORE]);
+		uint64_t stay = before * threshold / files->threshold;
+
+		cvhrc_leave(c, plane, CVHRC_BEFORE, (uint32_t)(before - stay));
+	}
+}
+
+void cvhrc_files_lower(struct cvhrc_files *files, struct cvhrc *c, uint32_t threshold)
+{
+	if (threshold >= files->threshold)
+		return;
+	lower_before(files, c, threshold);
+	files->threshold = threshold;
 	for (unsigned i = 0; i < CVHRC_FILES_SLOTS; i++) {
 		while (files->hash[i] >= files->threshold && files->hash[i]) {
 			cvhrc_leave(c, plane_of(files->hash[i]), files->tag[i], 1);
@@ -64,22 +81,46 @@ static void lower_threshold(struct cvhrc_files *files, struct cvhrc *c)
 	}
 }
 
-void cvhrc_files_read(struct cvhrc_files *files, struct cvhrc *c, uint32_t hash)
+void cvhrc_files_expect(const struct cvhrc_files *files, struct cvhrc *c, uint64_t pages)
 {
+	double half = (double)pages * files->threshold / 4294967296.0 / 2;
+	uint32_t each = half < UINT32_MAX / 4 ? (uint32_t)(half + 0.5) : UINT32_MAX / 4;
+
+	cvhrc_arrive(c, CVHRC_FILE_EVEN, false, each);
+	cvhrc_arrive(c, CVHRC_FILE_ODD, false, each);
+}
+
+/* One of those that were there before; there were more than we were told. */
+static void take_from_before(struct cvhrc *c, enum cvhrc_plane plane)
+{
+	if (c->touched[plane][CVHRC_BEFORE] >= c->count[plane][CVHRC_BEFORE])
+		cvhrc_arrive(c, plane, false, 1);
+}
+
+bool cvhrc_files_read(struct cvhrc_files *files, struct cvhrc *c, uint32_t hash, bool added)
+{
+	enum cvhrc_plane plane;
+	bool known;
 	unsigned i;
 
 	hash += hash == 0;
+	plane = plane_of(hash);
 	if (hash >= files->threshold)
-		return;
+		return false;
 	for (i = home(hash); files->hash[i] && files->hash[i] != hash; i = (i + 1) & MASK)
 		;
-	if (!files->hash[i]) {
+	known = files->hash[i];
+	if (!known) {
 		files->hash[i] = hash;
-		files->tag[i] = CVHRC_NEVER;
+		files->tag[i] = added ? CVHRC_NEVER : CVHRC_BEFORE;
 		files->used++;
+		if (!added)
+			take_from_before(c, plane);
 	}
-	cvhrc_touch(c, plane_of(hash), files->tag[i], 1);
+	cvhrc_touch(c, plane, files->tag[i], 1);
 	files->tag[i] = cvhrc_now(c);
 	while (files->used > CVHRC_FILES_MAX && files->threshold > 16)
-		lower_threshold(files, c);
+		cvhrc_files_lower(files, c,
+				  (uint32_t)((uint64_t)files->threshold * KEEP_OF_16 / 16));
+	return known;
 }

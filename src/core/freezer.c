@@ -128,11 +128,23 @@ void freezer_wake(struct fcb *fcb, enum pfuse_reason reason)
 		freezer_overdue(fcb, reason);
 }
 
+#define USED FCB_NEVER /* of probe_end_ns, in a stopped group */
+
+void freezer_used(struct fcb *fcb, uint64_t now_ns)
+{
+	if (fcb->policy.freeze != FCB_FREEZE_GUARDED)
+		return;
+	fcb->probe_end_ns = fcb->stopped ? USED : arith_min(fcb->probe_end_ns, now_ns);
+	if (!fcb->stopped)
+		fcb->active_ns = arith_max(fcb->active_ns, now_ns);
+}
+
 /* A stopped group is still by definition, whatever it did until now. */
 void freezer_stopped(struct fcb *fcb, enum pfuse_reason reason, uint64_t now_ns)
 {
 	fcb->stopped = true;
 	fcb->stopped_since_ns = now_ns;
+	fcb->probe_end_ns = 0;
 	fcb->requested = reason == PFUSE_WHY_REQUEST;
 	fcb->still = true;
 }
@@ -145,7 +157,8 @@ static uint64_t active_since(const struct fcb *fcb, enum pfuse_reason reason, ui
 {
 	const struct fcb_policy *p = &fcb->policy;
 
-	if (p->freeze != FCB_FREEZE_GUARDED || reason == PFUSE_WHY_REQUEST)
+	if (p->freeze != FCB_FREEZE_GUARDED || reason == PFUSE_WHY_REQUEST ||
+	    fcb->probe_end_ns == USED)
 		return now_ns;
 	return arith_sub(now_ns, arith_sub(p->idle_ns, p->probe_ns));
 }
@@ -161,6 +174,7 @@ void freezer_continued(struct fcb *fcb, enum pfuse_reason reason, uint64_t now_n
 	fcb->still = false;
 	fcb->woken_ns = now_ns;
 	fcb->active_ns = active_since(fcb, reason, now_ns);
+	fcb->probe_end_ns = 0;
 	if (fcb->active_ns < now_ns)
 		fcb->probe_end_ns = arith_add(now_ns, fcb->policy.probe_ns);
 }

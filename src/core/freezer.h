@@ -9,7 +9,8 @@
  *
  * Guarded (ours, not the paper's): stopped when idle, whether it talks or not, for the edge lets it
  * rest only where everything that it waits for will wake it. A wake or a pulse at the deadline after
- * which it does next to nothing for policy.probe_ns does not reset its idleness.
+ * which it does next to nothing for policy.probe_ns does not reset its idleness, unless it is known that who
+ * came was none of those whose health checks are to be passed over.
  *
  * Works on one FCB; the verdict goes through the arbiter. How a group is stopped is the edge's
  * matter.
@@ -46,6 +47,12 @@ void freezer_policy_changed(struct fcb *fcb);
 
 /* Something came for the group: if it is stopped, and not by request, it is to continue. */
 void freezer_wake(struct fcb *fcb, enum pfuse_reason reason);
+
+/*
+ * Guarded: who talks with it is no health check. Its idleness begins anew, now or, if it is stopped, when
+ * it continues.
+ */
+void freezer_used(struct fcb *fcb, uint64_t now_ns);
 
 /* What became of a verdict: the group is stopped, is continued, or could not be continued. */
 void freezer_stopped(struct fcb *fcb, enum pfuse_reason reason, uint64_t now_ns);

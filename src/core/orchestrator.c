@@ -340,6 +340,8 @@ static unsigned by_kind(struct orchestrator *o, struct fcb *fcb, const struct pf
 		return ram_by_event(fcb, ev, now_ns, ret);
 	case PFUSE_EV_TALK:
 		signalflag_event(&fcb->flag, ev, now_ns);
+		if (ev->talk.probe == PFUSE_PROBE_NO)
+			freezer_used(fcb, now_ns);
 		if (ev->time_ns >= fcb->stopped_since_ns)
 			freezer_wake(fcb, PFUSE_WHY_TALK);
 		break;

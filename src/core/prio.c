@@ -11,6 +11,9 @@
 #define NICE_0_CPU_WEIGHT 100
 
 #define RUN_MIN_NS 1000000ull
+/* Permille of the CPU time, in short bursts. */
+#define INTERACTIVE_FROM 700
+#define BATCH_TO 125
 #define NS_PER_S 1000000000ull
 
 /*
@@ -47,8 +50,10 @@ void prio_ask(struct prio_group *g, enum prio_asked asked)
 		asked = PRIO_OFF;
 	if (asked != PRIO_AUTO)
 		g->character = fixed[asked];
-	if (asked != g->asked)
+	if (asked != g->asked) {
 		g->looks = 0;
+		g->sum = (struct prio_look){ 0 };
+	}
 	g->asked = (uint8_t)asked;
 }
 
@@ -59,20 +64,11 @@ static uint32_t permille(uint64_t part, uint64_t whole)
 	return (uint32_t)arith_min(arith_from_double(share), 1000);
 }
 
-/* 1: interactive, -1: batch */
-static int vote(uint32_t value, uint32_t batch_to, uint32_t interactive_from)
-{
-	return value >= interactive_from ? 1 : value <= batch_to ? -1 : 0;
-}
-
 static enum pfuse_character character_of(const struct prio_group *g)
 {
-	int votes = vote(g->short_permille, 300, 700) + vote(g->voluntary_permille, 400, 800) +
-		    vote(g->wakeups, 20, 100);
-
-	if (votes >= 2)
+	if (g->short_permille >= INTERACTIVE_FROM)
 		return PFUSE_CHARACTER_INTERACTIVE;
-	return votes <= -2 ? PFUSE_CHARACTER_BATCH : PFUSE_CHARACTER_MIXED;
+	return g->short_permille <= BATCH_TO ? PFUSE_CHARACTER_BATCH : PFUSE_CHARACTER_MIXED;
 }
 
 /* A task that is never switched out makes no voluntary switch: 0 of 0 is none. */
@@ -85,13 +81,25 @@ static void note_evidence(struct prio_group *g, const struct prio_look *look)
 	g->wakeups = (uint32_t)arith_min(arith_from_double(per_s), UINT32_MAX);
 }
 
+/* True: enough to say something. */
+static bool add_look(struct prio_look *sum, const struct prio_look *look)
+{
+	sum->run_ns = arith_add(sum->run_ns, look->run_ns);
+	sum->short_ns = arith_add(sum->short_ns, look->short_ns);
+	sum->nvcsw += look->nvcsw;
+	sum->nivcsw += look->nivcsw;
+	sum->wakeups += look->wakeups;
+	return sum->run_ns >= RUN_MIN_NS;
+}
+
 void prio_look(struct prio_group *g, const struct prio_look *look)
 {
 	enum pfuse_character is;
 
-	if (g->asked == PRIO_OFF || look->run_ns < RUN_MIN_NS)
+	if (g->asked == PRIO_OFF || !add_look(&g->sum, look))
 		return;
-	note_evidence(g, look);
+	note_evidence(g, &g->sum);
+	g->sum = (struct prio_look){ 0 };
 	if (g->asked != PRIO_AUTO)
 		return;
 	is = character_of(g);

@@ -9,13 +9,17 @@
  * goes to cpu.weight (1 … 10000, 100 being nice 0). What that range cannot hold is cut: in the refined
  * table the ten weights above it, and those that are equal after rounding.
  *
- * Character: three signs vote, interactive, batch or neither:
- *	bursts: CPU time spent in bursts shorter than 16.8 ms (a frame of a display), 70 % and more or
- *		30 % and less of all
- *	switches that were voluntary, 80 % and more or 40 % and less
- *	wake-ups per second of CPU time, 100 and more or 20 and less
- * Two votes more for one than for the other decide, else it is mixed. A look at less than 1 ms of CPU
- * time says nothing. A new character must be seen in three looks in a row.
+ * Character: by the share of its CPU time that a group spends in bursts shorter than 16.8 ms (a frame of a
+ * display), a burst being the CPU time from a wake-up until the task sleeps again, however often it was
+ * preempted meanwhile. 70 % and more: interactive. An eighth and less: batch; a batch group is to yield, so
+ * more is asked for that. Else mixed.
+ * The share of voluntary switches and the wake-ups per second of CPU time are evidence that is shown, and do
+ * not decide: how often a task is preempted says who is beside it (a player of 8 ms bursts had 100 % of its
+ * switches voluntary alone, 4 % beside hogs), and how often it wakes up per second of CPU time is the inverse
+ * of its mean burst, in which many that do nearly nothing (a make that waits for its compilers) outweigh the
+ * few that do the work.
+ * Looks are added up until they are about 1 ms of CPU time: less says nothing. A new character must be seen
+ * three times in a row.
  *
  * Integers only. Nothing can fail; absurd input is clamped.
  */
@@ -27,7 +31,6 @@
 
 #include "pfuse/verdict.h"
 
-#define PRIO_SHORT_NS (1024ull << 14)
 #define PRIO_LOOKS 3
 #define PRIO_NICE_MIN (-30)
 #define PRIO_NICE_MAX 29
@@ -62,7 +65,7 @@ enum prio_asked {
 /* What a group did since the last look. */
 struct prio_look {
 	uint64_t run_ns;
-	uint64_t short_ns; /* of it, in bursts shorter than PRIO_SHORT_NS */
+	uint64_t short_ns; /* of it, in bursts shorter than 16.8 ms, PFUSE_SPAN_SHORT */
 	uint32_t nvcsw;
 	uint32_t nivcsw;
 	uint32_t wakeups;
@@ -78,6 +81,7 @@ struct prio_group {
 	uint32_t short_permille;
 	uint32_t voluntary_permille;
 	uint32_t wakeups; /* per second of CPU time */
+	struct prio_look sum; /* of looks that were too short by themselves */
 };
 
 /* The kernel's table; for batch groups grouped by 5, which has them yield a little at nice 0. */

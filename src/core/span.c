@@ -7,6 +7,7 @@ void span_since(const struct pfuse_span *now, const struct pfuse_span *before,
 		struct pfuse_span *ret)
 {
 	struct pfuse_span span = { .burst_ns = now->burst_ns - before->burst_ns,
+				   .short_ns = now->short_ns - before->short_ns,
 				   .wakeups = now->wakeups - before->wakeups,
 				   .migrations = now->migrations - before->migrations,
 				   .late = now->late };

@@ -16,11 +16,13 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "base/trim.h"
+#include "daemon/curves.h"
 #include "daemon/daemon.h"
 #include "daemon/paging.h"
 #include "daemon/place.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
+#include "daemon/scarce.h"
 #include "daemon/split.h"
 #include "daemon/squeeze.h"
 #include "daemon/tap.h"
@@ -136,6 +138,8 @@ static int open_probe(struct daemon *daemon, struct err *err)
 		/* Who records a run wants to see who waited; the flight recorder is to cost little. */
 		.spans = daemon->split || (daemon->options->trace && !daemon->options->flight_ns),
 	};
+	if (curves_wanted(daemon))
+		config.parts |= PROBE_PAGES;
 	return probe_open(&config, &daemon->machine.probe, err);
 }
 
@@ -144,7 +148,7 @@ static uint64_t machine_ram(void)
 	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static const struct config_group *entry_of(const struct daemon *daemon, const struct member *member)
+const struct config_group *daemon_entry(const struct daemon *daemon, const struct member *member)
 {
 	return config_match(daemon_config(daemon), member->name, member->group.path);
 }
@@ -152,7 +156,7 @@ static const struct config_group *entry_of(const struct daemon *daemon, const st
 static void policy_of(const struct daemon *daemon, const struct member *member,
 		      struct fcb_policy *ret)
 {
-	*ret = entry_of(daemon, member)->policy;
+	*ret = daemon_entry(daemon, member)->policy;
 }
 
 void daemon_apply_policies(struct daemon *daemon)
@@ -168,7 +172,7 @@ void daemon_apply_policies(struct daemon *daemon)
 			policy.freeze = FCB_FREEZE_OFF;
 		tap_policy(daemon, slot, &policy);
 		daemon->members.at[slot].page_out =
-			entry_of(daemon, &daemon->members.at[slot])->page_out;
+			daemon_entry(daemon, &daemon->members.at[slot])->page_out;
 		daemon->members.at[slot].reapply = policy.foreign == FCB_FOREIGN_REAPPLY;
 	}
 	split_policies(daemon);
@@ -326,8 +330,8 @@ static int watch_member(struct daemon *daemon, uint32_t slot)
 	if (code)
 		return code;
 	tap_attach(daemon, slot, &policy, &first, clock_now_ns());
-	squeeze_choose(daemon, slot, &first, entry_of(daemon, member)->grace_ns);
-	member->page_out = entry_of(daemon, member)->page_out;
+	squeeze_choose(daemon, slot, &first, daemon_entry(daemon, member)->grace_ns);
+	member->page_out = daemon_entry(daemon, member)->page_out;
 	member->reapply = policy.foreign == FCB_FOREIGN_REAPPLY;
 	probe_arm(machine->probe, slot,
 		  PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT | PFUSE_ARM_TALK);
@@ -430,6 +434,10 @@ static int open_all(struct daemon *daemon, struct err *err)
 		code = split_open(daemon, err);
 	if (!code)
 		code = squeeze_open(daemon, err);
+	if (!code)
+		code = curves_open(daemon, err);
+	if (!code)
+		code = scarce_open(daemon, err);
 	if (!code)
 		code = tap_open(daemon, err);
 	if (!code)
@@ -558,6 +566,8 @@ enum exit_status daemon_close(struct daemon *daemon, enum exit_status status)
 	tap_close(daemon);
 	restored = restore_all(daemon);
 	split_close(daemon->split);
+	scarce_close(daemon);
+	curves_close(daemon);
 	squeeze_close(daemon);
 	close_members(&daemon->members);
 	close_edges(daemon);

@@ -79,6 +79,8 @@ struct daemon {
 	struct cgroup command_group; /* open until its member takes it */
 	struct loop loop;
 	struct squeeze *squeeze; /* NULL: no policy `adaptive` */
+	struct curves *curves; /* the same, or no curves are to be measured */
+	struct scarce *scarce; /* the same as squeeze */
 	struct tap *tap; /* NULL: no trace is written */
 	int status; /* exit status so far */
 	bool command_ended;
@@ -105,6 +107,9 @@ static inline enum config_policy daemon_policy(const struct daemon *daemon)
 
 /* Where some group's policy asks for the guarded freezer, and it is not open yet. */
 int daemon_open_guards(struct daemon *daemon, struct err *err);
+
+/* What the configuration says for it. */
+const struct config_group *daemon_entry(const struct daemon *daemon, const struct member *member);
 
 /* After SIGHUP: every group's policy anew. */
 void daemon_apply_policies(struct daemon *daemon);

@@ -13,11 +13,14 @@
 
 #include "base/clock.h"
 #include "base/crc32.h"
+#include "daemon/curves.h"
 #include "daemon/daemon.h"
 #include "daemon/paging.h"
 #include "daemon/place.h"
+#include "daemon/probing.h"
 #include "daemon/report.h"
 #include "daemon/say.h"
+#include "daemon/scarce.h"
 #include "daemon/split.h"
 #include "daemon/squeeze.h"
 #include "daemon/stopping.h"
@@ -95,6 +98,7 @@ static void forget_member(struct daemon *daemon, uint32_t slot)
 	member_leave_probe(&daemon->machine, member, slot); /* its id never comes back */
 	paging_end(member);
 	squeeze_end(daemon, slot);
+	curves_end(daemon, slot);
 	if (daemon->machine.ledger)
 		(void)ledger_restore(daemon->machine.ledger, &how, &counts); /* forgets it */
 	member->awake = false;
@@ -186,7 +190,9 @@ void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 					     .why = carried.why.text,
 					     .flag = &fcb->flag };
 		uint64_t done_ns = clock_now_ns();
+		struct say_curve room;
 
+		said.curve = curves_say(daemon, slot, done_ns, &room);
 		said.took_ns = done_ns > since_ns ? done_ns - since_ns : 0;
 		tap_applied(daemon, &said, done_ns);
 		if (verdicts[i].control == PFUSE_CTL_RAM)
@@ -224,6 +230,7 @@ static void take_sample(struct daemon *daemon, uint32_t slot)
 	if (err)
 		return; /* tried again at the next interval */
 	squeeze_fill(daemon, slot, &sample);
+	curves_sample(daemon, slot, &sample);
 	const struct fcb_control *ram = &daemon->members.fcbs[slot].control[PFUSE_CTL_RAM];
 	bool theirs = ram->let_go;
 	unsigned n = tap_sample(daemon, slot, &sample, now_ns, verdicts);
@@ -264,6 +271,7 @@ static void tick(struct daemon *daemon)
 
 	report_account(daemon);
 	split_tick(daemon);
+	scarce_tick(daemon);
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
 		if (daemon->members.at[slot].awake)
 			tick_member(daemon, slot);
@@ -352,9 +360,13 @@ static void on_event(const struct pfuse_event *event, void *context)
 	}
 	note_event(daemon, member, event);
 	awaken(daemon, member);
-	unsigned n = tap_event(daemon, event, daemon->loop.now_ns, verdicts);
+	struct pfuse_event marked = *event;
+
+	probing_mark(daemon, member, &marked);
+	unsigned n = tap_event(daemon, &marked, daemon->loop.now_ns, verdicts);
 
 	daemon_carry_out(daemon, event->slot, verdicts, n, event->time_ns);
+	probing_listen_on(daemon, &marked);
 	if (event->kind == PFUSE_EV_WAIT)
 		split_late(daemon, event->slot, event->time_ns);
 }

@@ -4,10 +4,16 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cpulist.h"
 #include "daemon/say.h"
 #include "edge/throttle.h"
 
-typedef int place_list(struct throttle *t, struct ledger *ledger, const char *list);
+/* One of the two lists of a cpuset. */
+struct place {
+	const char *what;
+	int (*read)(struct throttle *t, char *buf, size_t size);
+	int (*set)(struct throttle *t, struct ledger *ledger, const char *list);
+};
 
 static const char *why(int code)
 {
@@ -27,19 +33,30 @@ static const char *why(int code)
 	}
 }
 
-static int place(struct daemon *daemon, struct member *member, const char *what, const char *list,
-		 place_list *set, struct err *err)
+/* As after a SIGHUP that was about something else. */
+static bool is_there(const struct place *place, struct throttle *throttle, const char *list)
+{
+	char text[4000];
+	struct cpulist now, wanted;
+
+	return !place->read(throttle, text, sizeof(text)) && !cpulist_parse(text, &now) &&
+	       !cpulist_parse(list, &wanted) && !memcmp(&now, &wanted, sizeof(now));
+}
+
+static int place(struct daemon *daemon, struct member *member, const struct place *place,
+		 const char *list, struct err *err)
 {
 	char name[ERR_QUOTED], quoted[ERR_QUOTED];
+	const char *what = place->what;
 	int code;
 
-	if (!list)
+	if (!list || is_there(place, member->throttle, list))
 		return 0;
 	if (daemon->machine.dry_run) {
 		say_note(daemon->out, member->name, "%s  %s, left out: dry run", what, list);
 		return 0;
 	}
-	code = set(member->throttle, daemon->machine.ledger, list);
+	code = place->set(member->throttle, daemon->machine.ledger, list);
 	if (code)
 		return err_set(err, code, "%s: %s cannot be %s: %s",
 			       err_quote(member->name, name), what, err_quote(list, quoted),
@@ -50,6 +67,8 @@ static int place(struct daemon *daemon, struct member *member, const char *what,
 
 static int place_member(struct daemon *daemon, struct member *member, struct err *err)
 {
+	static const struct place mems = { "mems", throttle_read_mems, throttle_set_mems },
+				  cpus = { "cpus", throttle_read_cpus, throttle_set_cpus };
 	const struct config_group *entry =
 		config_match(daemon_config(daemon), member->name, member->group.path);
 	int code = 0;
@@ -60,8 +79,8 @@ static int place_member(struct daemon *daemon, struct member *member, struct err
 		code = throttle_open(&daemon->machine.tree, &member->group, &member->throttle);
 	if (code)
 		return err_set(err, code, "%s", strerror(-code));
-	code = place(daemon, member, "mems", entry->mem_list, throttle_set_mems, err);
-	return code ? code : place(daemon, member, "cpus", entry->cpu_list, throttle_set_cpus, err);
+	code = place(daemon, member, &mems, entry->mem_list, err);
+	return code ? code : place(daemon, member, &cpus, entry->cpu_list, err);
 }
 
 int place_members(struct daemon *daemon, struct err *err)

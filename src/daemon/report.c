@@ -10,7 +10,9 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "daemon/curves.h"
 #include "daemon/report.h"
+#include "daemon/scarce.h"
 #include "daemon/split.h"
 #include "edge/zram.h"
 
@@ -182,6 +184,48 @@ static void fill_counts(const struct machine *machine, uint32_t slot, struct sum
 	out->talks = summary_known(stats.talks);
 }
 
+static struct summary_value mib(uint64_t bytes)
+{
+	return summary_known((double)bytes / MIB);
+}
+
+static void fill_result(const struct curves_result *result, uint64_t now_ns, struct summary_curve *out)
+{
+	const struct cvhrc_curve *curve = &result->curve;
+
+	out->knee_mib = mib(curve->knee_bytes);
+	out->knee_curvature_mib = mib(curve->knee_curvature_bytes);
+	out->resolution_mib = mib(curve->resolution_bytes);
+	out->need_p90_mib = mib(curve->need_bytes[CVHRC_P90]);
+	out->need_p95_mib = mib(curve->need_bytes[CVHRC_P95]);
+	out->need_p99_mib = mib(curve->need_bytes[CVHRC_P99]);
+	out->error = summary_known(curve->error);
+	out->age_seconds = summary_known((double)(now_ns - result->time_ns) / 1e9);
+}
+
+static void fill_curve(const struct daemon *daemon, uint32_t slot, struct summary_group *out)
+{
+	double managed_s = out->seconds.value;
+	struct curves_facts facts;
+	bool measures = curves_facts(daemon, slot, &facts);
+	const struct summary_value none = summary_unknown(facts.why);
+	uint64_t share = scarce_share(daemon, slot);
+
+	out->curve = (struct summary_curve){ none, none, none, none, none, none,
+					     none, none, none, none, none, none };
+	out->curve.share_mib = share ? mib(share) : summary_unknown("memory is not short");
+	if (measures) {
+		out->curve.sessions = summary_known(facts.sessions);
+		out->curve.measured_seconds = summary_known((double)facts.measured_ns / 1e9);
+	}
+	if (measures && managed_s > 0)
+		out->curve.cost = summary_known((double)facts.spent_ns / 1e9 / managed_s);
+	if (!facts.result)
+		return;
+	out->curve_source = facts.result->source;
+	fill_result(facts.result, daemon->loop.now_ns, &out->curve);
+}
+
 static void fill_group(const struct daemon *daemon, uint32_t slot, struct summary_group *out)
 {
 	struct member *member = &daemon->members.at[slot];
@@ -200,6 +244,7 @@ static void fill_group(const struct daemon *daemon, uint32_t slot, struct summar
 	fill_decisions(member, fcb, out);
 	fill_counts(&daemon->machine, slot, out);
 	fill_split(daemon, slot, out);
+	fill_curve(daemon, slot, out);
 }
 
 static double cpu_seconds(void)

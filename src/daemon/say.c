@@ -27,7 +27,7 @@ static const char *const reasons[PFUSE_REASONS] = {
 	[PFUSE_WHY_SLA] = "a service: the least that keeps its targets",
 	[PFUSE_WHY_REMAINDER] = "scientific: its part of what services leave",
 	[PFUSE_WHY_NEED] = "its hit-ratio curve needs no more",
-	[PFUSE_WHY_PROBE] = "without a curve: a small step shows whether it is missed",
+	[PFUSE_WHY_PROBE] = "no curve tells: a small step shows whether it is missed",
 	[PFUSE_WHY_SHARE] = "memory is short, and others make more of it",
 	[PFUSE_WHY_HARM] = "the last step did harm",
 };
@@ -97,23 +97,55 @@ static void say_talk(FILE *out, const struct signalflag *flag)
 	fputc(')', out);
 }
 
-static void say_ram(FILE *out, const struct pfuse_verdict *verdict)
+const char *say_error(double error, char out[24])
 {
-	char a[24], b[24], c[24], d[24];
-
-	fprintf(out, "ram  %s -> %s  %s (usage %s, before %s, score %.2f%s)",
-		say_bytes(verdict->from, a), say_bytes(verdict->to, b), reasons[verdict->reason],
-		say_bytes(verdict->usage, c), say_bytes(verdict->usage_prev, d), verdict->score,
-		verdict->clamped ? ", clamped" : "");
+	if (error >= 1)
+		return "not known";
+	snprintf(out, 24, "%.1f %%", error * 100);
+	return out;
 }
 
-static void say_reclaim(FILE *out, const struct pfuse_verdict *verdict)
+/* The evidence of a step of `adaptive`: where it is to end, and who says so. */
+static void say_target(FILE *out, const struct say_decision *decision)
 {
+	const struct say_curve *curve = decision->curve;
+	char target[24], knee[24], age[24], error[24];
+
+	fprintf(out, ", target %s", say_bytes(decision->verdict->size, target));
+	if (curve)
+		fprintf(out, ", knee %s%s by %s %s ago, error %s",
+			curve->below_resolution ? "<= " : "", say_bytes(curve->knee_bytes, knee),
+			curve->source, say_duration(curve->age_ns, age),
+			say_error(curve->error, error));
+}
+
+static bool is_step(const struct pfuse_verdict *verdict)
+{
+	return verdict->reason >= PFUSE_WHY_NEED && verdict->reason <= PFUSE_WHY_HARM;
+}
+
+static void say_ram(FILE *out, const struct say_decision *decision)
+{
+	const struct pfuse_verdict *verdict = decision->verdict;
+	char a[24], b[24], c[24], d[24];
+
+	fprintf(out, "ram  %s -> %s  %s (usage %s, before %s, score %.2f", say_bytes(verdict->from, a),
+		say_bytes(verdict->to, b), reasons[verdict->reason], say_bytes(verdict->usage, c),
+		say_bytes(verdict->usage_prev, d), verdict->score);
+	if (is_step(verdict))
+		say_target(out, decision);
+	fputs(verdict->clamped ? ", clamped)" : ")", out);
+}
+
+static void say_reclaim(FILE *out, const struct say_decision *decision)
+{
+	const struct pfuse_verdict *verdict = decision->verdict;
 	char a[24], b[24], c[24];
 
-	fprintf(out, "reclaim  %s -> %s  %s (target %s%s)", say_bytes(verdict->from, a),
-		say_bytes(verdict->to, b), reasons[verdict->reason], say_bytes(verdict->size, c),
-		verdict->clamped ? ", clamped" : "");
+	fprintf(out, "reclaim  %s -> %s  %s (usage %s", say_bytes(verdict->from, a),
+		say_bytes(verdict->to, b), reasons[verdict->reason], say_bytes(verdict->usage, c));
+	say_target(out, decision);
+	fputs(verdict->clamped ? ", clamped)" : ")", out);
 }
 
 /* Of CPU and I/O: no event crosses their mark, and no kernel's rule holds at their ceiling. */
@@ -257,10 +289,10 @@ static void say_change(FILE *out, const struct say_decision *decision)
 {
 	switch (decision->verdict->control) {
 	case PFUSE_CTL_RAM:
-		say_ram(out, decision->verdict);
+		say_ram(out, decision);
 		break;
 	case PFUSE_CTL_RECLAIM:
-		say_reclaim(out, decision->verdict);
+		say_reclaim(out, decision);
 		break;
 	case PFUSE_CTL_CPU:
 		say_cpu(out, decision->verdict);

@@ -87,6 +87,26 @@ static void slice_failed(struct daemon *daemon, uint32_t slot, int code)
 	split->said_no_slices = true;
 }
 
+static void release_slices(struct daemon *daemon, struct split_member *at)
+{
+	slice_close(at->slice);
+	at->slice = NULL;
+	if (at->slice_record)
+		(void)ledger_forget(daemon->machine.ledger, at->slice_record);
+	at->slice_record = 0;
+}
+
+/* Before a task gets it. */
+static int record_slice(struct daemon *daemon, uint32_t slot, uint64_t slice_ns)
+{
+	struct split_member *at = &daemon->split->at[slot];
+	int code = slice_record(&daemon->machine.tree, &daemon->members.at[slot].group,
+				daemon->machine.ledger, slice_ns, &at->slice_record);
+
+	at->slice_ns = slice_ns;
+	return code ? code : ledger_commit(daemon->machine.ledger);
+}
+
 /* Tasks that came since the last check get it now; what is no batch group any more gives it back. */
 static void keep_slices(struct daemon *daemon, uint32_t slot)
 {
@@ -97,12 +117,15 @@ static void keep_slices(struct daemon *daemon, uint32_t slot)
 	int code = 0;
 
 	if (!slice_ns || daemon->machine.dry_run) {
-		slice_close(at->slice);
-		at->slice = NULL;
+		release_slices(daemon, at);
 		return;
 	}
+	if (at->slice_record && at->slice_ns != slice_ns)
+		release_slices(daemon, at);
 	if (!at->slice)
 		code = slice_open(daemon->machine.tree.proc_fd, &at->slice);
+	if (!code && !at->slice_record)
+		code = record_slice(daemon, slot, slice_ns);
 	if (!code)
 		code = slice_apply(at->slice, daemon->members.at[slot].group.fd, slice_ns, &counts);
 	if (code && code != -ENODEV)

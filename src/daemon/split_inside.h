@@ -14,6 +14,8 @@
 struct split_member {
 	struct weight weight;
 	struct slice *slice; /* NULL: its tasks have the kernel's */
+	uint64_t slice_ns;   /* that the record is about */
+	uint32_t slice_record; /* of the ledger; 0: none */
 	char *cpus_before;   /* its list when we came; NULL: its CPUs are not ours to set */
 	uint64_t run_ns;     /* CPU time, as last read */
 	bool weighs;	     /* its weight is ours to set */

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "core/adaptive.h"
+#include "daemon/curves.h"
 #include "daemon/say.h"
 #include "daemon/tap.h"
 #include "edge/reclaim.h"
@@ -82,6 +83,7 @@ void squeeze_choose(struct daemon *daemon, uint32_t slot, struct pfuse_sample *f
 	fill(first, &facts);
 	tap_choose(daemon, slot, !reclaim_available(tree, &member->group), first, grace_ns,
 		   clock_now_ns());
+	curves_choose(daemon, slot);
 }
 
 /*
@@ -115,7 +117,9 @@ static void finish(struct daemon *daemon, uint32_t slot, int err)
 	struct member *member = &daemon->members.at[slot];
 	struct say_decision said = { .name = member->name, .verdict = &job->verdict, .why = "" };
 	uint64_t now_ns = clock_now_ns();
+	struct say_curve room;
 
+	said.curve = curves_say(daemon, slot, now_ns, &room);
 	job->running = false;
 	if (err == -EAGAIN && job->reclaim.after_bytes < job->reclaim.before_bytes)
 		err = 0;
@@ -175,7 +179,9 @@ static void leave_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 	struct say_decision said = {
 		.name = member->name, .verdict = verdict, .outcome = ORCHESTRATOR_DRY, .why = ""
 	};
+	struct say_curve room;
 
+	said.curve = curves_say(daemon, slot, clock_now_ns(), &room);
 	member->avoided++;
 	tap_applied(daemon, &said, clock_now_ns());
 	say_decision(daemon->out, &said);

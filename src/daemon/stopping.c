@@ -92,7 +92,8 @@ static int judge(const struct member *member, const struct pfuse_verdict *verdic
 		.time_ns = verdict->time_ns,
 		.talk = { .channel = reachable_channel(found),
 			  .pid = found->ours,
-			  .peer_pid = found->theirs },
+			  .peer_pid = found->theirs,
+			  .where = PFUSE_WHERE_LOCAL },
 	};
 	return err_set(why, -EBUSY, "it talks");
 }

@@ -243,6 +243,33 @@ static void look_for_show(struct daemon *daemon, uint32_t slot, const struct pfu
 		show_waits(&daemon->tap->show, slot, &span, now_ns);
 }
 
+void tap_need(struct daemon *daemon, uint32_t slot, const struct adaptive_need *need,
+	      uint64_t now_ns)
+{
+	orchestrator_need(&daemon->core, slot, need, now_ns);
+	if (!daemon->tap)
+		return;
+	struct pftrace_record record = {
+		.time_ns = now_ns, .kind = PFTRACE_NEED, .slot = slot, .need = *need
+	};
+
+	show_need(&daemon->tap->show, slot, need, now_ns);
+	tap_put(daemon, &record, NULL, 0);
+}
+
+void tap_share(struct daemon *daemon, uint32_t slot, uint64_t share_bytes)
+{
+	orchestrator_share(&daemon->core, slot, share_bytes);
+	if (!daemon->tap)
+		return;
+	struct pftrace_record record = { .time_ns = tap_now_ns(daemon),
+					 .kind = PFTRACE_SHARE,
+					 .slot = slot,
+					 .share_bytes = share_bytes };
+
+	tap_put(daemon, &record, NULL, 0);
+}
+
 unsigned tap_sample(struct daemon *daemon, uint32_t slot, const struct pfuse_sample *sample,
 		    uint64_t now_ns, struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS])
 {

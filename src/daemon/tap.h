@@ -26,6 +26,11 @@ void tap_adaptive(struct daemon *daemon, struct adaptive *adaptive);
 void tap_choose(struct daemon *daemon, uint32_t slot, bool by_limit,
 		const struct pfuse_sample *first, uint64_t grace_ns, uint64_t now_ns);
 
+/* What a curve says; and the group's share, where memory is short. */
+void tap_need(struct daemon *daemon, uint32_t slot, const struct adaptive_need *need,
+	      uint64_t now_ns);
+void tap_share(struct daemon *daemon, uint32_t slot, uint64_t share_bytes);
+
 unsigned tap_sample(struct daemon *daemon, uint32_t slot, const struct pfuse_sample *sample,
 		    uint64_t now_ns, struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS]);
 unsigned tap_event(struct daemon *daemon, const struct pfuse_event *event, uint64_t now_ns,

@@ -88,8 +88,8 @@ void tap_cpus_topology(struct daemon *daemon, const struct workload_topology *to
 /* A span of which nothing was counted yet is one nevertheless. */
 static struct pftrace_bytes span_of(const struct pfuse_span *span)
 {
-	struct pftrace_bytes bytes = span ? trimmed(span, sizeof(*span))
-					  : (struct pftrace_bytes){ 0 };
+	struct pftrace_bytes bytes =
+		span ? trimmed(span, sizeof(*span)) : (struct pftrace_bytes){ 0 };
 
 	if (span && !bytes.size)
 		bytes.size = 1;
@@ -147,8 +147,8 @@ void tap_cpus_put_state(struct daemon *daemon)
 		return;
 	record = record_of(PFTRACE_CPUS_STATE, 0, tap_now_ns(daemon));
 	record.topology = topology_of(&cpus->workload.topology);
-	record.rules = (struct pftrace_cpus_rules){ .policy = cpus->workload.policy,
-						    .own = cpus->own };
+	record.rules =
+		(struct pftrace_cpus_rules){ .policy = cpus->workload.policy, .own = cpus->own };
 	record.cpus_state = (struct pftrace_cpus_state){
 		.next_check_ns = cpus->next_check_ns,
 		.common = trimmed(&cpus->workload.common, sizeof(cpus->workload.common)),

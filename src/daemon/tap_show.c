@@ -28,7 +28,8 @@ enum track {
 	TRACK_USAGE,
 	TRACK_LIMIT = TRACK_USAGE + FCB_RESOURCES,
 	TRACK_SCORE = TRACK_LIMIT + FCB_RESOURCES,
-	TRACKS = TRACK_SCORE + FCB_RESOURCES,
+	TRACK_KNEE = TRACK_SCORE + FCB_RESOURCES,
+	TRACKS,
 };
 
 _Static_assert(TRACKS <= 32, "one bit each in struct shown");
@@ -211,6 +212,12 @@ void show_sample(struct show *show, uint32_t slot, const struct pfuse_sample *sa
 	shown->wait_ns = sample->wait_ns;
 	shown->faults = sample->faults;
 	shown->sampled_ns = now_ns;
+}
+
+void show_need(struct show *show, uint32_t slot, const struct adaptive_need *need, uint64_t now_ns)
+{
+	put_counter(show, slot, TRACK_KNEE, "knee of the curve", PFTRACE_BYTES, NULL,
+		    (double)need->knee_bytes, now_ns);
 }
 
 void show_harm(struct show *show, uint32_t slot, uint64_t stall_ns, uint64_t refaults,

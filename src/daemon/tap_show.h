@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/adaptive.h"
 #include "core/cpus.h"
 #include "core/fcb.h"
 #include "daemon/say.h"
@@ -41,6 +42,9 @@ void show_fcb(struct show *show, uint32_t slot, const struct fcb *fcb, uint64_t 
 /* What a sample says that the FCB does not keep. */
 void show_sample(struct show *show, uint32_t slot, const struct pfuse_sample *sample,
 		 uint64_t now_ns);
+/* The knee of its curve. */
+void show_need(struct show *show, uint32_t slot, const struct adaptive_need *need,
+	       uint64_t now_ns);
 /* Counters of the kernel, which only grow; a rate is shown from the second on. */
 void show_harm(struct show *show, uint32_t slot, uint64_t stall_ns, uint64_t refaults,
 	       uint64_t now_ns);

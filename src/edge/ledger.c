@@ -95,14 +95,15 @@ static bool text_is_sound(const struct ledger_record *record)
 	}
 	return record->mount_size > 0 && record->path_size > 0 &&
 	       (record->kind != LEDGER_FILE || (record->file_size > 0 && record->old_size > 0)) &&
-	       (record->kind != LEDGER_MOVED || record->old_size > 0);
+	       ((record->kind != LEDGER_MOVED && record->kind != LEDGER_SLICE) ||
+		record->old_size > 0);
 }
 
 static bool fixed_is_sound(const struct ledger_record *fixed, uint64_t offset, uint64_t end)
 {
 	return fixed->bytes >= LEDGER_FIXED && fixed->bytes <= LEDGER_RECORD_MAX &&
 	       fixed->bytes % LEDGER_ALIGN == 0 && fixed->bytes <= end - offset &&
-	       fixed->kind >= LEDGER_FILE && fixed->kind <= LEDGER_DIR && fixed->id > 0;
+	       fixed->kind >= LEDGER_FILE && fixed->kind <= LEDGER_SLICE && fixed->id > 0;
 }
 
 int ledger_peek(const struct ledger *ledger, uint64_t offset, struct ledger_record *ret_fixed)
@@ -246,7 +247,8 @@ static bool entry_fits(const struct ledger_entry *entry)
 		if (texts[i] && strlen(texts[i]) >= 4000)
 			return false;
 	return entry->mount && entry->path && (entry->kind != LEDGER_FILE || entry->file) &&
-	       (entry->old || (entry->kind != LEDGER_FILE && entry->kind != LEDGER_MOVED));
+	       (entry->old || (entry->kind != LEDGER_FILE && entry->kind != LEDGER_MOVED &&
+			       entry->kind != LEDGER_SLICE));
 }
 
 static uint32_t free_handle(const struct ledger *ledger)

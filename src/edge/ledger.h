@@ -42,6 +42,7 @@ enum ledger_kind {
 	LEDGER_SIGSTOP, /* we stopped the process */
 	LEDGER_MOVED,	/* we moved the process here; `old` is the path it came from */
 	LEDGER_DIR,	/* we are about to make the directory, or made it */
+	LEDGER_SLICE,	/* tasks get slices from us; `old` is ours, in ns: what has it loses it */
 };
 
 struct ledger_entry {
@@ -50,7 +51,7 @@ struct ledger_entry {
 	const char *path;  /* the group below it: also what restore selects by */
 	uint64_t group_id; /* inode of the group there; 0: not checked (DIR) */
 	const char *file;  /* LEDGER_FILE, else NULL */
-	const char *old;   /* LEDGER_FILE, LEDGER_MOVED, else NULL */
+	const char *old;   /* LEDGER_FILE, LEDGER_MOVED, LEDGER_SLICE, else NULL */
 	pid_t pid;	   /* LEDGER_SIGSTOP, LEDGER_MOVED */
 	uint64_t starttime;
 };

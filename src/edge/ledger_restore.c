@@ -23,6 +23,7 @@
 #include "base/num.h"
 #include "edge/ledger_file.h"
 #include "edge/procs.h"
+#include "edge/slice.h"
 #include "pfuse/sample.h"
 
 #define PATIENCE_NS UINT64_C(300000000) /* for directories that are busy: all of them together */
@@ -52,6 +53,7 @@ static enum outcome say(struct restore *restore, const struct ledger_record *rec
 		[LEDGER_SIGSTOP] = "the stop",
 		[LEDGER_MOVED] = "the move of a process",
 		[LEDGER_DIR] = "our directory",
+		[LEDGER_SLICE] = "the slice",
 	};
 	const char *name = record->kind == LEDGER_FILE ? ledger_file(record) : what[record->kind];
 	char quoted[ERR_QUOTED], reason[256];
@@ -290,6 +292,20 @@ static enum outcome undo_file(struct restore *restore, const struct ledger_recor
 	return write_old(restore, record, fd, old);
 }
 
+/* Also what they handed on to children since. */
+static enum outcome undo_slices(struct restore *restore, const struct ledger_record *record)
+{
+	_cleanup_close_ int fd = -1;
+	uint64_t slice_ns;
+	int r = open_group(restore, record, &fd);
+
+	if (r == 0)
+		r = num_parse_all(ledger_old_text(record), &slice_ns);
+	if (r == 0)
+		r = slice_undo(restore->how->proc_fd, fd, slice_ns);
+	return r < 0 ? failed(restore, record, r) : r ? RESTORED : ALREADY;
+}
+
 /* Pass 3: processes go back */
 
 static int move_to_origin(struct restore *restore, const struct ledger_record *record, pid_t pid)
@@ -439,6 +455,7 @@ static const struct pass {
 	{ undo_sigstop, LEDGER_SIGSTOP, false, true },
 	{ undo_file, LEDGER_FILE, false, false },
 	{ undo_file, LEDGER_FILE, false, true }, /* what was refused the first time */
+	{ undo_slices, LEDGER_SLICE, false, true },
 	{ undo_moved, LEDGER_MOVED, false, true },
 	{ undo_strays, LEDGER_MOVED, true, true },
 	{ undo_dir, LEDGER_DIR, false, true },

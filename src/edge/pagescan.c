@@ -186,6 +186,28 @@ static int sync_spaces(struct pagescan *scan)
 	return r;
 }
 
+void pagescan_note_mappings(struct pagescan *scan, pagescan_note *note, void *context)
+{
+	scan->reader.note = note;
+	scan->reader.note_context = context;
+}
+
+int pagescan_pids(const struct pagescan *scan, pid_t **ret_pids, uint32_t *ret_count)
+{
+	_cleanup_(procs_list_free) struct procs_list list = { 0 };
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < scan->count; i++)
+		r = procs_list_add(&list, scan->spaces[i].pid);
+	if (r < 0)
+		return r;
+	procs_list_sort(&list);
+	*ret_count = list.count;
+	*ret_pids = list.pids;
+	list = (struct procs_list){ 0 };
+	return 0;
+}
+
 /* All pages, so that the share of the sample is known and not assumed */
 
 struct counting {

@@ -42,7 +42,13 @@ struct pagescan_target {
 	int proc_fd;
 	int group_fd; /* a directory with cgroup.procs, groups below it included; -1: see pid */
 	pid_t pid;    /* this process and its descendants */
+	/* For file reads, see edge/reads.h: the group's slot, or any that is free for processes; 0: none. */
+	uint32_t slot;
+	const char *path; /* the group's, see edge/lrugen.h; NULL: not for this */
 };
+
+/* Called for each mapping of the group's processes, in each epoch. */
+typedef void pagescan_note(void *context, pid_t pid, const struct pfuse_mapping *mapping);
 
 struct pagescan_turn {
 	uint16_t now;		    /* tag of the epoch that ends */
@@ -79,6 +85,11 @@ struct pagescan_result {
 int pagescan_open(const struct probe *probe, const struct pagescan_target *target,
 		  struct pagescan **ret, struct err *err);
 void pagescan_close(struct pagescan *scan); /* accepts NULL */
+
+void pagescan_note_mappings(struct pagescan *scan, pagescan_note *note, void *context);
+
+/* Of the last epoch: sorted, malloc'ed. */
+int pagescan_pids(const struct pagescan *scan, pid_t **ret_pids, uint32_t *ret_count);
 
 /* -ESRCH: nobody is there (any more). */
 int pagescan_epoch(struct pagescan *scan, const struct pagescan_turn *turn,

@@ -102,6 +102,8 @@ struct reader {
 	uint64_t from_page;		   /* where the slice began */
 	uint32_t from_range;
 	struct reader_losses losses;
+	pagescan_note *note; /* NULL: nobody asked */
+	void *note_context;
 };
 
 /* Finds out where the kernel maps all memory, once. */

@@ -264,6 +264,8 @@ static int walk_mappings(struct reader *reader, const struct source *base, int l
 			if (mappings[i].start < reached)
 				goto end;
 			reached = mappings[i].end;
+			if (reader->note)
+				reader->note(reader->note_context, reader->pid, &mappings[i]);
 			if (is_left_out(reader, &mappings[i]))
 				continue;
 			if (count == PFUSE_PAGES_RANGES) {

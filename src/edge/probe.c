@@ -20,6 +20,7 @@ struct probe {
 	int managed_fd;
 	int reached_fd;
 	int wishes_fd;
+	int reader_pids_fd;
 	uint32_t daemon_pid;
 	uint32_t heard; /* bits of kinds, see probe_load.h */
 	int events_fd;	/* what `ring` reads; it does not own it */
@@ -30,6 +31,7 @@ struct probe {
 	const struct pfuse_span *spans; /* NULL: not asked for */
 	struct pfuse__bss *bss;
 	struct probe_pages pages; /* without walk: not loaded */
+	struct probe_reads *reads; /* NULL: likewise */
 	uint32_t slots; /* slot 0 included */
 	uint32_t ncpus;
 	uint64_t memory_bytes;
@@ -103,6 +105,45 @@ static int take_over_pages(struct probe *probe, const struct probe_loaded *loade
 	return 0;
 }
 
+static size_t readers_bytes(const struct probe *probe)
+{
+	return page_round(sizeof(struct pfuse_reader) * probe->slots);
+}
+
+static size_t buckets_bytes(void)
+{
+	return page_round(sizeof(struct pfuse_read_bucket) * PFUSE_READS_BUCKETS);
+}
+
+static int program_at(const struct probe *probe, int at)
+{
+	return at < 0 ? -1 : probe->links[at];
+}
+
+static int take_over_reads(struct probe *probe, const struct probe_loaded *loaded)
+{
+	const int *at = loaded->page_programs, *fds = loaded->fds;
+	int program =
+		at[PROBE_PAGES_READ] < 0 ? at[PROBE_FILE_READ] : at[PROBE_PAGES_READ];
+	int rw = PROT_READ | PROT_WRITE;
+
+	if (program < 0)
+		return 0;
+	struct probe_reads *reads = calloc(1, sizeof(*reads));
+
+	if (!reads)
+		return -ENOMEM;
+	probe->reads = reads;
+	reads->read_program = program_at(probe, program);
+	reads->added_program = program_at(probe, at[PROBE_PAGE_ADDED]);
+	reads->pids_fd = probe->reader_pids_fd;
+	reads->pids_used = (uint32_t *)&probe->bss->reader_pids_used;
+	reads->slots = probe->slots;
+	reads->readers = map_values(fds[FD_READERS], readers_bytes(probe), rw);
+	reads->buckets = map_values(fds[FD_READ_BUCKETS], buckets_bytes(), rw);
+	return reads->readers && reads->buckets ? 0 : -errno;
+}
+
 static int on_record(void *context, void *data, size_t size)
 {
 	const struct probe *probe = context;
@@ -132,6 +173,7 @@ static int take_over(struct probe *probe, const struct probe_loaded *loaded, boo
 	probe->reached_fd = fds[FD_REACHED];
 	probe->heard = loaded->heard;
 	probe->wishes_fd = fds[FD_WISHES];
+	probe->reader_pids_fd = fds[FD_READER_PIDS];
 	probe->stats = map_values(fds[FD_STATS], stats_bytes(probe), rw);
 	probe->groups = map_values(fds[FD_GROUPS], groups_bytes(probe), rw);
 	probe->cpus = map_values(fds[FD_CPUS], cpus_bytes(probe), PROT_READ);
@@ -144,6 +186,8 @@ static int take_over(struct probe *probe, const struct probe_loaded *loaded, boo
 			  ? take_over_pages(probe, loaded)
 			  : -errno;
 
+	if (!err)
+		err = take_over_reads(probe, loaded);
 	for (int fd = FD_STATS; fd <= FD_BSS; fd++)
 		close(fds[fd]);
 	probe->events_fd = fds[FD_EVENTS];
@@ -171,6 +215,7 @@ int probe_open(const struct probe_config *config, struct probe **ret, struct err
 				 .reached_fd = -1,
 				 .events_fd = -1,
 				 .wishes_fd = -1,
+				 .reader_pids_fd = -1,
 				 .slots = config->slots + 1,
 				 .daemon_pid = (uint32_t)config->daemon_pid,
 				 .ncpus = (uint32_t)ncpus };
@@ -203,6 +248,13 @@ void probe_close(struct probe *probe)
 	unmap(probe->bss, page_round(sizeof(*probe->bss)));
 	unmap(probe->pages.ranges, ranges_bytes());
 	unmap(probe->pages.records, records_bytes());
+	if (probe->reads) {
+		unmap(probe->reads->readers, readers_bytes(probe));
+		unmap(probe->reads->buckets, buckets_bytes());
+		free(probe->reads);
+	}
+	if (probe->reader_pids_fd >= 0)
+		close(probe->reader_pids_fd);
 	if (probe->managed_fd >= 0)
 		close(probe->managed_fd);
 	if (probe->reached_fd >= 0)
@@ -308,6 +360,11 @@ struct pfuse_reach_walk *probe_reach_walk(struct probe *probe)
 const struct probe_pages *probe_pages(const struct probe *probe)
 {
 	return probe->pages.walk ? &probe->pages : NULL;
+}
+
+struct probe_reads *probe_reads(const struct probe *probe)
+{
+	return probe->reads;
 }
 
 uint32_t probe_daemon_pid(const struct probe *probe)
@@ -449,6 +506,7 @@ int probe_read_span(const struct probe *probe, uint32_t slot, struct pfuse_span 
 			sum.burst[i] += part->burst[i];
 		}
 		sum.burst_ns += part->burst_ns;
+		sum.short_ns += part->short_ns;
 		sum.wakeups += part->wakeups;
 		sum.migrations += part->migrations;
 		sum.late = part->late > sum.late ? part->late : sum.late;

@@ -24,6 +24,7 @@
 #include "pfuse/knobs.h"
 #include "pfuse/pages.h"
 #include "pfuse/reach.h"
+#include "pfuse/reads.h"
 #include "pfuse/span.h"
 #include "pfuse/stats.h"
 
@@ -54,7 +55,8 @@ enum probe_part {
 	PROBE_NET = 1 << 2,   /* priorities of sockets */
 	PROBE_SPANS = 1 << 3, /* by probe_config.spans, and by nothing else */
 	PROBE_PAGES = 1 << 4, /* probe_pages(): half a MiB of buffer */
-	PROBE_ALL = (1 << 5) - 1,
+	PROBE_READS = 1 << 5, /* probe_reads(): a quarter MiB of notes, nothing attached before it is used */
+	PROBE_ALL = (1 << 6) - 1,
 	PROBE_ALONE = 1 << 30, /* and not what is always needed: nothing is observed unless it is read */
 };
 
@@ -118,6 +120,22 @@ struct probe_pages {
 
 /* The probe's own. NULL: not asked for, or this kernel has no such programs. */
 const struct probe_pages *probe_pages(const struct probe *probe);
+
+/* What edge/reads.c learns of file reads by. */
+struct probe_reads {
+	int read_program;  /* attached while there are users */
+	int added_program; /* likewise; -1: this kernel has none */
+	int pids_fd;	   /* process → slot */
+	uint32_t *pids_used;
+	struct pfuse_reader *readers; /* by slot */
+	struct pfuse_read_bucket *buckets; /* PFUSE_READS_BUCKETS */
+	uint32_t slots;
+	uint32_t users;
+	int links[2];
+};
+
+/* The probe's own. NULL: not asked for, or this kernel has no such programs. */
+struct probe_reads *probe_reads(const struct probe *probe);
 
 /* Of probe_config. */
 uint32_t probe_daemon_pid(const struct probe *probe);

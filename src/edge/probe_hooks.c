@@ -57,6 +57,15 @@ static const struct probe_hook hook_table[] = {
 	  .part = PROBE_PAGES },
 	{ "find_direct_map", "iter/task", "where the kernel sees physical memory", NULL,
 	  "no curve is measured", .part = PROBE_PAGES },
+	{ "on_pages_read", "tp_btf/mm_filemap_get_pages",
+	  "file pages that a group reads: their part of its curve", "on_file_read",
+	  "a curve knows of mapped pages only", .part = PROBE_READS },
+	{ "on_file_read", "fentry/filemap_read", "the same, on kernels before 6.10", NULL,
+	  "see on_pages_read", .stands_in_for = "on_pages_read", .part = PROBE_READS },
+	{ "on_page_added", "tp_btf/mm_filemap_add_to_page_cache",
+	  "file pages that come into memory", NULL,
+	  "a curve takes what is read first for what was in memory before",
+	  .part = PROBE_READS },
 	{ "on_populated", "tp_btf/cgroup_notify_populated", "groups that empty and fill",
 	  "samples once per interval", "emptiness is seen at the next sample" },
 	{ "on_rmdir", "tp_btf/cgroup_rmdir", "groups that are removed",
@@ -291,9 +300,20 @@ int probe_find_hooks(const struct btf *kernel, struct probe_hook hooks[PROBE_HOO
 	return (int)HOOKS;
 }
 
+struct btf *probe_kernel_btf(void)
+{
+	libbpf_print_fn_t print = libbpf_set_print(quiet);
+	struct btf *kernel = btf__load_vmlinux_btf();
+	int err = errno;
+
+	libbpf_set_print(print);
+	errno = err;
+	return kernel;
+}
+
 int probe_hooks(struct probe_hook hooks[PROBE_HOOKS_MAX])
 {
-	struct btf *kernel = btf__load_vmlinux_btf();
+	struct btf *kernel = probe_kernel_btf();
 	struct probe_casts casts;
 	int count = kernel ? 0 : -errno;
 

@@ -70,10 +70,16 @@ static void set_sizes(struct pfuse *skel, uint32_t slots, uint32_t ncpus, uint32
 	bpf_map__set_max_entries(skel->maps.ports, ports < PORTS_MIN ? PORTS_MIN : ports);
 	bpf_map__set_max_entries(skel->maps.events,
 				 ring < RING_BYTES ? RING_BYTES : next_power_of_two(ring));
-	if (!(parts & PROBE_PAGES))
-		return;
-	bpf_map__set_max_entries(skel->maps.page_ranges, PFUSE_PAGES_RANGES);
-	bpf_map__set_max_entries(skel->maps.page_records, PFUSE_PAGES_RECORDS);
+	if (parts & PROBE_PAGES) {
+		bpf_map__set_max_entries(skel->maps.page_ranges, PFUSE_PAGES_RANGES);
+		bpf_map__set_max_entries(skel->maps.page_records, PFUSE_PAGES_RECORDS);
+	}
+	if (parts & PROBE_READS) {
+		bpf_map__set_max_entries(skel->maps.readers, slots);
+		bpf_map__set_max_entries(skel->maps.read_buckets, PFUSE_READS_BUCKETS);
+		bpf_map__set_max_entries(skel->maps.read_runs, ncpus);
+		bpf_map__set_max_entries(skel->maps.reader_pids, PFUSE_READS_PIDS);
+	}
 }
 
 static void set_knobs(struct pfuse *skel, const struct probe_config *config, uint32_t ncpus,
@@ -144,6 +150,9 @@ static void collect_maps(struct pfuse *skel, struct probe_loaded *loaded)
 	loaded->fds[FD_SPANS] = bpf_map__fd(skel->maps.spans);
 	loaded->fds[FD_PAGE_RANGES] = bpf_map__fd(skel->maps.page_ranges);
 	loaded->fds[FD_PAGE_RECORDS] = bpf_map__fd(skel->maps.page_records);
+	loaded->fds[FD_READERS] = bpf_map__fd(skel->maps.readers);
+	loaded->fds[FD_READ_BUCKETS] = bpf_map__fd(skel->maps.read_buckets);
+	loaded->fds[FD_READER_PIDS] = bpf_map__fd(skel->maps.reader_pids);
 	loaded->fds[FD_BSS] = bpf_map__fd(skel->maps.bss);
 	loaded->fds[FD_MANAGED] = bpf_map__fd(skel->maps.managed);
 	loaded->fds[FD_REACHED] = bpf_map__fd(skel->maps.reached);
@@ -195,16 +204,19 @@ static bool note_net_program(struct probe_loaded *loaded, const struct bpf_progr
 	return true;
 }
 
-/* Attached per process, later. */
+/* Attached per process, or while somebody is measured: later. */
 static bool note_page_program(struct probe_loaded *loaded, const struct bpf_program *program)
 {
-	static const char *const names[PROBE_PAGE_PROGRAMS] = {
+	static const char *const names[PROBE_LATER_PROGRAMS] = {
 		[PROBE_COPY_ENTRIES] = "copy_entries",
 		[PROBE_LIST_MAPPINGS] = "list_mappings",
 		[PROBE_FIND_MAP] = "find_direct_map",
+		[PROBE_PAGES_READ] = "on_pages_read",
+		[PROBE_FILE_READ] = "on_file_read",
+		[PROBE_PAGE_ADDED] = "on_page_added",
 	};
 
-	for (int i = 0; i < PROBE_PAGE_PROGRAMS; i++) {
+	for (int i = 0; i < PROBE_LATER_PROGRAMS; i++) {
 		if (strcmp(names[i], bpf_program__name(program)) != 0)
 			continue;
 		loaded->page_programs[i] = hand_over(loaded, program);
@@ -373,7 +385,7 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 {
 	const struct probe_loaded nothing = *loaded;
 	uint32_t parts = (config->parts & ~PROBE_SPANS) | (config->spans ? PROBE_SPANS : 0);
-	struct found found = { .kernel = btf__load_vmlinux_btf() };
+	struct found found = { .kernel = probe_kernel_btf() };
 	int err = found.kernel ? probe_find_hooks(found.kernel, found.hooks, parts, false, &found.casts)
 			       : -errno;
 
@@ -449,7 +461,7 @@ int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_l
 			loaded.iterators[i] = loaded.walkers[i] = -1;
 		for (int i = 0; i < PROBE_NET_LINKS; i++)
 			loaded.net_programs[i] = -1;
-		for (int i = 0; i < PROBE_PAGE_PROGRAMS; i++)
+		for (int i = 0; i < PROBE_LATER_PROGRAMS; i++)
 			loaded.page_programs[i] = -1;
 		loaded.err = load_all(config, ncpus, &loaded);
 		if (loaded.err)

@@ -8,7 +8,17 @@
 
 #include "edge/probe.h"
 
-enum { PROBE_COPY_ENTRIES, PROBE_LIST_MAPPINGS, PROBE_FIND_MAP, PROBE_PAGE_PROGRAMS };
+/* Attached when they are needed, and not before: those of PROBE_PAGES, then those of PROBE_READS. */
+enum {
+	PROBE_COPY_ENTRIES,
+	PROBE_LIST_MAPPINGS,
+	PROBE_FIND_MAP,
+	PROBE_PAGE_PROGRAMS,
+	PROBE_PAGES_READ = PROBE_PAGE_PROGRAMS,
+	PROBE_FILE_READ,
+	PROBE_PAGE_ADDED,
+	PROBE_LATER_PROGRAMS,
+};
 
 /* Where what is in probe_loaded.fds; the links come last. */
 enum {
@@ -18,11 +28,14 @@ enum {
 	FD_SPANS,
 	FD_PAGE_RANGES,
 	FD_PAGE_RECORDS,
+	FD_READERS,
+	FD_READ_BUCKETS,
 	FD_BSS,
 	FD_MANAGED,
 	FD_REACHED,
 	FD_EVENTS,
 	FD_WISHES,
+	FD_READER_PIDS,
 	FD_LINKS,
 };
 
@@ -37,7 +50,7 @@ struct probe_loaded {
 	int iterators[PROBE_ITERATORS];	   /* indices among the links; -1: none */
 	int walkers[PROBE_ITERATORS];	   /* their programs; indices as above */
 	int net_programs[PROBE_NET_LINKS]; /* not attached; indices as above */
-	int page_programs[PROBE_PAGE_PROGRAMS]; /* likewise */
+	int page_programs[PROBE_LATER_PROGRAMS]; /* likewise */
 	bool sees_talks;
 	bool tells_signals;
 	uint32_t heard; /* bits 1 << enum pfuse_reach_kind: objects whose writes are told */
@@ -54,6 +67,9 @@ struct probe_casts {
 	uint32_t sock;
 	uint32_t cgroup;
 };
+
+/* Without a word of libbpf's; the caller's. NULL: errno says why. */
+struct btf *probe_kernel_btf(void);
 
 /*
  * The rows of `parts`; the others are not available (-ECANCELED). `try`: as probe_hooks(). Else by the

@@ -33,6 +33,8 @@ static void look_at_stat(const char *text, bool is_v2, struct reclaim_facts *fac
 {
 	static const char *const anon[] = { "anon", "shmem", NULL };
 	static const char *const anon_v1[] = { "total_rss", "total_shmem", NULL };
+	static const char *const mapped[] = { "anon", "file_mapped", NULL };
+	static const char *const mapped_v1[] = { "total_rss", "total_mapped_file", NULL };
 	static const char *const stuck[] = { "kernel_stack", "pagetables", "sec_pagetables",
 					     "percpu",	     "sock",	   "slab_unreclaimable",
 					     "unevictable",  NULL };
@@ -44,6 +46,7 @@ static void look_at_stat(const char *text, bool is_v2, struct reclaim_facts *fac
 	facts->refaults = sum_of(text, back);
 	facts->host_reclaimed = sum_of(text, taken);
 	facts->anon_bytes = sum_of(text, is_v2 ? anon : anon_v1);
+	facts->mapped_bytes = sum_of(text, is_v2 ? mapped : mapped_v1);
 	facts->unreclaimable_bytes = sum_of(text, is_v2 ? stuck : stuck_v1);
 }
 
@@ -52,10 +55,9 @@ static bool is_v2(const struct cgroup_tree *tree)
 	return cgroup_tree_anchor(tree) == PFUSE_ANCHOR_V2;
 }
 
-/* "SwapFree:       123 kB" */
-static uint64_t machine_swap_free(const struct cgroup_tree *tree)
+/* A line like "SwapFree:       123 kB"; `key` with the newline before it. */
+static uint64_t machine_has(const struct cgroup_tree *tree, const char *key)
 {
-	static const char key[] = "\nSwapFree:";
 	const char *at = NULL;
 	uint64_t kib = 0;
 	char text[4096];
@@ -64,9 +66,14 @@ static uint64_t machine_swap_free(const struct cgroup_tree *tree)
 		at = strstr(text, key);
 	if (!at)
 		return 0;
-	at += sizeof(key) - 1;
+	at += strlen(key);
 	(void)num_parse(at + strspn(at, " "), NULL, &kib);
 	return kib * 1024;
+}
+
+uint64_t reclaim_machine_available(const struct cgroup_tree *tree)
+{
+	return machine_has(tree, "\nMemAvailable:");
 }
 
 static uint64_t read_size(const struct cgroup *group, const char *file, uint64_t otherwise)
@@ -82,7 +89,7 @@ static uint64_t read_size(const struct cgroup *group, const char *file, uint64_t
 
 static uint64_t swap_free(const struct cgroup_tree *tree, const struct cgroup *group)
 {
-	uint64_t machine = machine_swap_free(tree), max, used;
+	uint64_t machine = machine_has(tree, "\nSwapFree:"), max, used;
 
 	if (!is_v2(tree))
 		return read_size(group, "memory.swappiness", 0) ? machine : 0;

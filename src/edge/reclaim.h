@@ -23,6 +23,7 @@ struct reclaim_facts {
 	uint64_t refaults;	      /* pages */
 	uint64_t host_reclaimed;      /* pages, by kswapd */
 	uint64_t anon_bytes;	      /* shared memory included */
+	uint64_t mapped_bytes; /* anonymous, and of files and shared memory what is mapped */
 	uint64_t unreclaimable_bytes; /* of the kernel, and locked */
 	uint64_t swap_free_bytes;     /* of the machine, within the group's own limit */
 	bool tells_harm;	      /* stall or refaults are to be had */
@@ -31,6 +32,9 @@ struct reclaim_facts {
 /* -ENODEV: the group is gone. What it lacks is 0. */
 int reclaim_look(const struct cgroup_tree *tree, const struct cgroup *group,
 		 struct reclaim_facts *ret_facts);
+
+/* Of the machine, without swapping; 0: not to be had. */
+uint64_t reclaim_machine_available(const struct cgroup_tree *tree);
 
 /* Is there a memory.reclaim? Else (v1, before 5.19) a limit below the usage does it. */
 bool reclaim_available(const struct cgroup_tree *tree, const struct cgroup *group);

@@ -11,6 +11,8 @@
 
 #include "base/cleanup.h"
 #include "base/num.h"
+#include "edge/cgroup.h"
+#include "edge/ledger.h"
 #include "edge/procs.h"
 
 /* As of Linux 5.3; the C library of our oldest system has no name for it. */
@@ -182,6 +184,31 @@ int slice_apply(struct slice *slice, int group_fd, uint64_t slice_ns,
 	if (r == 0)
 		*ret_counts = pass.counts;
 	return r;
+}
+
+int slice_undo(int proc_fd, int group_fd, uint64_t slice_ns)
+{
+	struct slice slice = { .proc_fd = proc_fd, .base_ns = slice_ns, .ours_ns = slice_ns };
+	struct pass pass = { .slice = &slice };
+	int r = procs_each(group_fd, true, visit_process, &pass);
+
+	procs_list_free(&pass.found);
+	return r < 0 ? r : (int)pass.counts.changed;
+}
+
+int slice_record(const struct cgroup_tree *tree, const struct cgroup *group, struct ledger *ledger,
+		 uint64_t slice_ns, uint32_t *ret_record)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)slice_ns);
+	return ledger_append(ledger,
+			     &(struct ledger_entry){ .kind = LEDGER_SLICE,
+						     .mount = tree->hierarchies[tree->anchor].path,
+						     .path = group->path,
+						     .group_id = group->id,
+						     .old = text },
+			     ret_record);
 }
 
 void slice_close(struct slice *slice)

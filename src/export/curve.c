@@ -40,6 +40,16 @@ static json_t *points(const struct cvhrc_curve *curve)
 	return array;
 }
 
+static int add_left_out(json_t *root, const struct curve_report *report)
+{
+	return json_object_set_new(root, "left_out",
+				   json_pack("{s:I, s:I, s:I}", "hugetlb_bytes",
+					     (json_int_t)report->left_out.hugetlb_bytes,
+					     "giant_bytes",
+					     (json_int_t)report->left_out.giant_bytes, "reads",
+					     (json_int_t)report->left_out.reads));
+}
+
 const char *curve_doubt_text(enum cvhrc_doubt doubt)
 {
 	switch (doubt) {
@@ -71,8 +81,10 @@ int curve_json(const struct curve_report *report, FILE *out)
 				 (json_int_t)curve->need_bytes[CVHRC_P95], "p99",
 				 (json_int_t)curve->need_bytes[CVHRC_P99], "curve", points(curve));
 
-	if (!root)
+	if (!root || add_left_out(root, report) < 0) {
+		json_decref(root);
 		return -ENOMEM;
+	}
 	int r = json_dumpf(root, out, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) < 0 ? -EIO : 0;
 
 	json_decref(root);

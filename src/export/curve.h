@@ -7,6 +7,8 @@
  * need_bytes { p90, p95, p99 }, curve: an array of { size_bytes, hit_ratio } from size 0 on, ascending.
  * CSV: the same curve under a headline.
  *
+ * left_out: { hugetlb_bytes, giant_bytes, reads }, as in struct curve_report.
+ *
  * The group's name is borrowed and may hold any bytes: it is escaped here. 0, or -errno.
  */
 #ifndef EXPORT_CURVE_H
@@ -25,6 +27,11 @@ struct curve_report {
 	double seconds; /* that were measured */
 	double cost;	/* CPU time of the measuring, share of one CPU */
 	uint32_t processes;
+	struct {
+		uint64_t hugetlb_bytes; /* mapped, not used */
+		uint64_t giant_bytes;	/* mapped by entries of 1 GiB, of the sample */
+		uint64_t reads;		/* pages of files in the sample whose reads found no room */
+	} left_out;
 };
 
 /* "1.5 MiB": three digits or four. */

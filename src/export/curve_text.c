@@ -129,6 +129,10 @@ static void put_figures(const struct curve_report *report, FILE *out)
 	if (curve->unclearable_bytes)
 		put_line(out, "unseen", curve->unclearable_bytes,
 			 "shared or locked, taken for always in use");
+	if (report->left_out.hugetlb_bytes + report->left_out.giant_bytes)
+		put_line(out, "left out",
+			 report->left_out.hugetlb_bytes + report->left_out.giant_bytes,
+			 "in hugetlbfs, or pages of 1 GiB: not in the curve");
 	fprintf(out, "confident  %10s  %s\n", curve->confident ? "yes" : "no",
 		curve_doubt_text(curve->doubt));
 	fprintf(out,

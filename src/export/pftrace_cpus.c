@@ -65,9 +65,8 @@ static bool get_rules(const Pftrace__CpusRules *from, struct pftrace_cpus_rules 
 	if (!from || from->n_own_weights > PRIO_WEIGHTS_MAX || from->own_first > OWN_FIRST_MAX ||
 	    from->own_first < -OWN_FIRST_MAX)
 		return false;
-	*rules = (struct pftrace_cpus_rules){
-		.own = { .first = from->own_first, .count = (uint32_t)from->n_own_weights }
-	};
+	*rules = (struct pftrace_cpus_rules){ .own = { .first = from->own_first,
+						       .count = (uint32_t)from->n_own_weights } };
 	WORKLOAD_FIELDS(GET)
 	for (size_t i = 0; i < from->n_own_weights; i++)
 		rules->own.weights[i] = from->own_weights[i];

@@ -52,6 +52,7 @@ struct pftrace_message {
 	Pftrace__State state;
 	Pftrace__Lost lost;
 	Pftrace__Choose choose;
+	Pftrace__Need need;
 	Pftrace__Topology topology;
 	Pftrace__CpusRules rules;
 	Pftrace__CpusPolicy cpus_policy;

@@ -163,6 +163,15 @@ static void pack_choose(const struct pftrace_record *record, struct pftrace_mess
 	message->pfuse.sample = &message->sample;
 }
 
+static void pack_need(const struct adaptive_need *from, struct pftrace_message *message)
+{
+	Pftrace__Need *to = &message->need;
+
+	pftrace__need__init(to);
+	NEED_FIELDS(PUT)
+	message->pfuse.need = to;
+}
+
 static void pack_body(const struct pftrace_record *record, struct pftrace_message *message)
 {
 	Pftrace__Pfuse *pfuse = &message->pfuse;
@@ -202,6 +211,13 @@ static void pack_body(const struct pftrace_record *record, struct pftrace_messag
 		break;
 	case PFTRACE_CHOOSE:
 		pack_choose(record, message);
+		break;
+	case PFTRACE_NEED:
+		pack_need(&record->need, message);
+		break;
+	case PFTRACE_SHARE:
+		pfuse->has_share_bytes = 1;
+		pfuse->share_bytes = record->share_bytes;
 		break;
 	case PFTRACE_LOST:
 		pack_lost(&record->lost, message);

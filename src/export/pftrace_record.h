@@ -44,6 +44,8 @@ enum pftrace_kind {
 	PFTRACE_STATE,	     /* state: the FCB of a group that was attached before the file began */
 	PFTRACE_LOST,	     /* lost: what is not in the file */
 	PFTRACE_CHOOSE,	     /* choose, sample: orchestrator_choose(), of the policy `adaptive` */
+	PFTRACE_NEED,	     /* need: orchestrator_need() */
+	PFTRACE_SHARE,	     /* share_bytes: orchestrator_share() */
 	/* Of the split, core/cpus.h: */
 	PFTRACE_CPUS_BEGIN = 70, /* topology: orchestrator_cpus_begin() */
 	PFTRACE_CPUS_TOPOLOGY,	 /* topology: orchestrator_cpus_topology() */
@@ -148,6 +150,8 @@ struct pftrace_record {
 	struct pftrace_state state;
 	struct pftrace_lost lost;
 	struct pftrace_choose choose;
+	struct adaptive_need need;
+	uint64_t share_bytes;
 	struct pftrace_topology topology;
 	struct pftrace_cpus_rules rules;
 	struct cpus_policy cpus_policy;

@@ -103,6 +103,14 @@ static bool get_applied(const Pftrace__Applied *from, struct pftrace_applied *to
 	       get_verdict(from->verdict, &to->verdict);
 }
 
+static void get_need(const Pftrace__Need *from, struct adaptive_need *to)
+{
+	*to = (struct adaptive_need){ 0 };
+	NEED_FIELDS(GET)
+	to->below_resolution = from->below_resolution != 0;
+	to->confident = from->confident != 0;
+}
+
 static bool get_verdicts(const Pftrace__Pfuse *from, struct pftrace_record *to)
 {
 	if (from->n_verdicts > PFUSE_CONTROLS)
@@ -159,6 +167,13 @@ static bool get_body(const Pftrace__Pfuse *from, struct pftrace_record *to)
 						      .by_limit = from->choose->by_limit != 0,
 						      .grace_ns = from->choose->grace_ns };
 		return true;
+	case PFTRACE_NEED:
+		if (from->need)
+			get_need(from->need, &to->need);
+		return from->need != NULL;
+	case PFTRACE_SHARE:
+		to->share_bytes = from->share_bytes;
+		return from->has_share_bytes != 0;
 	case PFTRACE_LOST:
 		if (!from->lost || from->lost->why >= PFTRACE_LOSSES)
 			return false;

@@ -270,6 +270,12 @@ int player_play(struct player *player, const struct pftrace_record *record,
 		return 0;
 	case PFTRACE_CHOOSE:
 		return player_choose(player, record);
+	case PFTRACE_NEED:
+		orchestrator_need(core, slot, &record->need, now_ns);
+		return 0;
+	case PFTRACE_SHARE:
+		orchestrator_share(core, slot, record->share_bytes);
+		return 0;
 	case PFTRACE_SAMPLE:
 		return answer(orchestrator_sample(core, slot, &record->sample, now_ns, ret));
 	case PFTRACE_EVENT:

@@ -94,8 +94,8 @@ static int decide(struct player_cpus *cpus, struct orchestrator *core,
 {
 	if (!record->goes_on) {
 		cpus->given = 0;
-		cpus->count = orchestrator_cpus(core, record->time_ns, cpus->verdicts,
-						2 * core->nslots);
+		cpus->count =
+			orchestrator_cpus(core, record->time_ns, cpus->verdicts, 2 * core->nslots);
 	}
 	return give(cpus, ret);
 }

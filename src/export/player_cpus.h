@@ -24,8 +24,7 @@ struct player_cpus {
 
 /* `*cpus`: NULL before the first. The core's struct cpus is set to it. */
 int player_cpus_play(struct player_cpus **cpus, struct orchestrator *core,
-		     const struct pftrace_record *record,
-		     struct pfuse_verdict ret[PFUSE_CONTROLS]);
+		     const struct pftrace_record *record, struct pfuse_verdict ret[PFUSE_CONTROLS]);
 
 /* What PFTRACE_STATE says of the slot; a state that holds nothing of it changes nothing. */
 int player_cpus_set_state(struct player_cpus *cpus, const struct pftrace_record *record);

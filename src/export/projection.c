@@ -126,6 +126,8 @@ static void take_limits_of_state(struct projection *projection, uint32_t slot)
 	const struct fcb_policy policy = *policy_of(projection, slot, &fcb->policy);
 
 	orchestrator_policy(&projection->player.core, slot, &policy);
+	if (projection->fusebox && projection->player.adaptive)
+		projection->player.adaptive[slot].chosen = false;
 	if (projection->config && projection->player.cpus)
 		ask_cpus(projection, slot, &projection->player.cpus->groups[slot].policy);
 }
@@ -218,6 +220,12 @@ static unsigned play(struct projection *projection, const struct pftrace_record 
 	case PFTRACE_CHOOSE: /* no memory: as under `fusebox` */
 		if (!projection->fusebox)
 			(void)player_choose(&projection->player, record);
+		return 0;
+	case PFTRACE_NEED: /* under `fusebox` the core passes over both */
+		orchestrator_need(core, slot, &record->need, record->time_ns);
+		return 0;
+	case PFTRACE_SHARE:
+		orchestrator_share(core, slot, record->share_bytes);
 		return 0;
 	case PFTRACE_SAMPLE:
 		sample = projected_sample(projection, record);

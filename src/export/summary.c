@@ -117,6 +117,7 @@ static json_t *group_json(const struct summary_group *group)
 	    add_text(object, "path", group->path) < 0 || add_text(object, "id", id) < 0 ||
 	    add_text(object, "type", group->type) < 0 ||
 	    add_text(object, "character", group->character) < 0 ||
+	    add_text(object, "curve_source", group->curve_source) < 0 ||
 	    add_fields(object, summary_group_fields, group) < 0) {
 		json_decref(object);
 		return NULL;

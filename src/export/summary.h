@@ -87,12 +87,29 @@ struct summary_latency {
 	struct summary_value p99_us;
 };
 
+/* The hit-ratio curve as it was last measured, and what measuring it came to. */
+struct summary_curve {
+	struct summary_value knee_mib;
+	struct summary_value knee_curvature_mib;
+	struct summary_value resolution_mib;
+	struct summary_value need_p90_mib;
+	struct summary_value need_p95_mib;
+	struct summary_value need_p99_mib;
+	struct summary_value share_mib; /* where memory is short */
+	struct summary_value error;
+	struct summary_value age_seconds;
+	struct summary_value sessions;
+	struct summary_value measured_seconds;
+	struct summary_value cost; /* CPU time of the measuring, of the time that the group was managed */
+};
+
 struct summary_group {
 	const char *name; /* GROUP as the user gave it */
 	const char *path; /* of the cgroup */
 	uint64_t id;
 	const char *type;	 /* service | scientific; NULL: not asked for, or not known */
 	const char *character;	 /* interactive | batch | mixed; NULL: the same */
+	const char *curve_source; /* literal; NULL: none was measured */
 	struct summary_value seconds; /* how long it was managed */
 	struct summary_value usage_mib_s;
 	struct summary_value limit_mib_s;
@@ -128,6 +145,7 @@ struct summary_group {
 	struct summary_value tx_bytes;
 	struct summary_value rx_bytes;
 	struct summary_value talks;
+	struct summary_curve curve;
 };
 
 struct summary_daemon {

@@ -64,6 +64,18 @@ static void add_other(struct trace_lines *lines, const char *who,
 	trace_lines_add(lines, "}");
 }
 
+static void add_turn(struct trace_lines *lines, const struct pfuse_trace *record)
+{
+	if (!record->next.fair)
+		return;
+	trace_lines_add(lines, ",\"vruntime_ns\":%lld", record->next.vruntime_ns);
+	if (record->next.has_group)
+		trace_lines_add(lines, ",\"group_vruntime_ns\":%lld",
+				record->next.group_vruntime_ns);
+	if (record->next.slice_ns)
+		trace_lines_add(lines, ",\"slice_ns\":%u", record->next.slice_ns);
+}
+
 static void add_switch(struct trace_json *json, const struct pfuse_trace *record,
 		       const struct trace_times_of *times)
 {
@@ -76,6 +88,7 @@ static void add_switch(struct trace_json *json, const struct pfuse_trace *record
 	add_other(lines, "next", &record->other);
 	add_span(lines, "ran_ns", times->ran_ns);
 	add_span(lines, "waited_ns", times->waited_ns);
+	add_turn(lines, record);
 }
 
 static void add_details(struct trace_json *json, const struct pfuse_trace *record,

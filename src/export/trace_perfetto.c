@@ -4,6 +4,7 @@
  * one track per group with what else happens to it as instants.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,8 +16,11 @@
 
 #define BUNDLE 64  /* scheduling events of one CPU in one packet */
 #define THREADS 32 /* in one packet */
+#define COUNTED 1024 /* threads whose counter track is known to be declared */
 #define CATEGORY "kernel"
 #define TRACK_OF_GROUP(slot) (UINT64_C(0x7066757365000000) + (slot))
+/* Of a thread: its virtual run time. */
+#define TRACK_OF_THREAD(tid) (UINT64_C(0x7066757674000000) + (tid))
 #define TRACK_OF_REST TRACK_OF_GROUP(0) /* of what is in no chosen group, and of losses */
 
 struct bundle {
@@ -34,6 +38,7 @@ struct trace_perfetto {
 	unsigned nthreads;
 	uint64_t threads_ns;
 	bool has_rest; /* its track is declared */
+	uint32_t counted[COUNTED]; /* tids by their low bits; two that meet are declared in turn */
 	uint32_t cpus;
 	struct bundle bundles[];
 };
@@ -52,6 +57,7 @@ static void note_thread(struct trace_perfetto *out, uint64_t time_ns, uint32_t t
 		return;
 	struct pftrace_thread *thread = &out->threads[out->nthreads++];
 
+	out->counted[tid % COUNTED] = 0; /* it has another name */
 	*thread = (struct pftrace_thread){ (int32_t)tid, (int32_t)tgid, (int32_t)ppid, "" };
 	memcpy(thread->comm, comm, sizeof(thread->comm));
 	out->threads_ns = time_ns;
@@ -108,6 +114,30 @@ static void add_wake(struct trace_perfetto *out, const struct pfuse_trace *recor
 	event->target_cpu = (int32_t)record->wake.cpu;
 	memcpy(event->comm, record->other.comm, sizeof(event->comm));
 	memcpy(event->next_comm, record->comm, sizeof(event->next_comm));
+}
+
+static void declare_thread(struct trace_perfetto *out, const struct pfuse_trace *record)
+{
+	uint32_t *counted = &out->counted[record->pid % COUNTED];
+	char comm[4 * PFUSE_COMM_LEN + 1], name[sizeof(comm) + 32];
+
+	if (*counted == record->pid)
+		return;
+	*counted = record->pid;
+	snprintf(name, sizeof(name), "%s-%u vruntime", trace_lines_comm(record->comm, comm),
+		 record->pid);
+	pftrace_counter_track(out->trace, TRACK_OF_THREAD(record->pid),
+			      TRACK_OF_GROUP(record->slot), name, PFTRACE_NS, NULL);
+}
+
+/* A thread of no chosen group has no such track: of a whole machine there would be hundreds. */
+static void add_turn(struct trace_perfetto *out, const struct pfuse_trace *record)
+{
+	if (!record->next.fair || !record->slot || record->slot >= out->sink.names.slots)
+		return;
+	declare_thread(out, record);
+	pftrace_counter(out->trace, TRACK_OF_THREAD(record->pid), record->time_ns,
+			record->next.vruntime_ns);
 }
 
 static uint64_t track_of(struct trace_perfetto *out, uint32_t slot)
@@ -192,12 +222,14 @@ static void perfetto_item(struct trace_sink *sink, const struct pfuse_trace *rec
 	note_thread(out, record->time_ns, record->pid, record->tgid, parent, record->comm);
 	note_thread(out, record->time_ns, record->other.pid, record->other.tgid, 0,
 		    record->other.comm);
-	if (record->kind == PFUSE_TR_SWITCH)
+	if (record->kind == PFUSE_TR_SWITCH) {
 		add_switch(out, record);
-	else if (record->kind == PFUSE_TR_WAKE)
+		add_turn(out, record);
+	} else if (record->kind == PFUSE_TR_WAKE) {
 		add_wake(out, record);
-	else
+	} else {
 		add_instant(out, record);
+	}
 }
 
 static void perfetto_lost(struct trace_sink *sink, uint64_t time_ns, uint32_t cpu, uint64_t records)
@@ -264,6 +296,7 @@ static void begin_again(void *arg)
 
 	trace_threads_free(&out->known);
 	out->has_rest = false;
+	memset(out->counted, 0, sizeof(out->counted));
 	declare_tracks(out);
 	if (out->file.name_threads)
 		out->file.name_threads(out->file.arg);

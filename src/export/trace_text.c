@@ -61,6 +61,15 @@ static void add_span(struct trace_lines *lines, const char *what, uint64_t ns)
 		trace_lines_add(lines, "%s%.2f s", what, (double)ns / 1e9);
 }
 
+static void add_turn(struct trace_lines *lines, const struct pfuse_trace *record)
+{
+	if (!record->next.fair)
+		return;
+	trace_lines_add(lines, ", vruntime %.3f ms", (double)record->next.vruntime_ns / 1e6);
+	if (record->next.slice_ns)
+		trace_lines_add(lines, ", slice %.1f ms", record->next.slice_ns / 1e6);
+}
+
 static void add_other(struct trace_lines *lines, const char *before,
 		      const struct pfuse_trace_other *other)
 {
@@ -81,6 +90,7 @@ static void add_switch(struct trace_text *text, const struct pfuse_trace *record
 		trace_lines_add(&text->lines, " of %s",
 				group_text(&text->sink, record->next.next_slot, group));
 	add_span(&text->lines, ", waited ", times->waited_ns);
+	add_turn(&text->lines, record);
 }
 
 static void add_talk(struct trace_lines *lines, const struct pfuse_trace *record)

@@ -41,6 +41,7 @@ static const char good[] =
 	"  - match: docker:*\n"
 	"    freeze: guarded\n"
 	"    probe: 2s\n"
+	"    probe_from: local, 10.1.0.0/16 2001:db8::1\n"
 	"    page_out: on\n"
 	"    foreign: reapply\n"
 	"  - match: \"*\"\n";
@@ -122,6 +123,14 @@ Test(config, good_file)
 	cr_assert_eq(c.groups[2].policy.foreign, FCB_FOREIGN_REAPPLY);
 	cr_assert_eq(c.groups[2].policy.freeze, FCB_FREEZE_GUARDED);
 	cr_assert_eq(c.groups[2].policy.probe_ns, 2 * S);
+	cr_assert(c.groups[2].probe_from && c.groups[2].probe_from->local);
+	cr_assert_eq(c.groups[2].probe_from->count, 2);
+	cr_expect_eq(c.groups[2].probe_from->prefixes[0].bits, 96 + 16);
+	cr_expect_arr_eq(c.groups[2].probe_from->prefixes[0].address,
+			 ((uint8_t[16]){ [10] = 0xff, 0xff, 10, 1 }), 16);
+	cr_expect_eq(c.groups[2].probe_from->prefixes[1].bits, 128);
+	cr_expect_eq(c.groups[2].probe_from->prefixes[1].address[1], 1);
+	cr_expect_null(c.groups[1].probe_from);
 	config_free(&c);
 	cr_assert(!c.groups && !c.ngroups);
 	config_free(&c);
@@ -172,10 +181,11 @@ static const struct bad {
 } bads[] = {
 	/* keys */
 	{ "policy: fusebox\nintervall: 1s\n",
-	  ":2: unknown key \"intervall\"; allowed: policy, interval, stop, cpus, weights, groups" },
+	  ":2: unknown key \"intervall\"; allowed: policy, interval, stop, cpus, weights, curve, memory, "
+	  "groups" },
 	{ "groups:\n  - match: a\n\n    rams: {}\n",
 	  ":4: unknown key \"rams\"; allowed: match, ram, cpu, io, net, freeze, foreign, idle, "
-	  "deadline, window, probe, page_out, type, character, nice, table, tables, slice" },
+	  "deadline, window, probe, probe_from, page_out, type, character, nice, table, tables, slice" },
 	{ "groups:\n  - match: a\n  - match: b\n    ram:\n      mode: act\n      flor: 1M\n",
 	  ":6: unknown key \"flor\"; allowed: mode, floor, ceiling, high_water, cool_down, "
 	  "grace" },
@@ -185,7 +195,8 @@ static const struct bad {
 	{ "groups:\n  - match: a\n  - freeze: off\n", ":3: groups: \"match\" is missing" },
 	{ "? [a, b]\n: c\n", ":1: a key: expected a single word" },
 	{ "\"a\\x1b[2J\": 1\n",
-	  ":1: unknown key \"a\\x1b[2J\"; allowed: policy, interval, stop, cpus, weights, groups" },
+	  ":1: unknown key \"a\\x1b[2J\"; allowed: policy, interval, stop, cpus, weights, curve, memory, "
+	  "groups" },
 	/* types */
 	{ "hello\n", ":1: the file: expected keys with values (key: value)" },
 	{ "- a\n", ":1: the file: expected keys with values (key: value)" },
@@ -217,6 +228,13 @@ static const struct bad {
 	  ":3: foreign: \"mine\" is unknown; allowed: auto, let_go, reapply" },
 	{ "groups:\n  - match: a\n    page_out: maybe\n",
 	  ":3: page_out: \"maybe\" is unknown; allowed: off, on" },
+	{ "groups:\n  - match: a\n    probe_from: locale\n",
+	  ":3: probe_from: \"locale\" is not allowed; allowed: local, addresses and prefixes, at most "
+	  "32, like \"local 10.0.0.0/8 2001:db8::1\"" },
+	{ "groups:\n  - match: a\n    probe_from: 10.0.0.0/33\n",
+	  ":3: probe_from: \"10.0.0.0/33\" is not allowed; allowed: local" },
+	{ "groups:\n  - match: a\n    probe_from: \" , \"\n",
+	  ":3: probe_from: \" , \" is not allowed; allowed: local" },
 	{ "groups:\n  - match: a\n    probe: 2h\n",
 	  ":3: probe: \"2h\" is not allowed; allowed: a duration from 0s to 1h" },
 	/* quantities */
@@ -328,6 +346,14 @@ static const struct bad {
 	{ "cpus: { alpha: 0% }\n", ":1: cpus.alpha: \"0%\" is not allowed; allowed: 1% to 100%" },
 	{ "cpus: { utilisation: 70 }\n",
 	  ":1: cpus.utilisation: \"70\" is not allowed; allowed: 1% to 100%" },
+	{ "curve: { measure: maybe }\n", ":1: measure: \"maybe\" is unknown; allowed: off, on" },
+	{ "curve: { budget: 60% }\n",
+	  ":1: curve.budget: \"60%\" is not allowed; allowed: 0.1% to 50%" },
+	{ "stop: auto\ncurve:\n  every: 10m\n",
+	  ":3: curve.every: \"10m\" is not allowed; allowed: a duration from 1s to 9m" },
+	{ "memory: { total: 0 }\n", ":1: memory.total: \"0\" is not allowed; allowed: a size above 0, "
+				    "with K, M, G or T, like 8G" },
+	{ "memory: { low: 51% }\n", ":1: memory.low: \"51%\" is not allowed; allowed: 0% to 50%" },
 	{ "cpus: { beta: -1 }\n",
 	  ":1: cpus.beta: \"-1\" is not allowed; allowed: a whole number from 0 to 1000" },
 	{ "stop: auto\ncpus:\n  check: 5ms\n",
@@ -357,6 +383,23 @@ Test(config, bad_files)
 		cr_assert_str_eq(err.text + strlen(path), bads[i].message);
 		cr_assert_eq(c.ngroups, 77, "all or nothing");
 	}
+}
+
+Test(config, curves_and_short_memory)
+{
+	struct config c;
+	struct err err = { "" };
+
+	config_default(&c);
+	cr_expect(c.curve_measure && c.curve_budget_permille == 10 && !c.memory_total_bytes &&
+		  c.memory_low_permille == 50);
+	cr_assert_eq(load("curve: { measure: off, budget: 0.5%, every: 90s }\n"
+			  "memory: { total: 8G, low: 0% }\n",
+			  &c, &err),
+		     0, "%s", err.text);
+	cr_expect(!c.curve_measure && c.curve_budget_permille == 5 && c.curve_every_ns == 90 * S);
+	cr_expect(c.memory_total_bytes == 8ull << 30 && c.memory_low_permille == 0);
+	config_free(&c);
 }
 
 Test(config, cpus_types_and_characters)
@@ -428,6 +471,8 @@ Test(config, the_manual_knows_every_key)
 		{ "tables", "groups:\n  - match: a\n    tables: { x: 1 }\n" },
 		{ "weights", "weights: { x: 1 }\n" },
 		{ "cpus", "cpus: { x: 1 }\n" },
+		{ "curve", "curve: { x: 1 }\n" },
+		{ "memory", "memory: { x: 1 }\n" },
 	};
 	size_t listed = 0, all = 0;
 

@@ -92,7 +92,7 @@ Test(curve, json_has_these_fields_and_no_others)
 	static const char *const keys[] = {
 		"source",     "resolution_bytes",     "sampled_share",	       "error",
 		"knee_bytes", "knee_curvature_bytes", "knee_below_resolution", "need_bytes",
-		"curve",      "confident",	      "doubt"
+		"curve",      "confident",	      "doubt",		       "left_out"
 	};
 	struct cvhrc_curve curve = bent();
 	_cleanup_free_ char *text = written(curve_json, &curve);
@@ -111,6 +111,41 @@ Test(curve, json_has_these_fields_and_no_others)
 	cr_assert_eq(json_array_size(points), 3);
 	cr_assert_float_eq(json_real_value(json_object_get(json_array_get(points, 1), "hit_ratio")),
 			   0.9, 1e-9);
+	json_decref(root);
+}
+
+static int with_huge_pages(const struct curve_report *report, FILE *out)
+{
+	struct curve_report with = *report;
+
+	with.left_out.hugetlb_bytes = 4 << 20;
+	with.left_out.giant_bytes = 1 << 30;
+	with.left_out.reads = 7;
+	return curve_json(&with, out);
+}
+
+static int with_huge_pages_in_text(const struct curve_report *report, FILE *out)
+{
+	struct curve_report with = *report;
+
+	with.left_out.giant_bytes = 1 << 30;
+	return curve_text(&with, 60, false, out);
+}
+
+Test(curve, what_is_left_out_is_told)
+{
+	struct cvhrc_curve curve = bent();
+	_cleanup_free_ char *json = written(with_huge_pages, &curve);
+	_cleanup_free_ char *text = written(with_huge_pages_in_text, &curve);
+	_cleanup_free_ char *nothing = written(in_ascii, &curve);
+	json_t *root = json_loads(json, 0, NULL), *left_out = json_object_get(root, "left_out");
+
+	cr_assert_eq(json_object_size(left_out), 3);
+	cr_assert_eq(json_integer_value(json_object_get(left_out, "hugetlb_bytes")), 4 << 20);
+	cr_assert_eq(json_integer_value(json_object_get(left_out, "giant_bytes")), 1 << 30);
+	cr_assert_eq(json_integer_value(json_object_get(left_out, "reads")), 7);
+	cr_assert(strstr(text, "left out      1.0 GiB"), "%s", text);
+	cr_assert(!strstr(nothing, "left out"));
 	json_decref(root);
 }
 

@@ -11,13 +11,18 @@
 #include "base/cleanup.h"
 #include "cli/doctor.h"
 
-static const struct probe_hook good_hook = {
-	.program = "on_switch",
-	.attach = "tp_btf/sched_switch",
-	.observes = "run and wait times",
-	.lack = "nothing is known of CPU use",
-	.required = true,
-	.available = true,
+/* Of programs for curves it is only asked whether they are there. */
+static const struct probe_hook good_hooks[] = {
+	{ .program = "on_switch",
+	  .attach = "tp_btf/sched_switch",
+	  .observes = "run and wait times",
+	  .lack = "nothing is known of CPU use",
+	  .required = true,
+	  .available = true },
+	{ .program = "copy_entries", .attach = "iter/task", .observes = "pages", .available = true },
+	{ .program = "list_mappings", .attach = "iter/task_vma", .observes = "maps", .available = true },
+	{ .program = "find_direct_map", .attach = "iter/task", .observes = "it", .available = true },
+	{ .program = "on_file_read", .attach = "fentry/x", .observes = "reads", .available = true },
 };
 
 static struct doctor_facts healthy(void)
@@ -35,8 +40,8 @@ static struct doctor_facts healthy(void)
 			    .zram_bytes = 1 << 30,
 			    .files_soft = 1024,
 			    .files_hard = 20000 },
-		.hooks = &good_hook,
-		.nhooks = 1,
+		.hooks = good_hooks,
+		.nhooks = ARRAY_SIZE(good_hooks),
 		.keeper = "/usr/libexec/pfuse-bpf/pfuse-keeper",
 		.page_out = PAGES_RECLAIM,
 	};
@@ -101,10 +106,11 @@ static void no_hook(struct doctor_facts *facts)
 {
 	static struct probe_hook hook;
 
-	hook = good_hook;
+	hook = good_hooks[0];
 	hook.available = false;
 	hook.err = -EPERM;
 	facts->hooks = &hook;
+	facts->nhooks = 1;
 }
 
 static const struct {
@@ -244,4 +250,34 @@ Test(doctor, hooks_that_cannot_be_probed)
 	facts.hooks_err = -EPERM;
 	text = report(&facts, false, EXIT_DONE);
 	cr_assert(strstr(text, "cannot be probed: Operation not permitted"));
+}
+
+/* Of the healthy machine's hooks, the first so many; and what else tells of pages. */
+static const struct {
+	unsigned int hooks;
+	bool generations, damon;
+	const char *mark, *value;
+} curve_sources[] = {
+#if defined(__x86_64__)
+	{ 5, false, false, "ok", "page tables, file reads" },
+	{ 5, true, true, "ok", "page tables, file reads" },
+	{ 4, true, false, "note", "page tables" },
+#endif
+	{ 3, true, true, "note", "mglru" },
+	{ 3, false, true, "lacks", "none; DAMON is there, and not used" },
+	{ 1, false, false, "lacks", "none" },
+};
+
+Test(doctor, where_curves_come_from)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(curve_sources); i++) {
+		struct doctor_facts facts = healthy();
+		_cleanup_free_ char *text = NULL;
+
+		facts.nhooks = curve_sources[i].hooks;
+		facts.generations = curve_sources[i].generations;
+		facts.damon = curve_sources[i].damon;
+		text = report(&facts, false, EXIT_DONE);
+		expect_line(text, " source ", curve_sources[i].mark, curve_sources[i].value);
+	}
 }

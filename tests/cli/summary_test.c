@@ -49,7 +49,8 @@ static struct summary_group full_group(void)
 				       .path = "docker/0123",
 				       .id = UINT64_C(18446744073709551615),
 				       .type = "service",
-				       .character = "interactive" };
+				       .character = "interactive",
+				       .curve_source = "page tables" };
 
 	fill(&group.seconds, &group + 1);
 	return group;
@@ -164,7 +165,7 @@ Test(summary, what_nobody_filled_in_is_null_with_a_reason)
 	root = parse_summary(&s);
 	g = json_array_get(json_object_get(root, "groups"), 0);
 	cr_assert_eq(count_nulls(json_object_get(root, "daemon")), 4 + 6 + PFUSE_DROPS);
-	cr_assert_eq(count_nulls(g), 4 + FIGURES - 1);
+	cr_assert_eq(count_nulls(g), 5 + FIGURES - 1);
 	cr_assert_str_eq(json_string_value(json_object_get(g, "oom_kills_reason")),
 			 "this kernel does not count them");
 	cr_assert_str_eq(json_string_value(json_object_get(g, "seconds_reason")), "out of range");

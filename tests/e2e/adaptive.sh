@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # The policy adaptive: page cache that nobody reads is given back step by step; anonymous memory goes
-# only where there is swap; no limit is left behind, and on v2 none is ever set.
-#
-# No curve is measured here, so the steps are the small ones.
+# only where there is swap; no limit is left behind, and on v2 none is ever set. A group whose hot set is
+# known: its curve says what it needs, and its memory comes near that, in large steps; while it loads, it
+# is left alone.
 set -euo pipefail
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 MiB=1048576
+zram=''
+at_end() { [ -z "$zram" ] || { swapoff "$zram"; zramctl --reset "$zram"; }; }
 cat >"$tmp/adaptive.yaml" <<END
 policy: adaptive
 interval: $(fast 500ms 1s)
+curve: { budget: $(fast 2% 50%), every: 20s }
 groups:
   - match: "*"
     freeze: off
@@ -74,4 +77,44 @@ for name in cache anon; do
 	expect "controls of $name after the run" "$(cat "$tmp/$name.before")" "$(controls_of "$(group $name)")"
 	expect "OOM kills in $name" 0 "$(oom_kills_of $name)"
 done
+kill "$hog"
+must_come 5 "end of hog" is_dead "$hog"
+
+say "a curve sets the memory"
+if [ "$swap" -lt $((300 * MiB)) ]; then
+	# A device of our own; whoever starts a second one meanwhile gets another.
+	modprobe zram 2>/dev/null || true
+	zram=$(zramctl --find --size 512M 2>/dev/null) || { say "   (left out: no swap, and no zram device can be had)" && exit 0; }
+	mkswap -q "$zram" >/dev/null
+	swapon "$zram"
+fi
+hot=$((200 * MiB / 5)) # the rest is touched by 20 references of 5,000 a second
+new_group hot
+new_group load
+started=$(now_ms)
+start_daemon -c "$tmp/adaptive.yaml" --summary "$tmp/s.json" "$(group hot)" "$(group load)"
+spawn load "$bin/hog" 4 "$(fast 64 100)" "$(fast 10 4)" 0 1000 >"$tmp/load.hog"
+spawn hot "$bin/touch" 200 5000 >"$tmp/touch"
+subject=$spawned
+loaded() { [ "$(usage_of hot)" -ge $((200 * MiB)) ]; }
+must_come "$(fast 10 60)" "the memory of the program, while it loads" loaded
+must_come "$(fast 30 100)" "the end of a load phase" grep -q '^at [61]' "$tmp/load.hog"
+expect_no_line "$tmp/out" "$(group load)  .*(needs no more|small step)"
+must_come "$(fast 60 300)" "its curve" grep -qE "$(group hot)  curve  knee .* by page tables" "$tmp/out"
+large_step() { grep -qE "$(group hot)  (reclaim|ram) .*needs no more.*knee .* by page tables .* ago, error .*done in" "$tmp/out"; }
+must_come "$(fast 60 200)" "a step that the curve asked for" large_step
+# Its target is a quarter above the knee; a window that shows harm ends a step early.
+near_need() { [ "$(usage_of hot)" -le $((hot * 2)) ]; }
+must_come "$(fast 90 300)" "memory near the need" near_need
+say "   $((200)) -> $(($(usage_of hot) / MiB)) MiB, $(($(now_ms) - started)) ms after the start; steps: $(grep -cE "$(group hot)  (reclaim|ram) .*needs no more.*done" "$tmp/out")"
+expect_that "what is hot stays" [ "$(usage_of hot)" -ge $((hot * 8 / 10)) ]
+expect_that "the program lives" alive "$subject"
+stop_daemon
+expect "source of the curve" "page tables" "$(json "$tmp/s.json" groups 0 curve_source)"
+knee=$(json "$tmp/s.json" groups 0 curve knee_mib)
+expect_that "knee of $((hot / MiB)) MiB, saw $knee" awk "BEGIN { exit !($knee > $hot / $MiB * 0.8 && $knee < $hot / $MiB * 1.25) }"
+cost=$(json "$tmp/s.json" groups 0 curve cost)
+expect_that "cost of $cost within the budget" awk "BEGIN { exit !($cost > 0 && $cost < $(fast 0.025 0.6)) }"
+expect "OOM kills in hot" 0 "$(oom_kills_of hot)"
+kill "$subject"
 say "ok"

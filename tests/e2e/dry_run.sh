@@ -71,7 +71,7 @@ workload() {
 	cp "$tmp/out" "$tmp/$name.out"
 	is_dead "$sleeper" && fail "hog died in the $name run"
 	kill_groups
-	must_come 10 "removal of the groups" try_remove
+	must_come "$(fast 10 60)" "removal of the groups" try_remove
 }
 
 count() { json "$tmp/$1.json" groups "$2" decisions "$3"; } # RUN INDEX KIND

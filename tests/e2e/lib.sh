@@ -197,7 +197,7 @@ spawn() {
 	(enter "$name" && exec "$@") <&0 &
 	spawned=$!
 	pids+=("$spawned")
-	wait_for 10 is_inside "$name" "$spawned" || fail "$* did not enter $(group "$name")"
+	wait_for "$(fast 10 60)" is_inside "$name" "$spawned" || fail "$* did not enter $(group "$name")"
 }
 
 is_inside() {
@@ -278,7 +278,7 @@ start_daemon() {
 	local record=(--trace "$recorded")
 	[[ -z ${not_recorded-} && " $* " != *' --trace '* ]] || record=()
 	: >"$tmp/out"
-	rm -f "$recorded"
+	rm -f "${recorded%.pftrace}"*.pftrace
 	"$pfuse" run --ledger "$ledger" "${record[@]}" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
 	daemon=$!
 	pids+=("$daemon")
@@ -301,13 +301,19 @@ stop_daemon() {
 	replay_recorded
 }
 
+# Each file of a recording that was begun anew at a size, by itself; the transcripts are in $tmp/replayed.
 replay_recorded() {
-	[ -e "$recorded" ] || return 0
-	"$pfuse" replay "$recorded" >"$tmp/replayed" 2>&1 || {
-		grep -E -m6 '^(recorded|replayed|different|pfuse-bpf):' "$tmp/replayed" | cut -c1-300
-		fail "the run that was recorded does not replay identically"
-	}
-	say "   recorded and replayed: $(grep -m1 '^identical: ' "$tmp/replayed")"
+	local file
+	: >"$tmp/replayed"
+	for file in "${recorded%.pftrace}"*.pftrace; do
+		[ -e "$file" ] || return 0
+		"$pfuse" replay "$file" >"$tmp/replay" 2>&1 || {
+			grep -E -m6 '^(recorded|replayed|different|pfuse-bpf):' "$tmp/replay" | cut -c1-300
+			fail "the run that was recorded does not replay identically: ${file##*/}"
+		}
+		cat "$tmp/replay" >>"$tmp/replayed"
+	done
+	say "   recorded and replayed: $(grep '^identical: ' "$tmp/replayed" | tr '\n' ' ')"
 }
 
 # The keeper is the daemon's child of that name.
@@ -329,7 +335,7 @@ double_kill() {
 	keeper=$(keeper_of "$daemon")
 	kill -STOP "$daemon" # so that it cannot start another
 	kill -KILL "$keeper"
-	must_come 5 "end of the keeper" not alive "$keeper"
+	must_come "$(fast 5 30)" "end of the keeper" not alive "$keeper"
 	kill -KILL "$daemon"
 	wait "$daemon" 2>/dev/null || true
 }
@@ -372,6 +378,9 @@ try_remove() {
 	return $left
 }
 
+# A script that has more to undo defines its own.
+at_end() { :; }
+
 clean_up() {
 	local code=$? pid
 	trap - EXIT ERR
@@ -380,12 +389,13 @@ clean_up() {
 	for pid in "${pids[@]}"; do
 		kill -0 "$pid" && { kill -CONT "$pid"; kill -TERM "$pid"; }
 	done
-	[ -z "$daemon" ] || wait_for 5 is_dead "$daemon"
+	[ -z "$daemon" ] || wait_for "$(fast 5 30)" is_dead "$daemon"
 	for pid in "${pids[@]}"; do kill -KILL "$pid"; done
 	kill_groups
 	wait
-	wait_for 10 try_remove || { kill_groups; try_remove; } ||
+	wait_for "$(fast 10 60)" try_remove || { kill_groups; try_remove; } ||
 		{ printf 'FAIL: groups are left behind: %s\n' "$(our_groups | tr '\n' ' ')"; [ "$code" != 0 ] || code=1; }
+	at_end
 	rm -rf "$tmp"
 	exit "$code"
 }

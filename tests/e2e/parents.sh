@@ -8,8 +8,7 @@ set -euo pipefail
 
 patience=$(fast 10 60)
 hold=$(fast 1 3) # s for which a stop lasts that nobody ends
-supervisor=''
-child=''
+declare -A supervisors children # by the name of the group
 
 # into_groups: a command that enters the groups it is given, then sleeps: the parent stays outside
 # shellcheck disable=SC2016
@@ -17,7 +16,7 @@ into_groups='for dir; do echo $$ >"$dir/cgroup.procs"; done; exec sleep 1000'
 
 # supervise NAME MODE: a supervisor outside, its child in the group NAME
 supervise() {
-	local name=$1 dirs
+	local name=$1 dirs supervisor child
 	new_group "$name"
 	dirs=("$memory/$(group "$name")")
 	[ -z "$twin" ] || dirs+=("$twin/$(group "$name")")
@@ -27,72 +26,63 @@ supervise() {
 	must_come "$patience" "a child" [ -s "$tmp/$name.pid" ]
 	child=$(<"$tmp/$name.pid")
 	pids+=("$child")
+	supervisors[$name]=$supervisor children[$name]=$child
 	must_come "$patience" "the child in its group" sleeps_inside "$name"
 }
-sleeps_inside() { is_inside "$1" "$child" && [ "$(<"/proc/$child/comm")" = sleep ]; }
+sleeps_inside() { is_inside "$1" "${children[$1]}" && [ "$(<"/proc/${children[$1]}/comm")" = sleep ]; }
 
 # seen NAME KEY: what its supervisor noticed, once it has ended
 seen() { json "$tmp/$1.json" "$2"; }
-end_supervisor() {
+end_supervisor() { # NAME
+	local supervisor=${supervisors[$1]}
 	kill -TERM "$supervisor" 2>/dev/null || true
-	must_come "$patience" "end of the supervisor" is_dead "$supervisor"
-	wait "$supervisor" || fail "the supervisor failed"
+	must_come "$patience" "end of the supervisor of $1" is_dead "$supervisor"
+	wait "$supervisor" || fail "the supervisor of $1 failed"
 }
-stops() { grep -cE '  stop  running -> stopped .* done in ' "$tmp/out" || true; }
-has_stopped() { [ "$(stops)" -ge "$1" ]; }
+stops() { grep -cE "  $prefix-$1  stop  running -> stopped .* done in " "$tmp/out" || true; }
+has_stopped() { [ "$(stops "$1")" -ge "$2" ]; }
 
 if can_freeze; then
-	for mode in continue kill; do
-		say "--stop freeze: a parent that would $mode its child notices nothing"
-		supervise "freeze-$mode" $mode
-		start_daemon --stop freeze -c "$(quick_config)" "$(group "freeze-$mode")"
-		must_come "$patience" "freeze" is_frozen "freeze-$mode"
-		nap "$hold"
-		expect_that "the group is frozen" is_frozen "freeze-$mode"
-		expect_that "the child lives" not is_dead "$child"
-		stop_daemon
-		expect_that "the group runs" not is_frozen "freeze-$mode"
-		end_supervisor
-		expect "stops that the parent saw" 0 "$(seen "freeze-$mode" stopped)"
-		expect "continues that the parent saw" 0 "$(seen "freeze-$mode" continued)"
-		expect "stops by the daemon" 1 "$(stops)"
+	say "--stop freeze: parents that would continue or kill their child notice nothing"
+	for mode in continue kill; do supervise "freeze-$mode" $mode; done
+	start_daemon --stop freeze -c "$(quick_config)" "$(group freeze-continue)" "$(group freeze-kill)"
+	for name in freeze-continue freeze-kill; do must_come "$patience" "freeze of $name" is_frozen $name; done
+	nap "$hold"
+	for name in freeze-continue freeze-kill; do
+		expect_that "$name is frozen" is_frozen $name
+		expect_that "the child of $name lives" not is_dead "${children[$name]}"
+	done
+	stop_daemon
+	for name in freeze-continue freeze-kill; do
+		expect_that "$name runs" not is_frozen $name
+		end_supervisor $name
+		expect "stops that the parent of $name saw" 0 "$(seen $name stopped)"
+		expect "continues that the parent of $name saw" 0 "$(seen $name continued)"
+		expect "stops of $name by the daemon" 1 "$(stops $name)"
 	done
 fi
 
-say "--stop signal: a parent that only watches sees both the stop and the continue"
-supervise watch watch
-start_daemon --stop signal -c "$(quick_config)" "$(group watch)"
-must_come "$patience" "stop" is_signalled "$child"
-nap "$hold"
-expect_that "the child is stopped" is_signalled "$child"
-stop_daemon
-end_supervisor
-expect "stops that the parent saw" 1 "$(seen watch stopped)"
-expect "continues that the parent saw" 1 "$(seen watch continued)"
-
-say "--stop signal: a parent that continues its child"
-supervise continue continue
-start_daemon --stop signal -c "$(quick_config)" "$(group continue)"
-must_come "$patience" "stop" has_stopped 1
-must_come "$patience" "SIGCONT by the parent" not is_signalled "$child"
+say "--stop signal: a parent that only watches, one that continues its child, one that kills it"
+for mode in watch continue kill; do supervise $mode $mode; done
+start_daemon --stop signal -c "$(quick_config)" "$(group watch)" "$(group continue)" "$(group kill)"
+must_come "$patience" "stop" is_signalled "${children[watch]}"
+must_come "$patience" "stop" has_stopped continue 1
+must_come "$patience" "SIGCONT by the parent" not is_signalled "${children[continue]}"
 minds='  the parent of pid [0-9]+ minds that it was stopped: no signals any more'
-must_come "$patience" "a line that says so" grep -qE "$minds" "$tmp/out"
-must_come "$patience" "a refusal" grep -q 'left alone: a parent in it minds signals; said once' "$tmp/out"
+must_come "$patience" "a line that says so" grep -qE "$prefix-continue$minds" "$tmp/out"
+must_come "$patience" "a refusal" grep -q "$prefix-continue  .*left alone: a parent in it minds signals; said once" "$tmp/out"
+must_come "$patience" "death of the child" is_dead "${children[kill]}"
 nap "$hold"
-expect "stops by the daemon" 1 "$(stops)"
-expect "lines that say so" 1 "$(grep -cE "$minds" "$tmp/out")"
-expect_that "the child runs" not is_signalled "$child"
+expect_that "who is only watched is stopped" is_signalled "${children[watch]}"
+expect "stops by the daemon of who is continued" 1 "$(stops continue)"
+expect "lines that say so" 1 "$(grep -cE "$prefix-continue$minds" "$tmp/out")"
+expect_that "who is continued runs" not is_signalled "${children[continue]}"
 stop_daemon
-end_supervisor
-expect_that "stops that the parent saw" [ "$(seen continue stopped)" -ge 1 ]
-expect_that "continues that the parent saw" [ "$(seen continue continued)" -ge 1 ]
-
-say "--stop signal: a parent that kills its child"
-supervise kill kill
-start_daemon --stop signal -c "$(quick_config)" "$(group kill)"
-must_come "$patience" "death of the child" is_dead "$child"
-stop_daemon
-end_supervisor
-expect "stops that the parent saw" 1 "$(seen kill stopped)"
+for name in watch continue kill; do end_supervisor $name; done
+expect "stops that the watching parent saw" 1 "$(seen watch stopped)"
+expect "continues that the watching parent saw" 1 "$(seen watch continued)"
+expect_that "stops that the continuing parent saw" [ "$(seen continue stopped)" -ge 1 ]
+expect_that "continues that the continuing parent saw" [ "$(seen continue continued)" -ge 1 ]
+expect "stops that the killing parent saw" 1 "$(seen kill stopped)"
 expect "the signal that ended the child" 9 "$(seen kill ended_by)"
 say "ok"

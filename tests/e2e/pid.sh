@@ -22,7 +22,7 @@ refused() { # STATUS SENTENCE GROUP
 	[ ! -e "$ledger" ] || fail "$3: a ledger is left"
 }
 
-say "a process beside others: moved with its children, and moved back"
+say "a process beside others: moved with its children, and moved back; one alone in its group: in place"
 spawn busy sleep 1000
 other=$spawned
 spawn busy bash -c 'sleep 1001 & sleep 1002 & wait'
@@ -32,27 +32,25 @@ has_two() { [ "$(children | wc -w)" = 2 ]; }
 must_come "$(fast 5 30)" "two children" has_two
 read -r first second < <(children) || true # no newline at its end
 before=$(cgroups "$subject")
-start_daemon -c "$(quick_config)" "pid:$subject"
+spawn alone sleep 1000
+alone=$spawned
+alone_before=$(cgroups "$alone")
+start_daemon -c "$(quick_config)" "pid:$subject" "pid:$alone"
 for pid in "$subject" "$first" "$second"; do
 	expect_that "pid $pid is in pfuse/pid-$subject" grep -q "/pfuse/pid-$subject$" "/proc/$pid/cgroup"
 done
 expect "cgroups of the neighbour" "$before" "$(cgroups "$other")"
-must_come "$(fast 10 60)" "stop of the idle process" grep -q 'running -> stopped' "$tmp/out"
+expect "cgroups of who is alone, while it is managed" "$alone_before" "$(cgroups "$alone")"
+for pid in "$subject" "$alone"; do
+	must_come "$(fast 10 60)" "stop of the idle process $pid" grep -q "pid:$pid  stop  running -> stopped" "$tmp/out"
+done
 stop_daemon
+expect "cgroups of who is alone, afterwards" "$alone_before" "$(cgroups "$alone")"
 for pid in "$subject" "$first" "$second"; do
 	expect "cgroups of pid $pid afterwards" "$before" "$(cgroups "$pid")"
 	expect_that "pid $pid runs" not is_signalled "$pid"
 done
 [ ! -e "$memory/pfuse/pid-$subject" ] || fail "the group is left"
-
-say "a process alone in its group: in place"
-spawn alone sleep 1000
-before=$(cgroups "$spawned")
-start_daemon -c "$(quick_config)" "pid:$spawned"
-expect "cgroups while it is managed" "$before" "$(cgroups "$spawned")"
-must_come "$(fast 10 60)" "stop of the idle process" grep -q 'running -> stopped' "$tmp/out"
-stop_daemon
-expect "cgroups afterwards" "$before" "$(cgroups "$spawned")"
 [ ! -e "$ledger" ] || fail "a ledger is left"
 
 say "a process that ends meanwhile"
@@ -79,10 +77,13 @@ else
 	say "(no kernel thread can be seen here)"
 fi
 refused 1 'no such process' pid:4194999
-refused 1 'not a process id' pid:x
-refused 1 'not a process id' pid:-5
-refused 1 'not a process id' pid:0
-refused 1 'not a process id' "pid:${subject}x"
-refused 1 '.' pid:99999999999999999999
-refused 1 '.' "pid:$((subject + 4294967296))"
+no_ids() {
+	refused 1 'not a process id' pid:x
+	refused 1 'not a process id' pid:-5
+	refused 1 'not a process id' pid:0
+	refused 1 'not a process id' "pid:${subject}x"
+	refused 1 '.' pid:99999999999999999999
+	refused 1 '.' "pid:$((subject + 4294967296))"
+}
+! thorough "what is no process id" || no_ids
 say "ok"

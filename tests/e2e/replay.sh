@@ -137,7 +137,7 @@ if thorough "a process that is killed for want of memory has it written, too"; t
 	must_come 5 "the file" [ -s "$trace" ]
 	expect_line "$tmp/out" 'a process was killed: out of memory: the last moments are in the trace'
 	"$pfuse" replay -q "$trace" >/dev/null || fail "it does not replay"
-	protoc --decode_raw <"$trace" 2>/dev/null | grep -q 'oom-victim' || ! command -v protoc >/dev/null || fail "the kill is not in it"
+	grep -qaF 'oom-victim' "$trace" || fail "the kill is not in it"
 fi
 stop_daemon
 ! is_dead "$sleeper" || fail "the sleeper died"

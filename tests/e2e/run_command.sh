@@ -74,11 +74,11 @@ expect "OOM kills" 0 "$(json "$tmp/s.json" groups 0 oom_kills)"
 
 say "exit statuses"
 expect_status 7 "exits with 7" -- sh -c 'exit 7'
-expect_status 137 "is killed by SIGKILL" -- sh -c 'kill -KILL $$'
-expect_status 1 "does not exist" -q -- "$tmp/no-such-program"
-one_line "$tmp/err"
-expect_line "$tmp/err" 'no-such-program.*No such file'
 if thorough "more of them"; then
+	expect_status 137 "is killed by SIGKILL" -- sh -c 'kill -KILL $$'
+	expect_status 1 "does not exist" -q -- "$tmp/no-such-program"
+	one_line "$tmp/err"
+	expect_line "$tmp/err" 'no-such-program.*No such file'
 	expect_status 143 "is killed by SIGTERM" -- sh -c 'kill -TERM $$'
 	expect_status 1 "is a directory" -q -- "$tmp"
 	one_line "$tmp/err"
@@ -95,10 +95,11 @@ END
 (ulimit -Sn 500; PFUSE_SEEN=yes "$pfuse" run -q --ledger "$ledger" -- sh "$tmp/look" </dev/null >"$tmp/with" 2>"$tmp/err")
 diff "$tmp/without" "$tmp/with" >"$tmp/out" || fail "COMMAND finds other surroundings (< without, > with pfuse-bpf)"
 
-say "its standard input and output are its own"
-head -c 300000 /dev/urandom >"$tmp/bytes"
-"$pfuse" run -q --ledger "$ledger" -- cat <"$tmp/bytes" >"$tmp/copy" 2>"$tmp/err"
-cmp "$tmp/bytes" "$tmp/copy" || fail "COMMAND's output is not its input"
+if thorough "its standard input and output are its own"; then
+	head -c 300000 /dev/urandom >"$tmp/bytes"
+	"$pfuse" run -q --ledger "$ledger" -- cat <"$tmp/bytes" >"$tmp/copy" 2>"$tmp/err"
+	cmp "$tmp/bytes" "$tmp/copy" || fail "COMMAND's output is not its input"
+fi
 
 say "children that COMMAND leaves behind go back where it came from"
 # shellcheck disable=SC2016

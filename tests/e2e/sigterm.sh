@@ -34,22 +34,17 @@ for signal in $(fast 'TERM INT' INT); do
 	expect "wakes by exit" 1 "$(json "$tmp/s.json" groups 0 wakes exit)"
 done
 
-say "sd_notify: READY when it watches, STOPPING before it undoes"
+say "sd_notify: READY when it watches, STOPPING before it undoes; the watchdog is fed"
 "$bin/notified" "$tmp/notify" >"$tmp/notified" &
 pids+=($!)
 must_come "$(fast 5 30)" "listener" grep -q listening "$tmp/notified"
-export NOTIFY_SOCKET=$tmp/notify
+export NOTIFY_SOCKET=$tmp/notify WATCHDOG_USEC=2000000
 start_daemon -c "$(quick_config)" "$(group idle)"
 must_come "$(fast 5 30)" "READY" grep -q '^READY=1' "$tmp/notified"
+must_come "$(fast 5 30)" "a sign of life" grep -q '^WATCHDOG=1' "$tmp/notified"
 expect_no_line "$tmp/notified" STOPPING
 stop_daemon
 must_come "$(fast 5 30)" "STOPPING" grep -q '^STOPPING=1' "$tmp/notified"
-say "the watchdog is fed"
-export WATCHDOG_USEC=2000000
-: >"$tmp/notified"
-start_daemon -c "$(quick_config)" "$(group idle)"
-must_come "$(fast 5 30)" "a sign of life" grep -q '^WATCHDOG=1' "$tmp/notified"
-stop_daemon
 unset NOTIFY_SOCKET WATCHDOG_USEC
 as_before "notifications"
 

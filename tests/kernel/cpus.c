@@ -290,3 +290,28 @@ Test(cpus, slices_are_given_and_taken_back)
 	cr_expect_eq(slice_of(worker->pid), base);
 	cr_expect_eq(slice_of(own->pid), 7 * MS);
 }
+
+/* As after a kill -9: nobody closes the slice. */
+Test(cpus, slices_come_back_from_the_ledger)
+{
+	struct worker *worker = twins_worker(&light), *own = twins_worker(&light);
+	struct slice_counts counts;
+	struct slice *slice = NULL;
+	uint64_t base = slice_of(0);
+	uint32_t record = 0;
+
+	if (!base)
+		return;
+	cr_assert_eq(slice_open(light.tree.proc_fd, &slice), 0);
+	cr_assert_eq(slice_record(&light.tree, &light.cgroup, light.ledger, 50 * MS, &record), 0);
+	cr_assert_eq(ledger_commit(light.ledger), 0);
+	give_slice(own->pid, 7 * MS);
+	cr_assert_eq(slice_apply(slice, light.cgroup.fd, 50 * MS, &counts), 0);
+	cr_assert_eq(slice_of(worker->pid), 50 * MS);
+	cr_expect_eq(ledger_live(light.ledger), 1);
+	cr_expect_eq(twins_restore(&light).restored, 1);
+	cr_expect_eq(slice_of(worker->pid), base);
+	cr_expect_eq(slice_of(own->pid), 7 * MS, "its own");
+	cr_expect_eq(ledger_live(light.ledger), 0);
+	slice_close(slice);
+}

@@ -419,6 +419,34 @@ Test(pages, of_a_sample_the_share_is_known)
 	close(fd);
 }
 
+/* Of what the kernel need not give: the mapping alone is seen. */
+static long job_map_hugetlb(long arg)
+{
+	void *at = mmap(NULL, 4 * HUGE, PROT_READ,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1, 0);
+
+	return at == MAP_FAILED ? 0 : 1;
+}
+
+Test(pages, memory_in_hugetlbfs_is_left_out_and_told)
+{
+	struct group *group = group_make(NULL, "hugetlb");
+	struct worker *worker = worker_start(group);
+	int fd;
+	struct pagescan *scan = scan_group(group, &fd);
+
+	cr_expect_eq(turn(scan, FIRST_TAG, 1)->hugetlb_bytes, 0);
+	if (!worker_do(worker, job_map_hugetlb, 0))
+		RIG_SKIP("this kernel has no hugetlbfs");
+	uint64_t pages = turn(scan, FIRST_TAG + 1, 1)->pages;
+	struct pagescan_result *result = turn(scan, FIRST_TAG + 2, 16);
+
+	cr_expect_eq(result->hugetlb_bytes, 4 * HUGE);
+	cr_expect_lt(result->pages, pages + 512, "%lu, before %lu", result->pages, pages);
+	pagescan_close(scan);
+	close(fd);
+}
+
 static long job_map_sparse(long arg)
 {
 	memory = map_aligned(1024 * MIB, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);

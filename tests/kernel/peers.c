@@ -287,6 +287,39 @@ Test(peers, what_is_known_of_a_socket_ends_with_its_connection)
 	}
 }
 
+/* 192.0.2.77 is nobody, but lo's own network leads there: sent is sent. */
+static long job_send_far(long arg)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9) };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	inet_pton(AF_INET, "192.0.2.77", &to.sin_addr);
+	bool ok = connect(fd, (void *)&to, sizeof(to)) == 0 && send(fd, "x", 1, 0) == 1;
+
+	close(fd);
+	return ok ? 0 : -errno;
+}
+
+Test(peers, a_remote_peer_is_told_by_address_and_a_local_one_as_such)
+{
+	const struct talk_case *row = find_case("UNIX stream from an outsider");
+	struct pfuse_event event = { 0 };
+
+	arm_both();
+	cr_assert_eq(worker_do(client_at[IN_A], job_send_far, 0), 0);
+	cr_assert_eq(watch_events(SLOT_A, PFUSE_EV_TALK, &event), 1);
+	cr_expect_eq(event.talk.where, PFUSE_WHERE_REMOTE);
+	cr_expect_eq(event.talk.address[0] | event.talk.address[1], 0);
+	cr_expect_eq(event.talk.address[2], htonl(0xffff));
+	cr_expect_eq(event.talk.address[3], htonl(0xc000024d));
+	arm_both();
+	talk_meet(row, client_at[OUTSIDE], server_at[IN_A]);
+	talk_exchange(row, client_at[OUTSIDE], server_at[IN_A]);
+	cr_assert_eq(watch_events(SLOT_A, PFUSE_EV_TALK, &event), 1);
+	cr_expect_eq(event.talk.where, PFUSE_WHERE_LOCAL);
+	talk_part(row, client_at[OUTSIDE], server_at[IN_A]);
+}
+
 /* A pair that the group made for itself: both ends name a process of the group. */
 static long job_pair_with_child(long arg)
 {

@@ -219,6 +219,48 @@ Test(adaptive, without_a_curve_it_feels_its_way)
 	cr_expect(step.to_bytes == 396 * MIB, "a hundredth");
 }
 
+/* A curve of 100 MiB of page tables tells nothing of 150 MiB of page cache. */
+Test(adaptive, what_the_curve_did_not_see_goes_in_small_steps)
+{
+	struct adaptive_need need = { .knee_bytes = 40 * MIB,
+				      .unseen_bytes = 150 * MIB,
+				      .confident = true };
+	struct adaptive_step step;
+	struct rig r;
+
+	rig_open(&r, 250 * MIB, 0);
+	adaptive_need(&r.a, &r.setup, &need, r.now_ns);
+	for (unsigned i = 0; i < 20; i++)
+		step = rig_sample(&r, SECOND);
+	cr_assert(step.act == ADAPTIVE_SHRINK && step.reason == PFUSE_WHY_NEED);
+	cr_expect(step.target == 50 * MIB, "the target is not the lower bound of these steps");
+	cr_expect(step.to_bytes > 233 * MIB && step.to_bytes < 234 * MIB,
+		  "a third of the 50 MiB above 200: %" PRIu64, step.to_bytes);
+	r.s.ram_usage_bytes = 201 * MIB;
+	step = rig_sample(&r, SECOND);
+	cr_assert(step.act == ADAPTIVE_SHRINK && step.reason == PFUSE_WHY_PROBE);
+	cr_expect(201 * MIB - step.to_bytes <= 201 * MIB / 100, "%" PRIu64, step.to_bytes);
+	r.s.ram_usage_bytes = 50 * MIB;
+	cr_expect(rig_sample(&r, SECOND).act == ADAPTIVE_SETTLED, "at the target");
+}
+
+Test(adaptive, a_group_without_a_curve_comes_down_to_its_share_and_feels_its_way_below)
+{
+	struct adaptive_step step;
+	struct rig r;
+
+	rig_open(&r, 250 * MIB, 0);
+	r.a.share_bytes = 100 * MIB;
+	for (unsigned i = 0; i < 20; i++)
+		step = rig_sample(&r, SECOND);
+	cr_assert(step.act == ADAPTIVE_SHRINK && step.reason == PFUSE_WHY_SHARE);
+	cr_expect(step.to_bytes > 200 * MIB && step.to_bytes < 201 * MIB, "a third of 150 MiB");
+	r.s.ram_usage_bytes = 100 * MIB;
+	step = rig_sample(&r, SECOND);
+	cr_assert(step.act == ADAPTIVE_SHRINK && step.reason == PFUSE_WHY_PROBE);
+	cr_expect(100 * MIB - step.to_bytes <= MIB, "%" PRIu64, step.to_bytes);
+}
+
 Test(adaptive, without_swap_anonymous_memory_is_not_squeezed)
 {
 	struct rig r;
@@ -248,19 +290,23 @@ Test(adaptive, without_swap_anonymous_memory_is_not_squeezed)
 Test(adaptive, harm)
 {
 	static const struct {
-		uint64_t stall_ms, refaults, host;
+		uint64_t stall_ms, refaults, host, taken_mib;
 		bool harm, ours;
 		const char *why;
 	} table[] = {
-		{ 0, 0, 0, false, false, "nothing" },
-		{ 20, 0, 0, false, false, "1 % of the window is the budget" },
-		{ 21, 0, 0, true, true, "more stall" },
-		{ 0, 64, 0, false, false, "32 per second are the budget" },
-		{ 0, 65, 0, true, true, "more refaults" },
-		{ 0, 100, 100, true, false, "the host took them" },
-		{ 0, 100, 99, true, true, "the host took some, we the rest" },
-		{ 500, 0, 10, true, false, "stall while the host reclaims" },
-		{ 2000, 100000, 0, true, true, "much" },
+		{ 0, 0, 0, 0, false, false, "nothing" },
+		{ 20, 0, 0, 0, false, false, "1 % of the window is the budget" },
+		{ 21, 0, 0, 0, true, true, "more stall" },
+		{ 0, 64, 0, 0, false, false, "32 per second are the budget" },
+		{ 0, 65, 0, 0, true, true, "more refaults" },
+		{ 0, 256, 0, 32, false, false, "one in 32 of what was taken" },
+		{ 0, 257, 0, 32, true, true, "more than that" },
+		{ 0, 64, 0, 2, false, false, "of a small step no less than otherwise" },
+		{ 21, 0, 0, 32, true, true, "stall counts as ever" },
+		{ 0, 100, 100, 0, true, false, "the host took them" },
+		{ 0, 100, 99, 0, true, true, "the host took some, we the rest" },
+		{ 500, 0, 10, 0, true, false, "stall while the host reclaims" },
+		{ 2000, 100000, 0, 0, true, true, "much" },
 	};
 
 	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -269,6 +315,7 @@ Test(adaptive, harm)
 
 		rig_open(&r, 400 * MIB, 100 * MIB);
 		rig_first_step(&r);
+		r.s.ram_usage_bytes = (400 - table[i].taken_mib) * MIB;
 		r.s.stall_ns += table[i].stall_ms * MS;
 		r.s.refaults += table[i].refaults;
 		r.s.host_reclaimed += table[i].host;
@@ -336,6 +383,26 @@ Test(adaptive, what_hurt_is_left_alone_for_a_while)
 	cr_expect(r.a.cool_down_ns == 600 * SECOND);
 	rig_sample(&r, SECOND);
 	cr_expect(r.a.cool_down_ns == 300 * SECOND, "a good step halves it");
+}
+
+/* A step without a curve takes what comes, and may hurt where a curve sees that others can go. */
+Test(adaptive, a_first_curve_lifts_what_a_blind_step_found)
+{
+	static const struct adaptive_need need = { .knee_bytes = 100 * MIB, .confident = true };
+	struct adaptive_step step;
+	struct rig r;
+
+	rig_open(&r, 400 * MIB, 0);
+	rig_first_step(&r);
+	r.s.refaults += 100000;
+	cr_assert(rig_sample(&r, SECOND).act == ADAPTIVE_REVERT);
+	r.s.ram_usage_bytes = 400 * MIB;
+	for (unsigned i = 0; i < 12; i++)
+		step = rig_sample(&r, SECOND);
+	cr_assert(r.a.phase == ADAPTIVE_READY && step.act != ADAPTIVE_SHRINK, "hurt above there");
+	adaptive_need(&r.a, &r.setup, &need, r.now_ns);
+	step = rig_sample(&r, SECOND);
+	cr_expect(step.act == ADAPTIVE_SHRINK && step.reason == PFUSE_WHY_NEED);
 }
 
 Test(adaptive, a_step_that_fails_waits)

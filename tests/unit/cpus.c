@@ -67,6 +67,8 @@ static void works(uint32_t slot, uint32_t permille, bool hog)
 	spans[slot].wakeups += bursts;
 	spans[slot].burst[13] += bursts / 2; /* 4.2 to 8.4 ms */
 	spans[slot].burst[12] += bursts - bursts / 2;
+	spans[slot].burst_ns += permille * MS;
+	spans[slot].short_ns += permille * MS;
 }
 
 static unsigned check(void)

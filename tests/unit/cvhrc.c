@@ -721,11 +721,11 @@ Test(cvhrc, files_table)
 		for (unsigned i = 0; i < 300; i++) {
 			uint32_t hash = (uint32_t)random_u64(&r);
 
-			cvhrc_files_read(&files, &c, hash);
-			cvhrc_files_read(&files, &c, hash);
+			cvhrc_files_read(&files, &c, hash, true);
+			cvhrc_files_read(&files, &c, hash, true);
 		}
-		cvhrc_files_read(&files, &c, 0);
-		cvhrc_files_read(&files, &c, 1);
+		cvhrc_files_read(&files, &c, 0, true);
+		cvhrc_files_read(&files, &c, 1, true);
 		totals.file_threshold = cvhrc_files_threshold(&files);
 		cvhrc_end(&c, &totals);
 		cr_assert(cvhrc_files_threshold(&files) <= threshold);
@@ -740,4 +740,56 @@ Test(cvhrc, files_table)
 	cr_expect(threshold < UINT32_MAX / 20, "270,000 pages, 6,144 in the sample");
 	cr_expect(files.used > CVHRC_FILES_MAX * 9 / 10);
 	cr_expect(fabs(c.file_pages / 270000 - 1) < 0.03, "%g", c.file_pages);
+}
+
+/* 1,000 pages in memory when we come: read for the first time they are no cold misses, others are. */
+Test(cvhrc, files_that_were_in_memory_before)
+{
+	static struct cvhrc_files files;
+	struct random_state r = { 7 };
+
+	start();
+	cvhrc_files_init(&files);
+	for (unsigned e = 0; e < 8; e++) {
+		struct cvhrc_totals totals = { .length_ns = EPOCH };
+
+		cvhrc_begin(&c, EPOCH);
+		if (e == 0)
+			cvhrc_files_expect(&files, &c, 1000);
+		for (unsigned i = 0; e > 0 && i < 200; i++)
+			cr_assert(!cvhrc_files_read(&files, &c, (uint32_t)random_u64(&r), e > 5));
+		totals.file_threshold = cvhrc_files_threshold(&files);
+		cvhrc_end(&c, &totals);
+		if (e < 6) {
+			cr_expect(c.cold == 0, "%g", c.cold);
+			cr_expect(c.file_pages > 999 && c.file_pages < 1080, "%g", c.file_pages);
+		}
+	}
+	cr_expect(fabs(c.cold - 400) < 4, "%g", c.cold);
+	cr_expect(fabs(c.file_pages - 1400) < 80, "%g", c.file_pages);
+}
+
+Test(cvhrc, a_lower_threshold_leaves_a_part_of_all)
+{
+	static struct cvhrc_files files;
+	struct random_state r = { 8 };
+	struct cvhrc_totals totals = { .length_ns = EPOCH };
+
+	start();
+	cvhrc_files_init(&files);
+	for (unsigned e = 0; e < 3; e++) {
+		cvhrc_begin(&c, EPOCH);
+		if (e == 0)
+			cvhrc_files_expect(&files, &c, 4000);
+		for (unsigned i = 0; e == 1 && i < 2000; i++)
+			cvhrc_files_read(&files, &c, (uint32_t)random_u64(&r), false);
+		if (e == 2)
+			cvhrc_files_lower(&files, &c, UINT32_MAX / 4);
+		cvhrc_files_lower(&files, &c, UINT32_MAX); /* a higher one changes nothing */
+		totals.file_threshold = cvhrc_files_threshold(&files);
+		cvhrc_end(&c, &totals);
+		cr_expect(fabs(c.file_pages - 4000) < 200, "epoch %u: %g", e, c.file_pages);
+	}
+	cr_expect_eq(cvhrc_files_threshold(&files), UINT32_MAX / 4);
+	cr_expect(files.used > 400 && files.used < 600, "%u", files.used);
 }

@@ -383,7 +383,7 @@ static void files_epoch(struct cvhrc *c, struct cvhrc_files *files, const bool *
 		cvhrc_files_renumber(files, c);
 	for (uint32_t i = 0; i < pages; i++)
 		if (touched[i])
-			cvhrc_files_read(files, c, hash_of(i));
+			cvhrc_files_read(files, c, hash_of(i), true);
 	totals.file_threshold = cvhrc_files_threshold(files);
 	cvhrc_end(c, &totals);
 }
@@ -454,7 +454,7 @@ Test(cvhrc_accuracy, mapped_and_read_in_one_curve)
 				scan_page(s, i, e == 0 || r.touched[i]);
 		for (uint32_t i = half; i < spec.pages; i++)
 			if (e == 0 || r.touched[i])
-				cvhrc_files_read(files, &s->c, hash_of(i));
+				cvhrc_files_read(files, &s->c, hash_of(i), true);
 		totals.file_threshold = cvhrc_files_threshold(files);
 		cvhrc_end(&s->c, &totals);
 		s->epochs++;

@@ -6,8 +6,7 @@ set -u
 here=$(cd "$(dirname "$0")/../.." && pwd)
 header=$here/src/core/orchestrator.h
 reads='init|move|due|quiet|fcb|cpu_set|cpus_due' # these tell the core nothing that it decides by
-unused='need|share' # nobody in the daemon has them to tell yet
-doors=$(grep -oE '\borchestrator_[a-z_]+\(' "$header" | grep -vE "^orchestrator_($reads|$unused)\(" | sort -u)
+doors=$(grep -oE '\borchestrator_[a-z_]+\(' "$header" | grep -vE "^orchestrator_($reads)\(" | sort -u)
 
 [ "$(echo "$doors" | wc -l)" -ge 15 ] || { echo "doors: too few found in $header: $doors"; exit 1; }
 for door in $doors; do

@@ -231,6 +231,39 @@ void made_run_begin(struct made_run *run, uint64_t seed, struct pftrace *trace)
 	begin_split(run);
 }
 
+void made_run_adaptive(struct made_run *run)
+{
+	static const struct adaptive_setup defaults;
+	const uint32_t slot = MADE_SLOTS - 1;
+	struct pftrace_record record = { .kind = PFTRACE_CHOOSE,
+					 .slot = slot,
+					 .sample = run->truth[slot],
+					 .choose = { .adaptive = true, .grace_ns = S } };
+
+	orchestrator_adaptive(&run->core, run->adaptive, &defaults);
+	orchestrator_choose(&run->core, slot, true, false, &record.sample, S, run->now_ns);
+	put(run, &record, NULL, 0);
+}
+
+static void measured(struct made_run *run)
+{
+	struct pftrace_record record = { .kind = PFTRACE_NEED, .slot = MADE_SLOTS - 1 };
+	struct pftrace_record share = { .kind = PFTRACE_SHARE, .slot = MADE_SLOTS - 1 };
+
+	record.need = (struct adaptive_need){
+		.knee_bytes = (1 + random_below(&run->random, 64)) * MIB,
+		.resolution_bytes = random_below(&run->random, 32) * MIB,
+		.unseen_bytes = random_below(&run->random, 2) * 8 * MIB,
+		.below_resolution = random_below(&run->random, 2) != 0,
+		.confident = random_below(&run->random, 4) != 0,
+	};
+	orchestrator_need(&run->core, record.slot, &record.need, run->now_ns);
+	put(run, &record, NULL, 0);
+	share.share_bytes = random_below(&run->random, 3) * 24 * MIB;
+	orchestrator_share(&run->core, share.slot, share.share_bytes);
+	put(run, &share, NULL, 0);
+}
+
 /* Busy and idle times in turn, so that there is something to stop and to continue. */
 static void sample(struct made_run *run, uint32_t slot)
 {
@@ -245,6 +278,11 @@ static void sample(struct made_run *run, uint32_t slot)
 		truth->net_bytes += random_below(&run->random, 10 * MIB);
 		truth->nvcsw += 10;
 		truth->talks += (uint32_t)random_below(&run->random, 2);
+	}
+	if (run->core.adaptive) {
+		truth->anon_bytes = truth->ram_usage_bytes / 2;
+		truth->swap_free_bytes = 1024 * MIB;
+		truth->refaults += random_below(&run->random, 40);
 	}
 	record.sample = *truth;
 	n = orchestrator_sample(&run->core, slot, truth, run->now_ns, verdicts);
@@ -317,6 +355,8 @@ void made_run_go_on(struct made_run *run, unsigned steps)
 			change_topology(run);
 		else
 			sample(run, slot);
+		if (run->core.adaptive && dice == 39)
+			measured(run);
 		if (run->trace)
 			pftrace_flush(run->trace);
 	}

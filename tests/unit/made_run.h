@@ -16,6 +16,7 @@
 struct made_run {
 	struct orchestrator core;
 	struct fcb fcbs[MADE_SLOTS];
+	struct adaptive adaptive[MADE_SLOTS];
 	struct pfuse_sample truth[MADE_SLOTS];
 	struct adaptive adaptive[MADE_SLOTS];
 	struct cpus cpus; /* of which every group takes part in the split */
@@ -33,6 +34,11 @@ struct made_run {
 
 /* Attaches the groups. The trace is borrowed. */
 void made_run_begin(struct made_run *run, uint64_t seed, struct pftrace *trace);
+/*
+ * The last group is under `adaptive` from now on, and measured, and memory is short at times. Not where a
+ * trace has several segments: what that policy goes by is in none but the first.
+ */
+void made_run_adaptive(struct made_run *run);
 void made_run_go_on(struct made_run *run, unsigned steps);
 
 /* What a segment begins with, for pftrace_options.again. */

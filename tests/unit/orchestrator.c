@@ -217,6 +217,51 @@ Test(orchestrator, guarded_wakes_on_data_and_is_frozen_again_soon)
 	cr_expect(b.v[0].to == 1 && b.v[0].reason == PFUSE_WHY_PARKED);
 }
 
+static unsigned told_of(struct bench *b, enum pfuse_probe probe, uint64_t now)
+{
+	struct pfuse_event ev = { .time_ns = now,
+				  .group_id = ID,
+				  .kind = PFUSE_EV_TALK,
+				  .slot = SLOT,
+				  .talk = { .channel = PFUSE_CH_TCP, .probe = probe } };
+
+	return orchestrator_event(&b->o, &ev, now, b->v);
+}
+
+/* Of one question, answered within the time of a probe: what matters is who asked. */
+static unsigned asked_by(enum pfuse_probe probe, bool while_frozen, struct bench *b)
+{
+	set_up_guarded(b);
+	if (while_frozen)
+		cr_assert(told_of(b, probe, T0 + 12 * S) == 1);
+	else
+		cr_assert(event(b, PFUSE_EV_WAKE, 0, 0, T0 + 12 * S) == 1);
+	apply(b, 0, ORCHESTRATOR_APPLIED, T0 + 12 * S);
+	if (!while_frozen)
+		(void)told_of(b, probe, T0 + 12 * S + 100 * MS);
+	b->s.talks++;
+	b->s.run_ns += MS;
+	return sample(b, T0 + 12 * S + 500 * MS);
+}
+
+Test(orchestrator, guarded_is_in_use_by_who_is_no_probe)
+{
+	struct bench b;
+
+	for (int frozen = 0; frozen < 2; frozen++) {
+		cr_expect(asked_by(PFUSE_PROBE_YES, frozen, &b) == 1, "a health check");
+		cr_expect(asked_by(PFUSE_PROBE_UNASKED, frozen, &b) == 1, "there is no list");
+		cr_expect(asked_by(PFUSE_PROBE_NO, frozen, &b) == 0, "a client");
+		cr_expect(sample(&b, T0 + 13 * S + 900 * MS) == 0, "idle for less than 2 s");
+		cr_expect(sample(&b, T0 + 14 * S + 600 * MS) == 1);
+		apply(&b, 0, ORCHESTRATOR_APPLIED, T0 + 14 * S + 600 * MS);
+		cr_assert(event(&b, PFUSE_EV_WAKE, 0, 0, T0 + 20 * S) == 1);
+		apply(&b, 0, ORCHESTRATOR_APPLIED, T0 + 20 * S);
+		b.s.talks++;
+		cr_expect(sample(&b, T0 + 20 * S + 500 * MS) == 1, "that was then");
+	}
+}
+
 Test(orchestrator, guarded_stays_awake_while_in_use)
 {
 	struct bench b;

@@ -13,6 +13,7 @@
 #include "export/pftrace.h"
 #include "export/pftrace_read.h"
 #include "export/player.h"
+#include "export/projection.h"
 #include "made_run.h"
 
 struct file {
@@ -247,6 +248,14 @@ Test(pftrace, the_smaller_records_come_back)
 	struct pftrace_record lost = { .kind = PFTRACE_LOST, .lost = { 9, PFTRACE_LOSS_FILE } };
 	struct pftrace_record request = { .kind = PFTRACE_REQUEST, .slot = 1, .stop = true };
 	struct pftrace_record applied = { .kind = PFTRACE_APPLIED, .slot = 1 };
+	struct pftrace_record need = { .kind = PFTRACE_NEED,
+				       .slot = 1,
+				       .need = { .knee_bytes = 1ull << 40,
+						 .resolution_bytes = 4096,
+						 .unseen_bytes = 12345,
+						 .below_resolution = true,
+						 .confident = true } };
+	struct pftrace_record share = { .kind = PFTRACE_SHARE, .slot = 1, .share_bytes = 0 };
 	struct pftrace_record back;
 
 	applied.applied =
@@ -260,6 +269,12 @@ Test(pftrace, the_smaller_records_come_back)
 	back = round_trip(&applied, &reader);
 	cr_assert_eq(memcmp(&back.applied, &applied.applied, sizeof(back.applied)), 0);
 	pftrace_reader_close(reader);
+	back = round_trip(&need, &reader);
+	cr_assert_eq(memcmp(&back.need, &need.need, sizeof(back.need)), 0);
+	pftrace_reader_close(reader);
+	back = round_trip(&share, &reader);
+	cr_assert(back.kind == PFTRACE_SHARE && back.share_bytes == 0);
+	pftrace_reader_close(reader);
 }
 
 /* A made-up run in a file, read into memory. */
@@ -271,6 +286,7 @@ static uint64_t make_file(struct file *file, unsigned steps)
 	struct pftrace *trace = open_trace(file);
 
 	made_run_begin(&run, 42, trace);
+	made_run_adaptive(&run);
 	made_run_go_on(&run, steps);
 	pftrace_close(trace);
 	load(file);
@@ -592,6 +608,28 @@ Test(pftrace, a_suspend_and_a_clock_that_is_set_are_told_at_once)
 	}
 }
 
+static void count_reclaims(void *arg, const struct pfuse_verdict *verdict)
+{
+	*(unsigned *)arg += verdict->control == PFUSE_CTL_RECLAIM;
+}
+
+/* What would have been: `adaptive` as recorded, or not. */
+static unsigned reclaims_projected(const struct file *file, bool fusebox)
+{
+	struct pftrace_reader *reader = read_bytes(file->bytes, file->size);
+	struct pftrace_record record;
+	struct projection projection;
+	unsigned reclaims = 0;
+
+	projection_init(&projection, NULL, count_reclaims, &reclaims);
+	projection.fusebox = fusebox;
+	while (pftrace_reader_next(reader, &record) > 0)
+		cr_assert_eq(projection_play(&projection, &record), 0);
+	projection_free(&projection);
+	pftrace_reader_close(reader);
+	return reclaims;
+}
+
 /* Each file of a rotation replays alone, and the older one has not lost its end. */
 Test(pftrace, at_its_limit_a_file_is_begun_anew_and_replays_alone)
 {
@@ -618,6 +656,8 @@ Test(pftrace, at_its_limit_a_file_is_begun_anew_and_replays_alone)
 	cr_assert(file.size <= older.size);
 	expect_replay(&older, 0);
 	expect_replay(&file, 0);
+	cr_assert(reclaims_projected(&older, false) > 0);
+	cr_assert_eq(reclaims_projected(&older, true), 0);
 	remove_file(&older);
 	remove_file(&file);
 }

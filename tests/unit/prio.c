@@ -138,29 +138,26 @@ static struct prio_group automatic(void)
 #define BATCH PFUSE_CHARACTER_BATCH
 #define MIXED PFUSE_CHARACTER_MIXED
 
-Test(prio, three_signs_vote)
+Test(prio, the_time_in_short_bursts_decides)
 {
 	static const struct {
 		struct prio_look look;
 		uint8_t want;
 		const char *why;
 	} table[] = {
-		{ { 100 * MS, 70 * MS, 80, 20, 10 }, INTERACTIVE, "all three, at their edges" },
-		{ { 100 * MS, 69 * MS, 80, 20, 10 }, INTERACTIVE, "two of three" },
-		{ { 100 * MS, 70 * MS, 79, 21, 10 }, INTERACTIVE, "two of three" },
-		{ { 100 * MS, 70 * MS, 80, 20, 9 }, INTERACTIVE, "two of three" },
-		{ { 100 * MS, 69 * MS, 79, 21, 10 }, MIXED, "one of three" },
-		{ { 100 * MS, 70 * MS, 80, 20, 2 }, MIXED, "two against one" },
-		{ { 100 * MS, 30 * MS, 40, 60, 2 }, BATCH, "all three, at their edges" },
-		{ { 100 * MS, 31 * MS, 40, 60, 2 }, BATCH, "two of three" },
-		{ { 100 * MS, 30 * MS, 41, 59, 2 }, BATCH, "two of three" },
-		{ { 100 * MS, 30 * MS, 40, 60, 3 }, BATCH, "two of three" },
-		{ { 100 * MS, 31 * MS, 41, 59, 2 }, MIXED, "one of three" },
-		{ { 100 * MS, 50 * MS, 60, 40, 5 }, MIXED, "none" },
+		{ { 100 * MS, 70 * MS, 80, 20, 10 }, INTERACTIVE, "at the edge" },
+		{ { 1000 * MS, 699 * MS, 80, 20, 100 }, MIXED, "below it" },
+		{ { 1000 * MS, 126 * MS, 40, 60, 2 }, MIXED, "above the other one" },
+		{ { 1000 * MS, 125 * MS, 40, 60, 2 }, BATCH, "at it" },
+		{ { 240 * MS, 240 * MS, 30, 0, 30 }, INTERACTIVE, "30 frames of 8 ms, alone" },
+		{ { 240 * MS, 240 * MS, 30, 720, 30 }, INTERACTIVE, "the same beside hogs" },
+		{ { 1240 * MS, 240 * MS, 30, 250, 30 }, MIXED, "a player and a hog" },
+		{ { 2 * S, 120 * MS, 400, 10, 160 }, BATCH, "a compile: make waits often" },
+		{ { 1 * S, 0, 10, 0, 10 }, BATCH, "its main thread looks each 100 ms" },
 		{ { 1 * S, 0, 0, 0, 0 }, BATCH, "never switched out" },
 		{ { 1 * S, 0, 0, 250, 0 }, BATCH, "a hog among hogs" },
 		{ { 1 * MS, 1 * MS, 10, 0, 10 }, INTERACTIVE, "just enough to say something" },
-		{ { 1 * MS - 1, 1 * MS, 10, 0, 10 }, NONE, "too little" },
+		{ { 300000, 300000, 3, 0, 3 }, NONE, "too little, also all together" },
 		{ { 0, 0, 5, 0, 5 }, NONE, "nothing" },
 		{ { 1 * MS, UINT64_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX },
 		  INTERACTIVE,
@@ -178,6 +175,22 @@ Test(prio, three_signs_vote)
 		cr_expect_eq(g.character, table[i].want, "%s: %u (%u, %u, %u)", table[i].why,
 			     g.character, g.short_permille, g.voluntary_permille, g.wakeups);
 	}
+}
+
+Test(prio, looks_that_are_too_short_add_up)
+{
+	struct prio_group g = automatic();
+	const struct prio_look little = { 250000, 250000, 2, 0, 2 };
+
+	for (int look = 1; look <= 12; look++) {
+		cr_expect_eq(g.character, NONE, "look %d: not yet", look);
+		prio_look(&g, &little);
+	}
+	cr_expect_eq(g.character, INTERACTIVE, "3 ms in all");
+	cr_expect_eq(g.wakeups, 8000, "of 1 ms each");
+	prio_look(&g, &little);
+	prio_ask(&g, PRIO_OFF);
+	cr_expect_eq(g.sum.run_ns, 0, "nothing is left of it");
 }
 
 /* i, b, m: a look that says so; -: one that says nothing. */

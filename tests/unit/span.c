@@ -97,8 +97,8 @@ Test(span, above)
 
 Test(span, differences_survive_the_wrap)
 {
-	struct pfuse_span before = { .wakeups = UINT32_MAX, .burst_ns = 5, .late = 7 };
-	struct pfuse_span now = { .wakeups = 4, .burst_ns = 9, .migrations = 3, .late = 8 };
+	struct pfuse_span before = { .wakeups = UINT32_MAX, .burst_ns = 5, .short_ns = 2, .late = 7 };
+	struct pfuse_span now = { .wakeups = 4, .burst_ns = 9, .short_ns = 3, .migrations = 3, .late = 8 };
 
 	before.wait[2] = UINT32_MAX - 1;
 	now.wait[2] = 1;
@@ -106,6 +106,7 @@ Test(span, differences_survive_the_wrap)
 	span_since(&now, &before, &now);
 	cr_expect_eq(now.wakeups, 5);
 	cr_expect_eq(now.burst_ns, 4);
+	cr_expect_eq(now.short_ns, 1);
 	cr_expect_eq(now.migrations, 3);
 	cr_expect_eq(now.wait[2], 3);
 	cr_expect_eq(now.burst[LAST], 6);

@@ -125,3 +125,46 @@ print_machine() {
 	printf '%s, kernel %s, cgroup %s, %s CPUs; load %s before, %s after\n' "$("$build/pfuse-bpf" --version)" \
 		"$(uname -r)" "$bench_v" "$(nproc)" "$1" "$(cut -d' ' -f1-3 /proc/loadavg)"
 }
+
+# hpcc_input SIDE PROCESSES: HPL, FFT, STREAM and RandomAccess of one small problem, for hpccinf.txt
+hpcc_input() {
+	printf '%s\n' 'HPLinpack benchmark input file' 'pfuse' HPL.out 8 '1 # of problems sizes (N)' "$1 Ns" \
+		'1 # of NBs' '80 NBs' '0 PMAP' '1 # of process grids' '1 Ps' "$2 Qs" '16.0 threshold' '1 # of panel fact' \
+		'2 PFACTs' '1 # of recursive stopping criterium' '4 NBMINs' '1 # of panels in recursion' '2 NDIVs' \
+		'1 # of recursive panel fact.' '1 RFACTs' '1 # of broadcast' '1 BCASTs' '1 # of lookahead depth' '1 DEPTHs' \
+		'2 SWAP' '64 swapping threshold' '0 L1' '0 U' '1 Equilibration' '8 memory alignment' \
+		'0 Number of additional problem sizes for PTRANS' '0 values of N' '0 number of additional blocking sizes for PTRANS' \
+		'0 values of NB'
+}
+
+# weight_of TABLE NICE, in the units of cpu.weight: 1024/1.25^nice as the kernel rounds it, scaled to 100 for
+# 1024; grouped: the mean of n neighbours from nice -20 on; refined: 60 weights, -30..29.
+weight_of() {
+	awk -v table="$1" -v nice="$2" -v kernel="88761 71755 56483 46273 36291 29154 23254 18705 14949 11916 9548 \
+7620 6100 4904 3906 3121 2501 1991 1586 1277 1024 820 655 526 423 335 272 215 172 137 110 87 70 56 45 36 29 23 18 15" '
+	BEGIN {
+		split(kernel, weights, " ")
+		if (table != "refined") nice = nice < -20 ? -20 : nice > 19 ? 19 : nice
+		if (table ~ /^grouped/) {
+			n = substr(table, 8); first = int((nice + 20) / n) * n
+			for (i = first; i < first + n; i++) sum += weights[i + 1]
+			weight = sum / n
+		} else if (table == "refined" && (nice < -20 || nice > 19))
+			weight = 1024 / 1.25 ^ nice
+		else
+			weight = weights[nice + 21]
+		weight = int(weight * 100 / 1024 + 0.5)
+		print (weight < 1 ? 1 : weight > 10000 ? 10000 : weight)
+	}'
+}
+
+# write_weight NAME WEIGHT
+write_weight() {
+	if [ "$bench_v" = v2 ]; then echo "$2" >"$bench_cpu/$bench_name/$1/cpu.weight"
+	else echo $((($2 * 1024 + 50) / 100)) >"$bench_cpu/$bench_name/$1/cpu.shares"; fi
+}
+read_weight() {
+	local value
+	if [ "$bench_v" = v2 ]; then cat "$bench_cpu/$bench_name/$1/cpu.weight"
+	else read -r value <"$bench_cpu/$bench_name/$1/cpu.shares"; echo $(((value * 100 + 512) / 1024)); fi
+}

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #include "core/cvhrc_inside.h"
 #include "curve_load.h"
 #include "daemon/measure.h"
+#include "hierarchy.h"
 
 #define TURNS_MAX 4096
 #define GRID 128
@@ -47,6 +49,10 @@ static const struct bench_case {
 	{ "mix", { REFERENCE_MIX, 0, 256, 60000 } },
 	{ "small-hot", { REFERENCE_HOTCOLD, 0, 40, 3000 } },
 	{ "zipf0.99-file", { REFERENCE_ZIPF, 0.99, 256, 60000, .file = true } },
+	{ "uniform-read", { REFERENCE_UNIFORM, 0, 256, 60000, .read = true } },
+	{ "loop-read", { REFERENCE_LOOP, 0, 256, 15000, .read = true } },
+	{ "zipf0.99-read", { REFERENCE_ZIPF, 0.99, 256, 60000, .read = true } },
+	{ "hotcold-read", { REFERENCE_HOTCOLD, 0, 256, 30000, .read = true } },
 	{ "hotcold-file", { REFERENCE_HOTCOLD, 0, 256, 30000, .file = true } },
 	{ "uniform-thp", { REFERENCE_UNIFORM, 0, 512, 200, .huge = true } },
 	{ "zipf0.99-thp", { REFERENCE_ZIPF, 0.99, 512, 400, .huge = true } },
@@ -67,6 +73,7 @@ struct run {
 	struct curve_load load;
 	struct load_log *log;
 	pid_t pid;
+	char group[300]; /* of loads that read files; "" else */
 	struct measure *measure;
 	struct turn turns[TURNS_MAX];
 	uint32_t count;
@@ -264,15 +271,60 @@ static uint64_t huge_kib(pid_t pid)
 	return sum;
 }
 
+/* What was in memory before, the group's figures tell; of a process nobody does. */
+static int make_group(struct run *run)
+{
+	const char *why = NULL;
+	const struct hierarchy *at = hierarchy(&why);
+
+	if (!at)
+		return -ENOENT;
+	snprintf(run->group, sizeof(run->group), "%s/pfuse-curve-%d", at->mount, (int)getpid());
+	return mkdir(run->group, 0755) < 0 ? -errno : 0;
+}
+
+static void enter_group(const struct run *run)
+{
+	char path[400], pid[16];
+
+	if (!run->group[0])
+		return;
+	snprintf(path, sizeof(path), "%s/cgroup.procs", run->group);
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	if (hierarchy_write(path, pid) < 0)
+		_exit(1);
+}
+
+static int aim(const struct run *run, struct probe *probe, int proc, struct pagescan_target *ret)
+{
+	struct stat stat;
+
+	*ret = (struct pagescan_target){
+		.proc_fd = proc, .group_fd = -1, .pid = run->pid, .slot = 1
+	};
+	if (!run->group[0])
+		return 0;
+	ret->group_fd = open(run->group, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (ret->group_fd < 0 || fstat(ret->group_fd, &stat) < 0)
+		return -errno;
+	return probe_manage(probe, 1, stat.st_ino, 0);
+}
+
 static int start(struct run *run)
 {
+	int r = run->load.read ? make_group(run) : 0;
+
+	if (r < 0)
+		return r;
 	run->log = mmap(NULL, sizeof(*run->log), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 			-1, 0);
 	if (run->log == MAP_FAILED)
 		return -errno;
 	run->pid = fork();
-	if (run->pid == 0)
+	if (run->pid == 0) {
+		enter_group(run);
 		load_run(&run->load, run->log);
+	}
 	for (int tries = 0; run->log->ready < run->load.processes && tries < 60000; tries++)
 		clock_sleep_us(1000);
 	clock_sleep_us(1000000); /* all have touched what they inherited */
@@ -285,6 +337,8 @@ static void stop(struct run *run)
 	/* The first process's end takes the others with it. */
 	kill(run->pid, SIGKILL);
 	waitpid(run->pid, NULL, 0);
+	for (int tries = 0; run->group[0] && rmdir(run->group) < 0 && tries < 1000; tries++)
+		clock_sleep_us(1000);
 }
 
 /* What was counted before loses weight as it does in the core: by a change of the epochs' length, all. */
@@ -379,8 +433,10 @@ static int run_case(const struct bench_case *which, struct probe *probe, double 
 	run.load.processes = run.load.processes ? run.load.processes : 1;
 	run.load.seed = 1;
 	int r = start(&run);
-	const struct pagescan_target target = { .proc_fd = proc, .group_fd = -1, .pid = run.pid };
+	struct pagescan_target target;
 
+	if (r == 0)
+		r = aim(&run, probe, proc, &target);
 	if (r == 0)
 		r = measure_open(probe, &target, &setup, &run.measure, err);
 	if (r == 0)
@@ -395,6 +451,10 @@ static int run_case(const struct bench_case *which, struct probe *probe, double 
 			printf("| %s | no curve |\n", which->name);
 	}
 	measure_close(run.measure);
+	if (run.group[0]) {
+		probe_unmanage(probe, 1);
+		close(target.group_fd);
+	}
 	munmap(run.log, sizeof(*run.log));
 	close(proc);
 	return r;
@@ -410,7 +470,12 @@ static bool is_wanted(const char *name, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	const struct probe_config config = { .parts = PROBE_PAGES | PROBE_ALONE, .slots = 1 };
+	const char *why = NULL;
+	const struct hierarchy *at = hierarchy(&why);
+	const struct probe_config config = { .parts = PROBE_PAGES | PROBE_READS | PROBE_ALONE,
+					     .slots = 1,
+					     .anchor = at && at->v2 ? PFUSE_ANCHOR_V2
+								    : PFUSE_ANCHOR_V1_MEMORY };
 	struct probe *probe = NULL;
 	struct err err = { "" };
 	double seconds = 20;

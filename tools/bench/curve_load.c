@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "curve_load.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -38,14 +39,28 @@ static void __attribute__((noreturn)) give_up(const char *what)
 
 static int backing(const struct curve_load *load)
 {
-	char name[] = "/var/tmp/pfuse-curve-XXXXXX";
+	char name[256];
 
-	if (!load->file)
+	if (!load->file && !load->read)
 		return -1;
+	snprintf(name, sizeof(name), "%s/pfuse-curve-XXXXXX", load->dir ? load->dir : "/var/tmp");
 	int fd = mkstemp(name);
 
 	if (fd < 0 || unlink(name) < 0 || ftruncate(fd, (off_t)load->mib * MIB) < 0)
 		give_up("the file");
+	return fd;
+}
+
+/* Reads ahead would be references that the string has not. */
+static int open_file(const struct curve_load *load)
+{
+	static const char chunk[MIB] = { 1 };
+	int fd = backing(load);
+
+	for (uint32_t i = 0; i < load->mib; i++)
+		if (write(fd, chunk, MIB) != MIB)
+			give_up("write");
+	posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
 	return fd;
 }
 
@@ -89,8 +104,9 @@ static void note(struct load_log *log, uint32_t process, uint64_t made)
 
 static void __attribute__((noreturn))
 touch_for_ever(const struct curve_load *load, struct load_log *log, uint32_t process,
-	       volatile char *memory)
+	       volatile char *memory, int fd)
 {
+	char page[PAGE];
 	uint64_t batch = load->rate > 0 ? (uint64_t)(load->rate * BATCH_NS / 1e9) + 1 : 4096;
 	struct reference reference;
 
@@ -99,8 +115,11 @@ touch_for_ever(const struct curve_load *load, struct load_log *log, uint32_t pro
 	if (log)
 		atomic_fetch_add(&log->ready, 1);
 	for (uint64_t made = 0, begun = now_ns();;) {
-		for (uint64_t i = 0; i < batch; i++)
+		for (uint64_t i = 0; i < batch && memory; i++)
 			memory[(size_t)reference_next(&reference) * PAGE];
+		for (uint64_t i = 0; i < batch && !memory; i++)
+			if (pread(fd, page, PAGE, (off_t)reference_next(&reference) * PAGE) != PAGE)
+				give_up("read");
 		made += batch;
 		note(log, process, made);
 		if (load->rate > 0)
@@ -110,13 +129,14 @@ touch_for_ever(const struct curve_load *load, struct load_log *log, uint32_t pro
 
 void load_run(const struct curve_load *load, struct load_log *log)
 {
-	volatile char *memory = map(load);
+	int fd = load->read ? open_file(load) : -1;
+	volatile char *memory = load->read ? NULL : map(load);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (uint32_t process = 1; process < load->processes; process++)
 		if (fork() == 0) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			touch_for_ever(load, log, process, memory);
+			touch_for_ever(load, log, process, memory, fd);
 		}
-	touch_for_ever(load, log, 0, memory);
+	touch_for_ever(load, log, 0, memory, fd);
 }

@@ -23,6 +23,8 @@ struct curve_load {
 	double rate;	    /* references per second, of each process; 0: as fast as it can */
 	uint32_t processes; /* that share the memory */
 	bool file;	    /* a mapped file; else anonymous */
+	bool read;	    /* a file that is read(2), not mapped; one process */
+	const char *dir;    /* of that file; NULL: /var/tmp */
 	bool huge;
 	uint64_t seed;	/* of the first process; the others count on */
 	double phase_s; /* of REFERENCE_PHASE */

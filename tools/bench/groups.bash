@@ -103,7 +103,7 @@ start_daemon() {
 	exec {ready}< <(exec "$build/pfuse-bpf" run --ledger "$bench_tmp/ledger" \
 		--summary "$bench_tmp/summary.json" "$@" "${bench_args[@]}" 2>>"${bench_err:-$bench_tmp/err}")
 	bench_daemon=$!
-	while [[ $line != *orchestrates* ]]; do
+	until [[ $line = *orchestrates* || $line = *watches* ]]; do
 		IFS= read -r line <&"$ready" || { cat "$bench_tmp/err" >&2; bench_daemon=''; die 'the daemon did not start'; }
 	done
 	to=$EPOCHREALTIME

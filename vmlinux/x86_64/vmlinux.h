@@ -24,6 +24,8 @@ typedef __s64 s64;
 
 typedef __u64 u64;
 
+typedef long long int __kernel_loff_t;
+
 typedef u32 __kernel_dev_t;
 
 typedef __kernel_dev_t dev_t;
@@ -31,6 +33,8 @@ typedef __kernel_dev_t dev_t;
 typedef short unsigned int umode_t;
 
 typedef __kernel_pid_t pid_t;
+
+typedef __kernel_loff_t loff_t;
 
 typedef __kernel_size_t size_t;
 
@@ -60,6 +64,9 @@ struct thread_info {
 
 struct sched_entity {
 	u64 sum_exec_runtime;
+	u64 vruntime;
+	u64 slice;
+	struct sched_entity *parent;
 };
 
 struct sched_info {
@@ -175,7 +182,10 @@ struct k_sigaction {
 	struct sigaction sa;
 };
 
+struct inode;
+
 struct address_space {
+	struct inode *host;
 	atomic_t i_mmap_writable;
 };
 
@@ -215,13 +225,27 @@ struct mem_cgroup {
 	struct page_counter memory;
 };
 
+struct folio {
+	union {
+		struct {
+			struct address_space *mapping;
+			union {
+				long unsigned int index;
+			};
+		};
+	};
+	union {
+		struct {
+			unsigned int _nr_pages;
+		};
+	};
+};
+
 struct dentry;
 
 struct path {
 	struct dentry *dentry;
 };
-
-struct inode;
 
 struct file {
 	fmode_t f_mode;
@@ -233,8 +257,17 @@ struct file {
 	};
 };
 
+struct iov_iter {
+	union {
+		struct {
+			size_t count;
+		};
+	};
+};
+
 struct kiocb {
 	struct file *ki_filp;
+	loff_t ki_pos;
 };
 
 struct qstr {
@@ -256,12 +289,14 @@ struct inode {
 	struct super_block *i_sb;
 	long unsigned int i_ino;
 	dev_t i_rdev;
+	loff_t i_size;
 	union {
 		struct pipe_inode_info *i_pipe;
 	};
 };
 
 struct super_block {
+	dev_t s_dev;
 	long unsigned int s_magic;
 };
 
@@ -300,6 +335,51 @@ struct in6_addr {
 	union {
 		__be32 u6_addr32[4];
 	} in6_u;
+};
+
+enum pageflags {
+	PG_locked = 0,
+	PG_writeback = 1,
+	PG_referenced = 2,
+	PG_uptodate = 3,
+	PG_dirty = 4,
+	PG_lru = 5,
+	PG_head = 6,
+	PG_waiters = 7,
+	PG_active = 8,
+	PG_workingset = 9,
+	PG_owner_priv_1 = 10,
+	PG_owner_2 = 11,
+	PG_arch_1 = 12,
+	PG_reserved = 13,
+	PG_private = 14,
+	PG_private_2 = 15,
+	PG_reclaim = 16,
+	PG_swapbacked = 17,
+	PG_unevictable = 18,
+	PG_dropbehind = 19,
+	PG_mlocked = 20,
+	PG_young = 21,
+	PG_idle = 22,
+	PG_arch_2 = 23,
+	__NR_PAGEFLAGS = 24,
+	PG_readahead = 16,
+	PG_swapcache = 10,
+	PG_checked = 10,
+	PG_anon_exclusive = 11,
+	PG_mappedtodisk = 11,
+	PG_fscache = 15,
+	PG_pinned = 10,
+	PG_savepinned = 4,
+	PG_foreign = 10,
+	PG_xen_remapped = 10,
+	PG_movable_ops_isolated = 16,
+	PG_movable_ops = 3,
+	PG_reported = 3,
+	PG_vmemmap_self_hosted = 10,
+	PG_has_hwpoisoned = 8,
+	PG_large_rmappable = 9,
+	PG_partially_mapped = 16,
 };
 
 struct tty_struct {

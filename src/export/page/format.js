@@ -93,7 +93,7 @@ const REASONS = {
   request: "on request", parked: "idle, and all its threads wait", data: "data waits for it", signal: "a signal came for it",
   type: "moved between services and scientific groups", sla: "a service: the least that keeps its targets",
   remainder: "scientific: its part of what services leave", character: "the priority table of its character",
-  need: "its hit-ratio curve needs no more", probe: "without a curve: a small step shows whether it is missed",
+  need: "its hit-ratio curve needs no more", probe: "no curve tells: a small step shows whether it is missed",
   share: "memory is short, and others make more of it", harm: "the last step did harm",
   entered: "a process entered it", exit: "the daemon left, or let go of it",
 };
