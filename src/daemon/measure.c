@@ -152,7 +152,7 @@ static int take_generations(struct measure *measure, struct cvhrc_totals *totals
 	measure->lru_guesses += (double)measure_lru_feed(&measure->core, &pages);
 	measure->lru_uses += (double)pages.touched;
 	totals->pages = measure_lru_pages(&pages);
-	totals->spent_ns = measure->last.spent_ns = pages.spent_ns;
+	totals->spent_ns = pages.spent_ns;
 	measure->last.rate = measure->advice.rate; /* all pages are looked at: the rest is longer epochs */
 	return 0;
 }
@@ -170,14 +170,18 @@ int measure_turn(struct measure *measure, uint64_t now_ns, struct err *err)
 
 	if (r < 0)
 		return r;
-	totals.spent_ns += measure->counting_ns; /* of the turn before: this one is not over */
+	const uint64_t scanned_ns = totals.spent_ns;
+
+	totals.spent_ns += measure->counting_ns;
 	cvhrc_end(&measure->core, &totals);
 	if (!measure->turns++)
 		measure->begun_ns = now_ns;
 	measure->cleared_ns = now_ns;
-	measure->spent_ns += totals.spent_ns;
 	plan(measure, now_ns);
-	measure->counting_ns = cpu_ns() - began_ns - measure->last.spent_ns;
+	const uint64_t all_ns = cpu_ns() - began_ns;
+
+	measure->counting_ns = all_ns > scanned_ns ? all_ns - scanned_ns : 0;
+	measure->spent_ns += scanned_ns + measure->counting_ns;
 	return 0;
 }
 
