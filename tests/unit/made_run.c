@@ -126,17 +126,19 @@ static void measured(struct made_run *run)
 {
 	struct pftrace_record record = { .kind = PFTRACE_NEED, .slot = 1 };
 	struct pftrace_record share = { .kind = PFTRACE_SHARE, .slot = 1 };
+	/* Of its own: what else happens is to stay what it is without. */
+	struct random_state own = { run->verdicts + 1 };
 
 	record.need = (struct adaptive_need){
-		.knee_bytes = (1 + random_below(&run->random, 64)) * MIB,
-		.resolution_bytes = random_below(&run->random, 32) * MIB,
-		.unseen_bytes = random_below(&run->random, 2) * 8 * MIB,
-		.below_resolution = random_below(&run->random, 2) != 0,
-		.confident = random_below(&run->random, 4) != 0,
+		.knee_bytes = (1 + random_below(&own, 64)) * MIB,
+		.resolution_bytes = random_below(&own, 32) * MIB,
+		.unseen_bytes = random_below(&own, 2) * 8 * MIB,
+		.below_resolution = random_below(&own, 2) != 0,
+		.confident = random_below(&own, 4) != 0,
 	};
 	orchestrator_need(&run->core, record.slot, &record.need, run->now_ns);
 	put(run, &record, NULL, 0);
-	share.share_bytes = random_below(&run->random, 3) * 24 * MIB;
+	share.share_bytes = random_below(&own, 3) * 24 * MIB;
 	orchestrator_share(&run->core, share.slot, share.share_bytes);
 	put(run, &share, NULL, 0);
 }
@@ -333,12 +335,12 @@ void made_run_go_on(struct made_run *run, unsigned steps)
 			split(run);
 		else if (dice == 18)
 			ask_cpus(run, slot);
-		else if (dice == 20)
-			measured(run);
 		else if (dice == 19)
 			change_topology(run);
 		else
 			sample(run, slot);
+		if (dice == 20)
+			measured(run);
 		if (run->trace)
 			pftrace_flush(run->trace);
 	}
