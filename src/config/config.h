@@ -7,7 +7,7 @@
  *	stop: auto			# auto | freeze | signal
  *	cpus: { alpha: 80%, beta: 3, check: 1s, wait_p99: 10ms, utilisation: 70% }	# docs/cpu.md
  *						# and waste: 10%, partition: off | root | isolated
- *	curve: { measure: on, budget: 1%, every: 5m }	# adaptive: see "The curve sets the memory" in README
+ *	curve: { measure: on, budget: 1%, every: 5m }	# adaptive: docs/memory.md
  *	memory: { total: 8G, low: 5% }	# adaptive: when memory is short
  *	weights: { first: -1, list: "2000 1024 500" }	# table: own, from nice -1 on; 1024: nice 0
  *	groups:				# first match wins
