@@ -14,13 +14,10 @@
 #define LOAD_MIN 4096
 #define LOAD_MAX (UINT32_C(1) << 20)
 
-static int read_up_to(int dirfd, const char *name, char *buf, size_t size, size_t *ret_length)
+int fd_read_up_to(int fd, char *buf, size_t size, size_t *ret_length)
 {
-	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	size_t length = 0;
 
-	if (fd < 0)
-		return -errno;
 	while (length < size) {
 		ssize_t n = read(fd, buf + length, size - length);
 
@@ -34,6 +31,13 @@ static int read_up_to(int dirfd, const char *name, char *buf, size_t size, size_
 	}
 	*ret_length = length;
 	return 0;
+}
+
+static int read_up_to(int dirfd, const char *name, char *buf, size_t size, size_t *ret_length)
+{
+	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd < 0 ? -errno : fd_read_up_to(fd, buf, size, ret_length);
 }
 
 int fd_read_head_at(int dirfd, const char *name, char *buf, size_t size, size_t *ret_length)

@@ -28,6 +28,9 @@ int fd_load_at(int dirfd, const char *name, char **ret_text);
 /* `text` in one write(2); the file must exist. A short write is -EIO. */
 int fd_write_at(int dirfd, const char *name, const char *text);
 
+/* From where the file stands up to its end, at most size bytes; no 0 byte is put behind them. */
+int fd_read_up_to(int fd, char *buf, size_t size, size_t *ret_length);
+
 /* An existing directory below root, any depth; -ELOOP for a symlink, -EXDEV for an escape. */
 int fd_open_dir_beneath(int root, const char *path, int *ret_fd);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "config/doc.h"
 #include "config/schema.h"
 #include "config/take.h"
@@ -81,20 +82,13 @@ static int read_text(int fd, size_t size, char **ret_text, size_t *ret_size)
 {
 	_cleanup_free_ char *text = malloc(size + 1);
 	size_t length = 0;
+	int r;
 
 	if (!text)
 		return -ENOMEM;
-	while (length < size) {
-		ssize_t n = read(fd, text + length, size - length);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		length += (size_t)n;
-	}
+	r = fd_read_up_to(fd, text, size, &length);
+	if (r < 0)
+		return r;
 	text[length] = '\0';
 	*ret_text = TAKE_PTR(text);
 	*ret_size = length;

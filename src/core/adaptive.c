@@ -218,6 +218,13 @@ static bool is_growing(const struct adaptive *a, const struct adaptive_view *vie
 	return more > arith_max(a->usage_bytes / GROWING_SHARE, PROBE_MIN);
 }
 
+/* From READY, or longer than so far. */
+static void put_off(struct adaptive *a, uint64_t until_ns)
+{
+	a->until_ns = a->phase == ADAPTIVE_GRACE ? arith_max(a->until_ns, until_ns) : until_ns;
+	a->phase = ADAPTIVE_GRACE;
+}
+
 /* The phase as it is after this sample. True: the last step did harm that is ours. */
 static bool advance(struct adaptive *a, const struct adaptive_setup *setup,
 		    const struct adaptive_view *view, const struct adaptive_mark *now)
@@ -233,8 +240,8 @@ static bool advance(struct adaptive *a, const struct adaptive_setup *setup,
 			a->cool_down_ns = arith_max(a->cool_down_ns / 2, setup->cool_down_ns);
 		a->phase = ADAPTIVE_READY;
 	}
-	if (a->phase == ADAPTIVE_READY && is_growing(a, view))
-		enter(a, ADAPTIVE_GRACE, now->time_ns, setup->window_ns);
+	if (a->phase <= ADAPTIVE_READY && is_growing(a, view))
+		put_off(a, arith_add(now->time_ns, setup->window_ns));
 	return harm == HARM_OURS;
 }
 

@@ -19,7 +19,8 @@
  * limit that stands is raised, the level before is the lowest for a while), and the next waits for
  * a cool-down that doubles with each harm and halves with each step that did none. Refaults of
  * pages that the host's own reclaim took are not ours: they stop the next step, but double nothing.
- * No step in the grace after the start, nor while the usage grows: the load phase is not squeezed.
+ * No step in the grace after the start, nor while the usage grows and a window after that: the load
+ * phase is not squeezed.
  * Growth is not decided here: limits grow by the events of the high-water mark, as under `fusebox`.
  *
  * Ownership: an array of the caller's, index = slot, no pointer inside; all zero is a group without

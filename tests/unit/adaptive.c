@@ -164,6 +164,20 @@ Test(adaptive, no_step_while_loading)
 	cr_expect(rig_sample(&r, SECOND).act == ADAPTIVE_SHRINK, "loaded");
 }
 
+Test(adaptive, no_step_at_the_end_of_a_load_phase_that_the_grace_has_seen)
+{
+	struct rig r;
+
+	rig_open(&r, 100 * MIB, 50 * MIB);
+	for (unsigned i = 0; i < 18; i++)
+		rig_sample(&r, SECOND);
+	r.s.ram_usage_bytes += 4 * MIB;
+	rig_sample(&r, SECOND);
+	r.s.ram_usage_bytes += MIB; /* the rest of it: too little to count as growth */
+	cr_expect(rig_sample(&r, SECOND).act == ADAPTIVE_WAIT, "the grace is over");
+	cr_expect(rig_sample(&r, SECOND).act == ADAPTIVE_SHRINK, "2 s after the growth");
+}
+
 Test(adaptive, a_step_is_a_third_of_what_is_above)
 {
 	struct rig r;
