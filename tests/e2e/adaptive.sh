@@ -106,7 +106,7 @@ must_come "$(fast 60 200)" "a step that the curve asked for" large_step
 # Its target is a quarter above the knee; a window that shows harm ends a step early.
 near_need() { [ "$(usage_of hot)" -le $((hot * 2)) ]; }
 # A step of which too much came back, as happens, is taken back, and the next waits for more than a minute.
-must_come "$(fast 240 500)" "memory near the need" near_need
+must_come "$(fast 400 500)" "memory near the need" near_need
 say "   $((200)) -> $(($(usage_of hot) / MiB)) MiB, $(($(now_ms) - started)) ms after the start; steps: $(grep -cE "$(group hot)  (reclaim|ram) .*needs no more.*done" "$tmp/out")"
 expect_that "what is hot stays" [ "$(usage_of hot)" -ge $((hot * 8 / 10)) ]
 expect_that "the program lives" alive "$subject"
