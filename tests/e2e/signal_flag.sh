@@ -20,7 +20,7 @@ redis() {
 		--save '' --appendonly no --hz 1 --dynamic-hz no --daemonize no >"$tmp/$1.log"
 	must_come "$patience" "redis in $1" answers "$1"
 }
-answers() { [ "$(timeout 5 redis-cli -s "$tmp/$1.sock" ping 2>/dev/null)" = PONG ]; }
+answers() { [ "$(timeout "$patience" redis-cli -s "$tmp/$1.sock" ping 2>/dev/null)" = PONG ]; }
 ask() { timeout "$(fast 15 60)" redis-cli "$@" || echo "no answer (status $?)"; }
 
 # line NAME PATTERN: so many decisions of the group
