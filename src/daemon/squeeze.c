@@ -107,6 +107,13 @@ void squeeze_fill(const struct daemon *daemon, uint32_t slot, struct pfuse_sampl
 	sample->unreclaimable_bytes = sample->ram_usage_bytes; /* and nothing will be */
 }
 
+static enum orchestrator_outcome outcome_of(int err)
+{
+	if (err == -ESTALE)
+		return ORCHESTRATOR_FOREIGN;
+	return err ? ORCHESTRATOR_FAILED : ORCHESTRATOR_APPLIED;
+}
+
 /*
  * The core hears of it, the user reads of it. Less than was asked for is a success if it is
  * something.
@@ -126,14 +133,38 @@ static void finish(struct daemon *daemon, uint32_t slot, int err)
 	if (err == 0 && job->reclaim.after_bytes < job->verdict.from)
 		job->verdict.to = job->reclaim.after_bytes;
 	said.err = err;
-	said.outcome = err ? ORCHESTRATOR_FAILED : ORCHESTRATOR_APPLIED;
+	said.outcome = outcome_of(err);
 	said.took_ns = now_ns > job->since_ns ? now_ns - job->since_ns : 0;
-	member->failed += err != 0;
+	member->failed += said.outcome == ORCHESTRATOR_FAILED;
+	member->foreign += said.outcome == ORCHESTRATOR_FOREIGN;
 	tap_applied(daemon, &said, now_ns);
 	say_decision(daemon->out, &said);
 }
 
-static bool step(struct daemon *daemon)
+/* v1: the group stands at a limit for an instant that is no limit of it. */
+static int take_slice(struct daemon *daemon, uint32_t slot)
+{
+	const uint32_t arms = PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT;
+	struct job *job = &daemon->squeeze->jobs[slot];
+	struct member *member = &daemon->members.at[slot];
+	bool by_limit = daemon->squeeze->adaptive[slot].by_limit;
+	int r;
+
+	if (by_limit)
+		probe_disarm(daemon->machine.probe, slot, arms);
+	r = reclaim_step(&job->reclaim);
+	if (r == -ESTALE && member->reapply) {
+		r = control_ram_adopt(&daemon->machine.tree, &member->group, daemon->machine.ledger,
+				      &member->ram);
+		r = r < 0 ? r : 1;
+	}
+	if (by_limit)
+		probe_arm(daemon->machine.probe, slot, arms);
+	return r;
+}
+
+/* False: there is none. */
+static bool step(struct daemon *daemon, uint64_t *ret_took_ns)
 {
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
 		struct job *job = &daemon->squeeze->jobs[slot];
@@ -141,7 +172,8 @@ static bool step(struct daemon *daemon)
 
 		if (!job->running)
 			continue;
-		r = reclaim_step(&job->reclaim);
+		r = take_slice(daemon, slot);
+		*ret_took_ns = job->reclaim.took_ns;
 		if (r <= 0)
 			finish(daemon, slot, r);
 		return true;
@@ -149,11 +181,14 @@ static bool step(struct daemon *daemon)
 	return false;
 }
 
+/* As long again is left to others: this process comes before all normal ones. */
 static int on_idle(sd_event_source *source, uint64_t usec, void *context)
 {
-	if (!step(context))
+	uint64_t took_ns;
+
+	if (!step(context, &took_ns))
 		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	int err = sd_event_source_set_time(source, clock_now_ns() / 1000);
+	int err = sd_event_source_set_time(source, (clock_now_ns() + took_ns) / 1000);
 
 	return err < 0 ? err : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -190,6 +225,11 @@ static void leave_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 void squeeze_begin(struct daemon *daemon, uint32_t slot, const struct pfuse_verdict *verdict,
 		   uint64_t since_ns)
 {
+	const struct member *member = &daemon->members.at[slot];
+	const struct reclaim_target target = { .tree = &daemon->machine.tree,
+					       .group = &member->group,
+					       .ledger = daemon->machine.ledger,
+					       .ram = &member->ram };
 	struct job *job;
 	int err;
 
@@ -201,8 +241,7 @@ void squeeze_begin(struct daemon *daemon, uint32_t slot, const struct pfuse_verd
 	}
 	job = &daemon->squeeze->jobs[slot];
 	*job = (struct job){ .verdict = *verdict, .since_ns = since_ns, .running = true };
-	err = reclaim_begin(&daemon->machine.tree, &daemon->members.at[slot].group, verdict->to,
-			    &job->reclaim);
+	err = reclaim_begin(&target, verdict->to, &job->reclaim);
 	if (err >= 0)
 		err = run_when_idle(daemon);
 	if (err < 0)

@@ -486,6 +486,57 @@ int control_ram_set(const struct cgroup_tree *tree, const struct cgroup *group,
 	return r == -ENOENT && cgroup_gone(group) ? -ENODEV : r;
 }
 
+/* What stood there: also where the dip failed, and each file for itself. */
+static int put_back(struct change *change, const uint64_t standing[CONTROL_RAM_FILES])
+{
+	static const int order[] = { V1_LIMIT, V1_NET };
+	int r = read_present(change), result = r;
+
+	for (size_t i = 0; r == 0 && i < sizeof(order) / sizeof(order[0]); i++) {
+		int put = intend(change, order[i], standing[order[i]]);
+
+		if (put == 0)
+			put = write_value(change, order[i], standing[order[i]]);
+		result = result ? result : put;
+	}
+	return result;
+}
+
+/* The limit that is too low holds for microseconds; a task that meets it then waits for that long. */
+static int dip(struct change *change, uint64_t bytes)
+{
+	uint64_t standing[CONTROL_RAM_FILES];
+	int r, back;
+
+	memcpy(standing, change->present, sizeof(standing));
+	if (bytes >= standing[V1_LIMIT])
+		return 0;
+	r = intend(change, V1_LIMIT, bytes);
+	if (r == 0)
+		r = intend(change, V1_NET, 1);
+	if (r < 0)
+		return r;
+	r = write_value(change, V1_NET, 1);
+	if (r == 0)
+		r = write_value(change, V1_LIMIT, bytes);
+	back = put_back(change, standing);
+	return r < 0 ? r : back;
+}
+
+int control_ram_dip(const struct cgroup_tree *tree, const struct cgroup *group,
+		    struct ledger *ledger, const struct control_ram *ram, uint64_t bytes)
+{
+	struct change change = { .group = group, .ledger = ledger, .ram = ram, .files = v1_files };
+	int r;
+
+	if (!is_v1(tree) || !ram->records[V1_LIMIT])
+		return -ENOENT;
+	r = read_present(&change);
+	if (r == 0)
+		r = dip(&change, round_to_page(bytes));
+	return r == -ENOENT && cgroup_gone(group) ? -ENODEV : r;
+}
+
 int control_ram_watch_oom(const struct cgroup_tree *tree, const struct cgroup *group, int eventfd)
 {
 	_cleanup_close_ int oom = -1;

@@ -61,6 +61,14 @@ int control_ram_set(const struct cgroup_tree *tree, const struct cgroup *group,
 		    bool release);
 
 /*
+ * v1: the kernel reclaims down to `bytes` before it takes that for a limit, and the writer waits for it; then
+ * the limit that stood is back, and the net as it was. -ESTALE, -EBUSY (less was reclaimed, the limit was not
+ * changed) and -ENODEV as above; v2: -ENOENT.
+ */
+int control_ram_dip(const struct cgroup_tree *tree, const struct cgroup *group,
+		    struct ledger *ledger, const struct control_ram *ram, uint64_t bytes);
+
+/*
  * After -ESTALE: what somebody else set is the old value from now on, that ledger_restore() puts back.
  * Binding when it returns.
  */

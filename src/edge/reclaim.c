@@ -8,12 +8,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/num.h"
 #include "edge/control.h"
 
-/* Moving 1 MiB to compressed memory took 0.3 to 1.2 ms, so a slice takes less than 5 ms. */
-#define SLICE_BYTES (UINT64_C(4) << 20)
+/*
+ * Moving 1 MiB to compressed memory took 0.3 to 2.7 ms. The first slice is one that is short in any case, the
+ * next ones as large as that allows.
+ */
+#define SLICE_FIRST (UINT64_C(1) << 20)
+#define SLICE_MIN (UINT64_C(256) << 10)
+#define SLICE_MAX (UINT64_C(4) << 20)
+#define SHORT_NS 2000000
+#define LONG_NS 4000000
 #define WORTH_BYTES 262144 /* a slice that failed but freed this much is not the last */
 #define STAT_BYTES 8192
 
@@ -126,11 +134,13 @@ bool reclaim_available(const struct cgroup_tree *tree, const struct cgroup *grou
 	return is_v2(tree) && faccessat(group->fd, "memory.reclaim", F_OK, 0) == 0;
 }
 
-int reclaim_begin(const struct cgroup_tree *tree, const struct cgroup *group, uint64_t to_bytes,
+int reclaim_begin(const struct reclaim_target *target, uint64_t to_bytes,
 		  struct reclaim *ret_reclaim)
 {
-	struct reclaim reclaim = { .tree = tree, .group = group, .to_bytes = to_bytes };
-	int r = control_read(tree, group, CONTROL_USAGE, &reclaim.before_bytes);
+	struct reclaim reclaim = { .target = *target,
+				   .to_bytes = to_bytes,
+				   .slice_bytes = SLICE_FIRST };
+	int r = control_read(target->tree, target->group, CONTROL_USAGE, &reclaim.before_bytes);
 
 	if (r < 0)
 		return r;
@@ -139,26 +149,56 @@ int reclaim_begin(const struct cgroup_tree *tree, const struct cgroup *group, ui
 	return 0;
 }
 
+static uint64_t next_slice(const struct reclaim *reclaim)
+{
+	uint64_t bytes = reclaim->slice_bytes;
+
+	if (reclaim->took_ns > LONG_NS)
+		return bytes / 2 > SLICE_MIN ? bytes / 2 : SLICE_MIN;
+	if (reclaim->took_ns >= SHORT_NS)
+		return bytes;
+	return bytes * 2 < SLICE_MAX ? bytes * 2 : SLICE_MAX;
+}
+
+/* -EAGAIN, -EINTR: less than that. */
+static int take_slice(struct reclaim *reclaim, uint64_t bytes)
+{
+	const struct reclaim_target *target = &reclaim->target;
+	uint64_t began_ns = clock_now_ns();
+	char text[24];
+	int r;
+
+	if (is_v2(target->tree)) {
+		snprintf(text, sizeof(text), "%" PRIu64, bytes);
+		r = fd_write_at(target->group->fd, "memory.reclaim", text);
+	} else {
+		r = control_ram_dip(target->tree, target->group, target->ledger, target->ram,
+				    reclaim->after_bytes - bytes);
+	}
+	reclaim->took_ns = clock_now_ns() - began_ns;
+	return r == -EBUSY ? -EAGAIN : r;
+}
+
 /* -EAGAIN of the kernel: it found less than it was asked for. Half a slice is worth another try. */
 int reclaim_step(struct reclaim *reclaim)
 {
 	uint64_t before = reclaim->after_bytes, bytes;
-	char text[24];
-	int written, r;
+	int taken, r;
 
 	if (before <= reclaim->to_bytes)
 		return 0;
 	bytes = before - reclaim->to_bytes;
-	snprintf(text, sizeof(text), "%" PRIu64, bytes < SLICE_BYTES ? bytes : SLICE_BYTES);
-	written = fd_write_at(reclaim->group->fd, "memory.reclaim", text);
-	r = control_read(reclaim->tree, reclaim->group, CONTROL_USAGE, &reclaim->after_bytes);
-	if (written < 0 && written != -EAGAIN && written != -EINTR)
-		return written;
+	taken = take_slice(reclaim, bytes < reclaim->slice_bytes ? bytes : reclaim->slice_bytes);
+	reclaim->slice_bytes = next_slice(reclaim);
+	r = control_read(reclaim->target.tree, reclaim->target.group, CONTROL_USAGE,
+			 &reclaim->after_bytes);
+	if (taken < 0 && taken != -EAGAIN && taken != -EINTR)
+		return taken;
 	if (r < 0)
 		return r;
 	if (reclaim->after_bytes <= reclaim->to_bytes)
 		return 0;
-	if (written == -EAGAIN &&
+	if (taken == -EAGAIN &&
 	    (before <= reclaim->after_bytes || before - reclaim->after_bytes < WORTH_BYTES))
 		return -EAGAIN;
 	return 1;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 # The policy adaptive: page cache that nobody reads is given back step by step; anonymous memory goes
-# only where there is swap; no limit is left behind, and on v2 none is ever set. A group whose hot set is
+# only where there is swap; no limit is set. A group whose hot set is
 # known: its curve says what it needs, and its memory comes near that, in large steps; while it loads, it
 # is left alone.
 set -euo pipefail
@@ -52,17 +52,14 @@ expect "controls after a dry run" "$(cat "$tmp/cache.before")" "$(controls_of "$
 
 say "page cache is given back in steps"
 before=$(usage_of cache) anon_before=$(usage_of anon)
-steps_of() { grep -cE "$(group "$1")  (reclaim|ram) .*small step shows.*done in" "$tmp/out" || true; }
+steps_of() { grep -cE "$(group "$1")  reclaim  .*small step shows.*done in" "$tmp/out" || true; }
 has_steps() { [ "$(steps_of "$1")" -ge "$2" ]; }
 start_daemon -c "$tmp/adaptive.yaml" --summary "$tmp/s.json" "$(group cache)" "$(group anon)"
 must_come "$(fast 30 90)" "three steps" has_steps cache 3
 expect_that "usage after three steps" [ "$(usage_of cache)" -le $((before - 2 * MiB)) ]
-if is_v1; then
-	expect_line "$tmp/out" 'ram .* -> .*crossed the high-water mark|ram .* -> .*met the limit'
-else
-	expect "controls while it reclaims" "$(cat "$tmp/cache.before")" "$(controls_of "$(group cache)")"
-	expect_line "$tmp/out" 'reclaim  [0-9.]+ MiB -> [0-9.]+ MiB'
-fi
+expect "controls while it reclaims" "$(cat "$tmp/cache.before")" "$(controls_of "$(group cache)")"
+expect_line "$tmp/out" 'reclaim  [0-9.]+ MiB -> [0-9.]+ MiB'
+expect_no_line "$tmp/out" '  ram  '
 say "   $(steps_of cache) steps, $((before / MiB)) -> $(($(usage_of cache) / MiB)) MiB"
 if [ "$swap" -gt $((100 * MiB)) ]; then
 	must_come "$(fast 30 60)" "a step of anonymous memory to swap" has_steps anon 1
@@ -101,13 +98,13 @@ must_come "$(fast 10 60)" "the memory of the program, while it loads" loaded
 must_come "$(fast 30 100)" "the end of a load phase" grep -q '^at [61]' "$tmp/load.hog"
 expect_no_line "$tmp/out" "$(group load)  .*(needs no more|small step)"
 must_come "$(fast 60 300)" "its curve" grep -qE "$(group hot)  curve  knee .* by page tables" "$tmp/out"
-large_step() { grep -qE "$(group hot)  (reclaim|ram) .*needs no more.*knee .* by page tables .* ago, error .*done in" "$tmp/out"; }
+large_step() { grep -qE "$(group hot)  reclaim  .*needs no more.*knee .* by page tables .* ago, error .*done in" "$tmp/out"; }
 must_come "$(fast 60 200)" "a step that the curve asked for" large_step
 # Its target is a quarter above the knee; a window that shows harm ends a step early.
 near_need() { [ "$(usage_of hot)" -le $((hot * 2)) ]; }
 # A step of which too much came back, as happens, is taken back, and the next waits for more than a minute.
 must_come "$(fast 400 500)" "memory near the need" near_need
-say "   $((200)) -> $(($(usage_of hot) / MiB)) MiB, $(($(now_ms) - started)) ms after the start; steps: $(grep -cE "$(group hot)  (reclaim|ram) .*needs no more.*done" "$tmp/out")"
+say "   $((200)) -> $(($(usage_of hot) / MiB)) MiB, $(($(now_ms) - started)) ms after the start; steps: $(grep -cE "$(group hot)  reclaim  .*needs no more.*done" "$tmp/out")"
 expect_that "what is hot stays" [ "$(usage_of hot)" -ge $((hot * 8 / 10)) ]
 expect_that "the program lives" alive "$subject"
 stop_daemon
