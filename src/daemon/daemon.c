@@ -558,6 +558,7 @@ enum exit_status daemon_close(struct daemon *daemon, enum exit_status status)
 {
 	enum exit_status restored;
 
+	squeeze_halt(daemon);
 	if (daemon->loop.started_ns) {
 		sd_notify(0, "STOPPING=1");
 		leave_members(daemon);

@@ -8,15 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/fd.h"
 #include "base/num.h"
 #include "edge/control.h"
 
-/*
- * Moving 1 MiB to compressed memory took 0.3 to 2.7 ms. The first slice is one that is short in any case, the
- * next ones as large as that allows.
- */
+/* Moving 1 MiB to compressed memory took 0.3 to 2.7 ms. */
 #define SLICE_FIRST (UINT64_C(1) << 20)
 #define SLICE_MIN (UINT64_C(256) << 10)
 #define SLICE_MAX (UINT64_C(4) << 20)
@@ -149,50 +145,68 @@ int reclaim_begin(const struct reclaim_target *target, uint64_t to_bytes,
 	return 0;
 }
 
-static uint64_t next_slice(const struct reclaim *reclaim)
+static uint64_t next_slice(uint64_t bytes, uint64_t took_ns)
 {
-	uint64_t bytes = reclaim->slice_bytes;
-
-	if (reclaim->took_ns > LONG_NS)
+	if (took_ns > LONG_NS)
 		return bytes / 2 > SLICE_MIN ? bytes / 2 : SLICE_MIN;
-	if (reclaim->took_ns >= SHORT_NS)
+	if (took_ns >= SHORT_NS)
 		return bytes;
 	return bytes * 2 < SLICE_MAX ? bytes * 2 : SLICE_MAX;
 }
 
-/* -EAGAIN, -EINTR: less than that. */
-static int take_slice(struct reclaim *reclaim, uint64_t bytes)
+static int prepare_dip(struct reclaim *reclaim, uint64_t bytes, struct slow_write_job *ret)
 {
 	const struct reclaim_target *target = &reclaim->target;
-	uint64_t began_ns = clock_now_ns();
-	char text[24];
-	int r;
+	int r = control_dip_begin(target->tree, target->group, target->ledger, target->ram,
+				  reclaim->after_bytes - bytes, &reclaim->dip);
 
-	if (is_v2(target->tree)) {
-		snprintf(text, sizeof(text), "%" PRIu64, bytes);
-		r = fd_write_at(target->group->fd, "memory.reclaim", text);
-	} else {
-		r = control_ram_dip(target->tree, target->group, target->ledger, target->ram,
-				    reclaim->after_bytes - bytes);
-	}
-	reclaim->took_ns = clock_now_ns() - began_ns;
-	return r == -EBUSY ? -EAGAIN : r;
+	if (r < 0)
+		return r;
+	*ret = (struct slow_write_job){ .dirfd = target->group->fd, .file = CONTROL_DIP_FILE };
+	memcpy(ret->text, reclaim->dip.to, sizeof(ret->text));
+	memcpy(ret->after, reclaim->dip.back, sizeof(ret->after));
+	return 1;
 }
 
-/* -EAGAIN of the kernel: it found less than it was asked for. Half a slice is worth another try. */
-int reclaim_step(struct reclaim *reclaim)
+int reclaim_next(struct reclaim *reclaim, struct slow_write_job *ret)
 {
-	uint64_t before = reclaim->after_bytes, bytes;
-	int taken, r;
+	uint64_t bytes;
 
-	if (before <= reclaim->to_bytes)
+	if (reclaim->after_bytes <= reclaim->to_bytes)
 		return 0;
-	bytes = before - reclaim->to_bytes;
-	taken = take_slice(reclaim, bytes < reclaim->slice_bytes ? bytes : reclaim->slice_bytes);
-	reclaim->slice_bytes = next_slice(reclaim);
+	bytes = reclaim->after_bytes - reclaim->to_bytes;
+	bytes = bytes < reclaim->slice_bytes ? bytes : reclaim->slice_bytes;
+	if (!is_v2(reclaim->target.tree))
+		return prepare_dip(reclaim, bytes, ret);
+	*ret = (struct slow_write_job){ .dirfd = reclaim->target.group->fd,
+					.file = "memory.reclaim" };
+	snprintf(ret->text, sizeof(ret->text), "%" PRIu64, bytes);
+	return 1;
+}
+
+/* What the write came to: -EAGAIN (v1: -EBUSY), -EINTR: less was found than was asked for. */
+static int outcome_of(struct reclaim *reclaim, int written)
+{
+	const struct reclaim_target *target = &reclaim->target;
+	int r = is_v2(target->tree) ? 0 :
+				      control_dip_end(target->group, target->ledger, target->ram,
+						      &reclaim->dip);
+
+	if (r < 0)
+		return r;
+	return written == -EBUSY || written == -EINTR ? -EAGAIN : written;
+}
+
+/* Half a slice is worth another try. */
+int reclaim_written(struct reclaim *reclaim, const struct slow_write_result *result)
+{
+	uint64_t before = reclaim->after_bytes;
+	int taken = outcome_of(reclaim, result->result), r;
+
+	reclaim->slice_bytes = next_slice(reclaim->slice_bytes, result->took_ns);
 	r = control_read(reclaim->target.tree, reclaim->target.group, CONTROL_USAGE,
 			 &reclaim->after_bytes);
-	if (taken < 0 && taken != -EAGAIN && taken != -EINTR)
+	if (taken < 0 && taken != -EAGAIN)
 		return taken;
 	if (r < 0)
 		return r;

@@ -227,36 +227,49 @@ Test(control, v1_takes_the_net_before_the_limit_and_gives_it_back_after)
 	tear_down(&f);
 }
 
-static void expect_dip(struct fixture *f, uint64_t bytes, const char *expected)
-{
-	int inotify = inotify_init1(IN_NONBLOCK);
-	char path[256], got[256];
-
-	snprintf(path, sizeof(path), "%s/%s/g", f->m.dir, f->m.anchor);
-	cr_assert_geq(inotify_add_watch(inotify, path, IN_CLOSE_WRITE), 0);
-	cr_assert_eq(control_ram_dip(&f->m.tree, &f->group, f->m.ledger, &f->ram, bytes), 0);
-	written_files(inotify, got, sizeof(got));
-	cr_expect_str_eq(got, expected);
-	close(inotify);
-}
-
 Test(control, v1_dips_below_the_usage_and_comes_back)
 {
+	struct control_dip dip;
 	struct fixture f = { 0 };
 
 	set_up(&f, V1);
 	cr_expect_eq(set(&f, 64 * MIB, false), 0);
 	put(&f, "memory.oom_control", "oom_kill_disable 1\nunder_oom 0\noom_kill 0\n");
-	/* Written twice, or it would be another value now; inotify tells two of the same once. */
-	expect_dip(&f, 32 * MIB, "memory.limit_in_bytes ");
+	cr_assert_eq(control_dip_begin(&f.m.tree, &f.group, f.m.ledger, &f.ram, 32 * MIB, &dip), 0);
+	cr_expect_str_eq(dip.to, "33554432");
+	cr_expect_str_eq(dip.back, "67108864");
+	put(&f, "memory.limit_in_bytes", dip.to); /* and the second write failed */
+	cr_assert_eq(control_dip_end(&f.group, f.m.ledger, &f.ram, &dip), 0);
 	cr_expect_str_eq(value(&f, "memory.limit_in_bytes"), "67108864");
-	expect_dip(&f, 64 * MIB, "");
+	cr_assert_eq(control_dip_begin(&f.m.tree, &f.group, f.m.ledger, &f.ram, 96 * MIB, &dip), 0);
+	cr_expect_str_eq(dip.to, "67108864", "it never raises");
 	put(&f, "memory.limit_in_bytes", "50000000\n");
-	cr_expect_eq(control_ram_dip(&f.m.tree, &f.group, f.m.ledger, &f.ram, MIB), -ESTALE);
+	cr_expect_eq(control_dip_end(&f.group, f.m.ledger, &f.ram, &dip), -ESTALE);
+	cr_expect_eq(control_dip_begin(&f.m.tree, &f.group, f.m.ledger, &f.ram, MIB, &dip),
+		     -ESTALE);
 	cr_expect_str_eq(value(&f, "memory.limit_in_bytes"), "50000000");
 	tear_down(&f);
 	set_up(&f, V2);
-	cr_expect_eq(control_ram_dip(&f.m.tree, &f.group, f.m.ledger, &f.ram, MIB), -ENOENT);
+	cr_expect_eq(control_dip_begin(&f.m.tree, &f.group, f.m.ledger, &f.ram, MIB, &dip),
+		     -ENOENT);
+	tear_down(&f);
+}
+
+/* A dip of a daemon that was killed is one of its limits. */
+Test(control, v1_a_dip_is_restored)
+{
+	struct control_dip dip;
+	struct fixture f = { 0 };
+
+	set_up(&f, V1);
+	put(&f, "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n");
+	cr_assert_eq(control_dip_begin(&f.m.tree, &f.group, f.m.ledger, &f.ram, 32 * MIB, &dip), 0);
+	cr_expect_str_eq(value(&f, "memory.oom_control"), "1", "nobody is killed for it");
+	put(&f, "memory.oom_control", "oom_kill_disable 1\nunder_oom 0\noom_kill 0\n");
+	put(&f, "memory.limit_in_bytes", dip.to);
+	cr_expect_eq(made_up_restore(&f.m).foreign, 0);
+	cr_expect_str_eq(value(&f, "memory.limit_in_bytes"), "9223372036854771712");
+	cr_expect_str_eq(value(&f, "memory.oom_control"), "0");
 	tear_down(&f);
 }
 

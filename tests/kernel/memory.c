@@ -332,22 +332,32 @@ Test(memory, page_cache_growth_meets_the_limit)
 	close(cached_fd);
 }
 
-/* Each call of reclaim_step() takes a slice and no more, and leaves the limit that stood. */
+/* Each takes a slice and no more, and leaves the limit that stood. */
 static unsigned int reclaim_in_slices(const struct twins *twins, struct reclaim *reclaim)
 {
 	const uint64_t limit = group_limit_bytes(twins->groups[0]);
+	struct slow_write *slow = NULL;
+	struct slow_write_result result;
+	struct slow_write_job job;
 	unsigned int slices = 0;
 	int r = 1;
 
+	cr_assert_eq(slow_write_open(&slow), 0);
 	for (; r == 1 && slices < 1000; slices++) {
 		uint64_t before = reclaim->after_bytes;
 
-		r = reclaim_step(reclaim);
+		r = reclaim_next(reclaim, &job);
+		if (r <= 0)
+			break;
+		cr_assert_eq(slow_write_post(slow, &job), 0);
+		slow_write_wait(slow, &result);
+		r = reclaim_written(reclaim, &result);
 		cr_expect_eq(group_limit_bytes(twins->groups[0]), limit, "a limit is left behind");
 		cr_expect(reclaim->after_bytes + 4 * MIB + BATCH_BYTES >= before,
 			  "%lu MiB at once", (before - reclaim->after_bytes) / MIB);
 	}
 	cr_expect_eq(r, 0);
+	slow_write_close(slow);
 	return slices;
 }
 
