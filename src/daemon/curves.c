@@ -269,10 +269,10 @@ static void turn(struct daemon *daemon, uint32_t slot, uint64_t now_ns)
 		bool is_known = measure_curve(w->measure, &curve);
 
 		curve.confident = is_known && is_trusted(&curve);
-		w->spent_ns += w->measure->last.spent_ns;
+		w->spent_ns += w->measure->turn_ns;
 		answer = tracking_turn(&w->tracking, &daemon->curves->setup,
 				       is_known ? &curve : NULL,
-				       w->measure->last.spent_ns + w->aged_ns, now_ns);
+				       w->measure->turn_ns + w->aged_ns, now_ns);
 		w->aged_ns = 0;
 		measure_put_off(w->measure, answer.not_before_ns);
 		if (answer.tell)

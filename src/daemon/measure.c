@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #define GUESS_MAX 0.05 /* of an error: what is less sure is no curve to act on */
 
@@ -97,14 +97,6 @@ static void feed(struct cvhrc *core, const struct pagescan_counts *counts)
 	}
 }
 
-static uint64_t cpu_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* A pause comes before an epoch, and ends with a turn of its own that only clears and sets places. */
 static void plan(struct measure *measure, uint64_t now_ns)
 {
@@ -159,7 +151,7 @@ static int take_generations(struct measure *measure, struct cvhrc_totals *totals
 
 int measure_turn(struct measure *measure, uint64_t now_ns, struct err *err)
 {
-	const uint64_t began_ns = cpu_ns();
+	const uint64_t began_ns = clock_thread_ns();
 	const bool renumbered = cvhrc_begin(&measure->core, measure->advice.epoch_ns);
 	struct cvhrc_totals totals = {
 		.length_ns = measure->turns ? now_ns - measure->cleared_ns : 0,
@@ -178,10 +170,11 @@ int measure_turn(struct measure *measure, uint64_t now_ns, struct err *err)
 		measure->begun_ns = now_ns;
 	measure->cleared_ns = now_ns;
 	plan(measure, now_ns);
-	const uint64_t all_ns = cpu_ns() - began_ns;
+	const uint64_t all_ns = clock_thread_ns() - began_ns;
 
 	measure->counting_ns = all_ns > scanned_ns ? all_ns - scanned_ns : 0;
-	measure->spent_ns += scanned_ns + measure->counting_ns;
+	measure->turn_ns = scanned_ns + measure->counting_ns;
+	measure->spent_ns += measure->turn_ns;
 	return 0;
 }
 

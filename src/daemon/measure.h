@@ -33,7 +33,8 @@ struct measure {
 	uint64_t cleared_ns;	     /* the latest turn */
 	uint64_t due_ns;
 	uint64_t spent_ns;    /* CPU time of all turns */
-	uint64_t counting_ns; /* of the latest one, after the scan */
+	uint64_t turn_ns;     /* of the latest one */
+	uint64_t counting_ns; /* of that, after the scan */
 	uint32_t turns;
 	bool pausing; /* what comes next ends a pause, not an epoch */
 	bool resumed; /* the latest turn did */
