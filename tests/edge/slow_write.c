@@ -69,10 +69,9 @@ Test(slow_write, the_thread_waits_and_the_caller_does_not)
 	struct fixture f;
 
 	set_up(&f);
-	const struct slow_write_job job = { .dirfd = f.dirfd,
-					    .file = "pipe",
-					    .text = "1234",
-					    .after = "5678" };
+	const struct slow_write_job job = {
+		.dirfd = f.dirfd, .file = "pipe", .text = "1234", .after = "5678"
+	};
 
 	cr_assert_eq(slow_write_post(f.slow, &job), 0, "returns at once");
 	cr_expect(!is_done(f.slow, 50));
