@@ -13,12 +13,6 @@
 /* A step may be wrong, and then it is to be a small wrong: a quarter of the usage at most. */
 #define STEP_MAX_SHARE 4
 
-/*
- * By a limit: the kernel reclaims while the limit is written, and who writes it waits. 32 MiB take
- * 10 to 40 ms where they go to compressed memory.
- */
-#define STEP_BY_LIMIT (32 * MIB)
-
 /* Without a curve. */
 #define PROBE_SHARE 100
 #define PROBE_MIN MIB
@@ -266,8 +260,6 @@ static uint64_t step_bytes(const struct adaptive *a, const struct adaptive_setup
 
 	if (reason == PFUSE_WHY_PROBE)
 		bytes = arith_max(usage / PROBE_SHARE, PROBE_MIN);
-	if (a->by_limit)
-		bytes = arith_min(bytes, STEP_BY_LIMIT);
 	return arith_min(arith_min(bytes, usage / STEP_MAX_SHARE), above);
 }
 

@@ -594,28 +594,29 @@ Test(adaptive, verdicts_reclaim_and_leave_the_limit)
 	cr_expect(d.fcbs[1].res[FCB_RAM].limit == PFUSE_UNLIMITED);
 }
 
-Test(adaptive, verdicts_by_limit_where_nothing_else_reclaims)
+/* By the limit, and not once that is somebody else's. */
+Test(adaptive, verdicts_by_limit_end_where_the_limit_is_let_go)
 {
 	struct door d;
-	struct pfuse_event ev = { .kind = PFUSE_EV_HIGH_WATER, .slot = 1, .group_id = 77 };
 	struct pfuse_verdict v;
 
 	door_open(&d, true, PFUSE_UNLIMITED);
 	v = *door_verdict(&d);
-	cr_expect(v.control == PFUSE_CTL_RAM && v.reason == PFUSE_WHY_NEED);
-	cr_expect(v.to == 368 * MIB, "below what is in use, by what one write may take");
-	orchestrator_applied(&d.o, &v, ORCHESTRATOR_APPLIED, d.now_ns);
-	d.s.ram_usage_bytes = d.s.ram_limit_bytes = v.to;
-	cr_expect(d.adaptive[1].phase == ADAPTIVE_WINDOW);
-	ev.time_ns = d.now_ns;
-	ev.ram.usage_bytes = ev.ram.limit_bytes = v.to;
-	cr_expect(orchestrator_event(&d.o, &ev, d.now_ns, d.v) == 1);
-	cr_expect(d.v[0].control == PFUSE_CTL_RAM && d.v[0].to > v.to * 10 / 9,
-		  "the limit is raised at once");
-	orchestrator_applied(&d.o, &d.v[0], ORCHESTRATOR_APPLIED, d.now_ns);
-	d.s.ram_limit_bytes = d.v[0].to;
-	cr_expect(door_sample(&d) == 0);
-	cr_expect(door_verdict(&d)->reason == PFUSE_WHY_NEED, "the next step");
+	cr_expect(v.control == PFUSE_CTL_RECLAIM && v.reason == PFUSE_WHY_NEED);
+	orchestrator_applied(&d.o, &v, ORCHESTRATOR_FOREIGN, d.now_ns);
+	cr_expect(d.fcbs[1].control[PFUSE_CTL_RAM].let_go);
+	for (unsigned i = 0; i < 60; i++)
+		cr_expect(door_sample(&d) == 0);
+}
+
+/* memory.reclaim touches no limit. */
+Test(adaptive, verdicts_reclaim_below_the_limit_of_somebody_else)
+{
+	struct door d;
+
+	door_open(&d, false, PFUSE_UNLIMITED);
+	d.fcbs[1].control[PFUSE_CTL_RAM].let_go = true;
+	cr_expect(door_verdict(&d)->control == PFUSE_CTL_RECLAIM);
 }
 
 Test(adaptive, verdicts_raise_a_limit_after_harm)
