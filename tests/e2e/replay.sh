@@ -130,6 +130,7 @@ if thorough "a process that is killed for want of memory has it written, too"; t
 	rm "$trace"
 	new_group victim
 	set_limit victim $((32 * MiB))
+	echo 0 >"$(file_of victim memory.swappiness memory.swap.max)" 2>/dev/null || true # what has swap needs no kill
 	stop_daemon
 	printf 'groups:\n  - match: "*"\n    ram: { mode: observe }\n    freeze: off\n' >"$tmp/observe.yaml"
 	start_daemon -c "$tmp/observe.yaml" --trace "$trace" --flight 1s "$(group victim)"

@@ -148,13 +148,14 @@ static const char *by_version(const char *v1, const char *v2)
 	return hierarchy(&why)->v2 ? v2 : v1;
 }
 
-/* Swap would take what the limit is to refuse. Only v2 has the file; our v1 machines have no swap. */
+/* Swap would take what the limit is to refuse. On v1 children inherit it if they are made afterwards. */
 static void forbid_swap(const struct group *group)
 {
 	char path[PATH_MAX + 32];
 
-	snprintf(path, sizeof(path), "%s/memory.swap.max", group->path);
-	(void)hierarchy_write(path, "0");
+	snprintf(path, sizeof(path), "%s/%s", group->path,
+		 by_version("memory.swappiness", "memory.swap.max"));
+	(void)hierarchy_write(path, "0"); /* a kernel without swap has no file */
 }
 
 void group_limit(const struct group *group, uint64_t bytes)

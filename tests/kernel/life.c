@@ -240,9 +240,11 @@ Test(life, an_oom_victim_is_told)
 
 Test(life, an_oom_victim_in_a_child_group_is_told_for_the_managed_ancestor)
 {
-	struct group *parent = group_make(NULL, "oomtree"), *child = group_make(parent, "child");
+	struct group *parent = group_make(NULL, "oomtree");
 
 	group_limit(parent, LIMIT);
+	struct group *child = group_make(parent, "child"); /* without swap, as its parent */
+
 	watch(1, parent);
 	expect_oom(1, parent, child);
 }
