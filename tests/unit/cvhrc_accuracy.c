@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pfuse/reads.h"
 #include "refstring.h"
 
 #define PAGE ((uint64_t)4096)
@@ -395,11 +396,33 @@ Test(cvhrc_accuracy, no_knee_below_the_resolution)
 /* Files: every page that is read, by hash; fewer and fewer of them are in the sample. */
 static uint32_t hash_of(uint32_t page)
 {
-	uint64_t x = (page + 1) * 0x9e3779b97f4a7c15ull;
+	return pfuse_read_hash(pfuse_read_file(8, 4711), page);
+}
 
-	x ^= x >> 29;
-	x *= 0xbf58476d1ce4e5b9ull;
-	return (uint32_t)(x >> 32);
+static double sampled_share(uint64_t inode, uint32_t pages, uint32_t stride, double share)
+{
+	uint64_t file = pfuse_read_file(8, inode);
+	uint32_t count = 0, threshold = (uint32_t)(share * 4294967296.0);
+
+	for (uint32_t i = 0; i < pages; i++)
+		count += pfuse_read_hash(file, (uint64_t)i * stride) < threshold;
+	return (double)count / pages;
+}
+
+/* How many pages a group has read is known from the sample alone: the knee is off by what that is off by. */
+Test(cvhrc_accuracy, the_sample_of_a_file_is_as_large_as_its_share)
+{
+	static const double shares[] = { 0.5, 0.2, 0.0937, 0.0625 };
+
+	for (unsigned i = 0; i < 4; i++)
+		for (uint64_t inode = 1; inode <= 16; inode++) {
+			double all = sampled_share(inode, 65536, 1, shares[i]) / shares[i];
+			double some = sampled_share(inode, 8192, 8, shares[i]) / shares[i];
+
+			cr_expect(fabs(all - 1) <= 0.005, "%g: %g of its share", shares[i], all);
+			cr_expect(fabs(some - 1) <= 0.1, "%g: %g of its share, each eighth page",
+				  shares[i], some);
+		}
 }
 
 static void files_epoch(struct cvhrc *c, struct cvhrc_files *files, const bool *touched,
