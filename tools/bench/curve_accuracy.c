@@ -407,7 +407,9 @@ static void print_row(const struct bench_case *which, const struct run *run,
 	       (double)seen->resolution_bytes / MIB, run->measure->last.rate,
 	       (double)run->measure->advice.epoch_ns / 1e9,
 	       100 * (double)run->measure->spent_ns / passed,
-	       (double)run->measure->last.state_bytes / 1024 + (double)sizeof(struct cvhrc) / 1024,
+	       ((double)run->measure->last.state_bytes + sizeof(struct measure) +
+		(run->measure->files.core ? sizeof(struct cvhrc_files) : 0)) /
+		       1024,
 	       run->measure->last.whole ? ", clear_refs" : "");
 	if (run->huge_before != run->huge_after)
 		printf("  AnonHugePages: %llu KiB before, %llu after\n",
