@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #define GUESS_MAX 0.05 /* of an error: what is less sure is no curve to act on */
 
@@ -103,14 +103,6 @@ static void feed(struct cvhrc *core, const struct pagescan_counts *counts)
 	}
 }
 
-static uint64_t cpu_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* A pause comes before an epoch, and ends with a turn of its own that only clears and sets places. */
 static void plan(struct measure *measure, uint64_t now_ns)
 {
@@ -165,7 +157,7 @@ static int take_generations(struct measure *measure, struct cvhrc_totals *totals
 
 int measure_turn(struct measure *measure, uint64_t now_ns, struct err *err)
 {
-	const uint64_t began_ns = cpu_ns();
+	const uint64_t began_ns = clock_thread_ns();
 	const bool renumbered = cvhrc_begin(&measure->core, measure->advice.epoch_ns);
 	struct cvhrc_totals totals = {
 		.length_ns = measure->turns ? now_ns - measure->cleared_ns : 0,
@@ -184,10 +176,11 @@ int measure_turn(struct measure *measure, uint64_t now_ns, struct err *err)
 		measure->begun_ns = now_ns;
 	measure->cleared_ns = now_ns;
 	plan(measure, now_ns);
-	const uint64_t all_ns = cpu_ns() - began_ns;
+	const uint64_t all_ns = clock_thread_ns() - began_ns;
 
 	measure->counting_ns = all_ns > scanned_ns ? all_ns - scanned_ns : 0;
-	measure->spent_ns += scanned_ns + measure->counting_ns;
+	measure->turn_ns = scanned_ns + measure->counting_ns;
+	measure->spent_ns += measure->turn_ns;
 	return 0;
 }
 
@@ -199,8 +192,15 @@ void measure_put_off(struct measure *measure, uint64_t until_ns)
 	measure->pausing = true;
 }
 
+void measure_rest(struct measure *measure)
+{
+	measure_files_rest(&measure->files);
+}
+
 void measure_resume(struct measure *measure, uint64_t now_ns)
 {
+	if (measure_files_resume(&measure->files) < 0)
+		pagescan_note_mappings(measure->scan, NULL, NULL);
 	measure->due_ns = now_ns;
 	measure->pausing = measure->turns != 0;
 }
@@ -230,6 +230,11 @@ static void doubt_places(const struct measure *measure, struct cvhrc_curve *curv
 		curve->doubt = CVHRC_INEXACT;
 		curve->confident = false;
 	}
+}
+
+uint64_t measure_files_bytes(const struct measure *measure)
+{
+	return measure_files_resident(&measure->files) * measure->core.setup.page_bytes;
 }
 
 bool measure_curve(const struct measure *measure, struct cvhrc_curve *ret)

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "edge/pagescan_inside.h"
 #include "edge/procs.h"
 
@@ -51,14 +51,6 @@ void age_close(struct age *age)
 		return;
 	procs_list_free(&age->processes);
 	free(age);
-}
-
-static uint64_t cpu_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 static int open_process(const struct age *age, int *ret_pidfd, FILE **ret_maps)
@@ -142,12 +134,12 @@ static int step_process(struct age *age)
 
 int age_step(struct age *age, uint64_t *ret_spent_ns)
 {
-	uint64_t began_ns = cpu_ns();
+	uint64_t began_ns = clock_thread_ns();
 	int r = 0;
 
 	age->bytes = 0;
 	while (r == 0 && age->bytes < STEP_BYTES - HUGE_BYTES && age->next < age->processes.count)
 		r = step_process(age);
-	*ret_spent_ns = cpu_ns() - began_ns;
+	*ret_spent_ns = clock_thread_ns() - began_ns;
 	return r < 0 ? r : age->next < age->processes.count;
 }

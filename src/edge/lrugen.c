@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/num.h"
 
@@ -189,18 +189,10 @@ static int begin_generation(const struct lrugen *lru, const struct list *list)
 	return r == -EINVAL || r == -ERANGE ? 0 : r;
 }
 
-static uint64_t cpu_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 int lrugen_age(struct lrugen *lru, struct lrugen_pages *ret, struct err *err)
 {
 	struct lrugen_pages before = { 0 }, pages = { 0 };
-	uint64_t began_ns = cpu_ns();
+	uint64_t began_ns = clock_thread_ns();
 	int r = look(lru, &before);
 
 	for (uint32_t i = 0; r == 0 && i < lru->count; i++)
@@ -212,7 +204,7 @@ int lrugen_age(struct lrugen *lru, struct lrugen_pages *ret, struct err *err)
 			       r == -ESRCH ? "the group has no pages" : strerror(-r));
 	for (uint32_t i = 0; i < lru->count; i++)
 		lru->lists[i].since = lru->lists[i].youngest;
-	pages.spent_ns = cpu_ns() - began_ns;
+	pages.spent_ns = clock_thread_ns() - began_ns;
 	*ret = pages;
 	return 0;
 }

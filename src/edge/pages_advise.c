@@ -41,11 +41,13 @@ static int flush(struct advice *advice)
 			break;
 		if (done < 0 && errno != EINVAL && errno != ENOMEM && errno != EAGAIN)
 			return -errno;
-		for (; done > 0 && at < advice->count; at++) {
-			advice->bytes += advice->ranges[at].iov_len;
-			done -= (ssize_t)advice->ranges[at].iov_len;
+		if (done <= 0) {
+			at++;
+			continue;
 		}
-		at += done < 0;
+		advice->bytes += (uint64_t)done;
+		for (; done > 0 && at < advice->count; at++)
+			done -= (ssize_t)advice->ranges[at].iov_len;
 	}
 	advice->count = 0;
 	return 0;

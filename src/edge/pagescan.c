@@ -6,10 +6,10 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "edge/pagescan_inside.h"
 #include "edge/procs.h"
 
@@ -53,14 +53,6 @@ _Static_assert(sizeof(struct pagescan) + KEEP_BYTES <= PAGESCAN_BYTES_MAX,
 static uint64_t both(const uint64_t pages[2])
 {
 	return pages[0] + pages[1];
-}
-
-static uint64_t cpu_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 int pagescan_open(const struct probe *probe, const struct pagescan_target *target,
@@ -527,7 +519,7 @@ static int prepare(struct pagescan *scan, const struct pagescan_turn *turn, stru
 int pagescan_epoch(struct pagescan *scan, const struct pagescan_turn *turn,
 		   struct pagescan_result *ret, struct err *err)
 {
-	uint64_t began_ns = cpu_ns();
+	uint64_t began_ns = clock_thread_ns();
 	struct keep_totals totals;
 
 	memset(ret, 0, sizeof(*ret));
@@ -545,6 +537,6 @@ int pagescan_epoch(struct pagescan *scan, const struct pagescan_turn *turn,
 	count_if_due(scan);
 	fill(scan, &totals, ret);
 	choose_clearing(scan, &totals);
-	ret->spent_ns = cpu_ns() - began_ns;
+	ret->spent_ns = clock_thread_ns() - began_ns;
 	return 0;
 }

@@ -219,8 +219,7 @@ set_limit() { # NAME BYTES
 limit_of() { cat "$(file_of "$1" memory.limit_in_bytes memory.max)"; }
 usage_of() { cat "$(file_of "$1" memory.usage_in_bytes memory.current)"; }
 
-# cgroups_of PID: where it is. Without hierarchies that tests/kernel mounted: the kernel buries them late.
-cgroups_of() { grep -v ':name=pfuse-test-' "/proc/$1/cgroup"; }
+cgroups_of() { cat "/proc/$1/cgroup"; } # PID
 
 # All controls that the daemon may write, in one line each: the state that must come back.
 controls_of() {

@@ -70,36 +70,56 @@ static size_t with_tag(const uint32_t counts[2][PAGESCAN_TAGS], uint16_t tag)
 	return counts[0][tag] + counts[1][tag];
 }
 
+/* A group with one process, and what scans it. */
+struct scanned {
+	struct worker *worker;
+	int group_fd, proc_fd;
+	struct pagescan *scan;
+};
+
+static struct scanned scan_open(void)
+{
+	struct group *group = group_make(NULL, "swap");
+	struct scanned s = {
+		.worker = worker_start(group),
+		.group_fd = open(group->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+		.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+	};
+	const struct pagescan_target target = { .proc_fd = s.proc_fd, .group_fd = s.group_fd };
+	struct err err = { "" };
+
+	cr_assert_eq(pagescan_open(probe, &target, &s.scan, &err), 0, "%s", err.text);
+	return s;
+}
+
+static void scan_close(const struct scanned *s)
+{
+	pagescan_close(s->scan);
+	close(s->group_fd);
+	close(s->proc_fd);
+}
+
 Test(pages_swap, a_swapped_page_keeps_its_place)
 {
 	if (!has_swap())
 		RIG_SKIP("no swap");
-	struct group *group = group_make(NULL, "swap");
-	struct worker *worker = worker_start(group);
-	int group_fd = open(group->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	const struct pagescan_target target = { .proc_fd = proc_fd, .group_fd = group_fd };
-	struct pagescan *scan = NULL;
-	struct err err = { "" };
+	struct scanned s = scan_open();
 
-	cr_assert_eq(pagescan_open(probe, &target, &scan, &err), 0, "%s", err.text);
-	turn(scan, FIRST_TAG);
-	worker_do(worker, job_touch_all, 0);
-	turn(scan, FIRST_TAG + 1);
+	turn(s.scan, FIRST_TAG);
+	worker_do(s.worker, job_touch_all, 0);
+	turn(s.scan, FIRST_TAG + 1);
 	cr_expect_geq(with_tag(result.counts.touched, PAGESCAN_NEVER), PAGES, "new pages");
-	cr_assert_eq(worker_do(worker, job_page_out, 0), 0);
-	turn(scan, FIRST_TAG + 2);
+	cr_assert_eq(worker_do(s.worker, job_page_out, 0), 0);
+	turn(s.scan, FIRST_TAG + 2);
 	cr_assert_geq(result.swapped_pages, MOST, "%lu are swapped", result.swapped_pages);
 	cr_expect_lt(with_tag(result.counts.left, FIRST_TAG + 1), PAGES / 16);
-	worker_do(worker, job_touch_all, 0);
-	turn(scan, FIRST_TAG + 3);
+	worker_do(s.worker, job_touch_all, 0);
+	turn(s.scan, FIRST_TAG + 3);
 	cr_expect_geq(with_tag(result.counts.touched, FIRST_TAG + 1), MOST,
 		      "%zu came back with their tag",
 		      with_tag(result.counts.touched, FIRST_TAG + 1));
 	cr_expect_lt(result.swapped_pages, PAGES / 16);
-	pagescan_close(scan);
-	close(group_fd);
-	close(proc_fd);
+	scan_close(&s);
 }
 
 /* What stands in where the kernel has neither memory.reclaim nor memory.force_empty. */
@@ -107,24 +127,15 @@ Test(pages_swap, the_fallback_moves_the_memory_of_a_group_out)
 {
 	if (!has_swap())
 		RIG_SKIP("no swap");
-	struct group *group = group_make(NULL, "swap");
-	struct worker *worker = worker_start(group);
-	int group_fd = open(group->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	const struct pagescan_target target = { .proc_fd = proc_fd, .group_fd = group_fd };
-	struct pagescan *scan = NULL;
-	struct err err = { "" };
+	struct scanned s = scan_open();
 	uint64_t bytes = 0;
 
-	worker_do(worker, job_touch_all, 0);
-	cr_assert_eq(pagescan_open(probe, &target, &scan, &err), 0, "%s", err.text);
-	turn(scan, FIRST_TAG);
+	worker_do(s.worker, job_touch_all, 0);
+	turn(s.scan, FIRST_TAG);
 	cr_expect_lt(result.swapped_pages, PAGES / 16);
-	cr_assert_eq(pages_advise(proc_fd, group_fd, &bytes), 0);
+	cr_assert_eq(pages_advise(s.proc_fd, s.group_fd, &bytes), 0);
 	cr_expect_geq(bytes, PAGES * PAGE);
-	turn(scan, FIRST_TAG + 1);
+	turn(s.scan, FIRST_TAG + 1);
 	cr_expect_geq(result.swapped_pages, MOST, "%lu are swapped", result.swapped_pages);
-	pagescan_close(scan);
-	close(group_fd);
-	close(proc_fd);
+	scan_close(&s);
 }
