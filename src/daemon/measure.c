@@ -186,8 +186,15 @@ void measure_put_off(struct measure *measure, uint64_t until_ns)
 	measure->pausing = true;
 }
 
+void measure_rest(struct measure *measure)
+{
+	measure_files_rest(&measure->files);
+}
+
 void measure_resume(struct measure *measure, uint64_t now_ns)
 {
+	if (measure_files_resume(&measure->files) < 0)
+		pagescan_note_mappings(measure->scan, NULL, NULL);
 	measure->due_ns = now_ns;
 	measure->pausing = measure->turns != 0;
 }
@@ -217,6 +224,11 @@ static void doubt_places(const struct measure *measure, struct cvhrc_curve *curv
 		curve->doubt = CVHRC_INEXACT;
 		curve->confident = false;
 	}
+}
+
+uint64_t measure_files_bytes(const struct measure *measure)
+{
+	return measure_files_resident(&measure->files) * measure->core.setup.page_bytes;
 }
 
 bool measure_curve(const struct measure *measure, struct cvhrc_curve *ret)
