@@ -13,12 +13,6 @@
 /* A step may be wrong, and then it is to be a small wrong: a quarter of the usage at most. */
 #define STEP_MAX_SHARE 4
 
-/*
- * By a limit: the kernel reclaims while the limit is written, and who writes it waits. 32 MiB take
- * 10 to 40 ms where they go to compressed memory.
- */
-#define STEP_BY_LIMIT (32 * MIB)
-
 /* Without a curve. */
 #define PROBE_SHARE 100
 #define PROBE_MIN MIB
@@ -266,8 +260,6 @@ static uint64_t step_bytes(const struct adaptive *a, const struct adaptive_setup
 
 	if (reason == PFUSE_WHY_PROBE)
 		bytes = arith_max(usage / PROBE_SHARE, PROBE_MIN);
-	if (a->by_limit)
-		bytes = arith_min(bytes, STEP_BY_LIMIT);
 	return arith_min(arith_min(bytes, usage / STEP_MAX_SHARE), above);
 }
 
@@ -326,6 +318,19 @@ struct adaptive_step adaptive_sample(struct adaptive *a, const struct adaptive_s
 	return step;
 }
 
+/*
+ * With the sample that comes a window after the one that the step followed, be it a little early: reclaim
+ * took some of that time, and a whole interval more would be lost with each step.
+ */
+static uint64_t window_end(const struct adaptive *a, const struct adaptive_setup *setup,
+			   uint64_t now_ns)
+{
+	uint64_t window_ns = setup->window_ns;
+
+	return arith_max(arith_add(a->last.time_ns, window_ns - window_ns / 16),
+			 arith_add(now_ns, window_ns - window_ns / 4));
+}
+
 /* What could not be reclaimed now will hardly be reclaimed in a moment. */
 void adaptive_carried_out(struct adaptive *a, const struct adaptive_setup *setup, bool done,
 			  uint64_t now_ns)
@@ -340,5 +345,5 @@ void adaptive_carried_out(struct adaptive *a, const struct adaptive_setup *setup
 	a->level_bytes = a->usage_bytes;
 	a->step = a->last;
 	a->step.time_ns = now_ns;
-	enter(a, ADAPTIVE_WINDOW, now_ns, setup->window_ns);
+	enter(a, ADAPTIVE_WINDOW, 0, window_end(a, setup, now_ns));
 }

@@ -76,7 +76,7 @@ struct adaptive_mark {
 
 struct adaptive {
 	bool chosen;	      /* this group's policy is `adaptive` */
-	bool by_limit;	      /* no memory.reclaim: steps are limits below the usage (cgroup v1) */
+	bool by_limit;	      /* no memory.reclaim: a step takes the RAM limit to hand (cgroup v1) */
 	uint8_t phase;	      /* enum adaptive_phase */
 	bool failing;	      /* the last step could not be carried out */
 	uint64_t need_bytes;  /* with headroom; 0: not known */

@@ -40,8 +40,6 @@ static struct arbiter_wish wish_of(const struct fcb *fcb, const struct adaptive 
 			.reason = step->reason,
 			.grow = true,
 		};
-	else
-		wish.squeeze = a->by_limit;
 	return wish;
 }
 
@@ -52,6 +50,9 @@ unsigned adaptive_ram(struct adaptive *a, const struct adaptive_setup *setup, st
 	struct adaptive_view view = view_of(fcb);
 	struct adaptive_step step = adaptive_sample(a, setup, &view, sample, now_ns);
 	struct fusebox_bounds bounds = fcb_bounds(fcb, FCB_RAM);
+
+	if (a->by_limit && fcb->control[PFUSE_CTL_RAM].let_go && step.act == ADAPTIVE_SHRINK)
+		step.act = ADAPTIVE_SETTLED;
 	struct fusebox growth = fusebox_grow(ram->usage, ram->usage_prev, ram->limit, &bounds);
 	struct arbiter_wish wish = wish_of(fcb, a, &step, &growth);
 	bool wants = wish.grow || step.act == ADAPTIVE_SHRINK;
@@ -60,9 +61,8 @@ unsigned adaptive_ram(struct adaptive *a, const struct adaptive_setup *setup, st
 	ram->score = growth.score;
 	ram->size = step.target;
 	if (wants && fcb->policy.mode[FCB_RAM] == FCB_ACT)
-		result = wish.grow || wish.squeeze
-				 ? arbiter_limit(fcb, PFUSE_CTL_RAM, &wish, 1, now_ns, ret)
-				 : arbiter_reclaim(fcb, &wish, now_ns, ret);
+		result = wish.grow ? arbiter_limit(fcb, PFUSE_CTL_RAM, &wish, 1, now_ns, ret)
+				   : arbiter_reclaim(fcb, &wish, now_ns, ret);
 	fcb_settle(fcb, PFUSE_CTL_RAM, step.act == ADAPTIVE_SETTLED && result == ARBITER_SETTLED);
 	return result == ARBITER_VERDICT;
 }

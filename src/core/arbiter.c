@@ -133,8 +133,6 @@ enum arbiter_result arbiter_limit(const struct fcb *fcb, enum pfuse_control cont
 
 	if (!w || l.control->let_go)
 		return ARBITER_SETTLED;
-	if (w->squeeze)
-		l.mark = 0;
 	to = bounded(&l, w);
 	/* A bound may not turn a wish into its opposite: "grow" from unlimited to the ceiling. */
 	if ((w->grow ? to <= from : to >= from) || is_noise(&l, from, to))

@@ -7,8 +7,7 @@
  *   1. A growth beats every shrink, and RAM's is never delayed; of several wishes the largest limit
  *      wins.
  *   2. No limit below the floor, nor at or below the mark at which the present usage would count as
- *      high: a shrink can neither squeeze what is in use nor cross the mark by itself. Unless it
- *      is meant to (`squeeze`): how memory is reclaimed where there is no other way.
+ *      high: a shrink can neither squeeze what is in use nor cross the mark by itself.
  *   3. No limit above the ceiling. A growth that ends there has reason PFUSE_WHY_CEILING. RAM: the edge
  *      releases its brake, and the kernel's own rule (OOM kill at the limit) holds again. CPU and I/O:
  *      a ceiling that somebody configured is kept as limit; one that stands for "unlimited" is not
@@ -36,7 +35,6 @@ struct arbiter_wish {
 	uint32_t reason; /* enum pfuse_reason */
 	bool grow;	 /* not STOP: wants more (or less) than there is */
 	bool clamped;	 /* the wish is cut already */
-	bool squeeze; /* RAM: means to go below what is in use, so that the kernel reclaims it */
 };
 
 enum arbiter_result {

@@ -575,6 +575,8 @@ void orchestrator_applied(struct orchestrator *o, const struct pfuse_verdict *ve
 	if (verdict->control == PFUSE_CTL_RECLAIM) {
 		if (outcome == ORCHESTRATOR_APPLIED || outcome == ORCHESTRATOR_DRY)
 			fcb->control[PFUSE_CTL_RAM].downs++;
+		else if (outcome == ORCHESTRATOR_FOREIGN)
+			fcb->control[PFUSE_CTL_RAM].let_go = true;
 		else
 			count_failure(fcb, outcome);
 		return;

@@ -82,7 +82,7 @@ void orchestrator_adaptive(struct orchestrator *o, struct adaptive *adaptive,
 
 /*
  * After attach: the RAM of this group is under `adaptive` from now on, or under `fusebox` again.
- * by_limit: its memory cannot be reclaimed by PFUSE_CTL_RECLAIM, so limits below the usage do it.
+ * by_limit: what PFUSE_CTL_RECLAIM does is done by way of the RAM limit, so not once that is somebody else's.
  * grace_ns: how long the group is left alone first.
  */
 void orchestrator_choose(struct orchestrator *o, uint32_t slot, bool adaptive, bool by_limit,

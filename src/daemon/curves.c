@@ -117,16 +117,19 @@ static bool is_trusted(const struct cvhrc_curve *curve)
 }
 
 /*
- * What is in use and not in page tables: files that are read and not mapped, and the kernel's own memory. By
- * the kernel's books, not by the sample: that has been cleared again and again, so reclaim prefers it.
+ * What is in use and neither in page tables nor read while that was watched: the kernel's own memory, and files
+ * of a group that reads none. By the kernel's books, not by the sample: that has been cleared again and again, so
+ * reclaim prefers it.
  */
 static uint64_t unseen_of(const struct daemon *daemon, uint32_t slot, uint64_t usage_bytes)
 {
+	const struct measure *measure = daemon->curves->at[slot].measure;
+	uint64_t seen_bytes = measure ? measure_files_bytes(measure) : 0;
 	struct reclaim_facts facts;
 
 	if (reclaim_look(&daemon->machine.tree, &daemon->members.at[slot].group, &facts) < 0)
 		return 0;
-	return arith_sub(usage_bytes, facts.mapped_bytes);
+	return arith_sub(usage_bytes, arith_add(facts.mapped_bytes, seen_bytes));
 }
 
 /* The one place where a curve becomes a need. */
@@ -217,6 +220,8 @@ static void settle(struct daemon *daemon, uint32_t slot, uint64_t now_ns)
 static void end_session(struct watched *w, uint64_t since_ns, uint64_t now_ns)
 {
 	w->measured_ns += arith_sub(now_ns, since_ns);
+	if (w->measure)
+		measure_rest(w->measure);
 }
 
 static void cannot(struct daemon *daemon, uint32_t slot, int code, const struct err *err)
@@ -367,7 +372,8 @@ static int on_time(sd_event_source *source, uint64_t usec, void *context)
 static struct pagescan_target target_of(const struct daemon *daemon, uint32_t slot)
 {
 	return (struct pagescan_target){ .proc_fd = daemon->machine.tree.proc_fd,
-					 .group_fd = daemon->members.at[slot].group.fd };
+					 .group_fd = daemon->members.at[slot].group.fd,
+					 .slot = slot };
 }
 
 /* One that rests gives its place away, and what it knows of its pages with it. */
@@ -424,9 +430,8 @@ void curves_sample(struct daemon *daemon, uint32_t slot, const struct pfuse_samp
 
 	w->least_bytes = least_of(fcb, sample);
 	if (w->failed || !sample->nprocs || !is_measurable(daemon, slot) ||
-	    !tracking_wants(&w->tracking, &view, now_ns) || !open_measure(daemon, slot))
-		return;
-	if (w->age || w->tell_ns)
+	    !tracking_wants(&w->tracking, &view, now_ns) || w->age || w->tell_ns ||
+	    !open_measure(daemon, slot))
 		return;
 	tracking_begin(&w->tracking, now_ns);
 	measure_resume(w->measure, now_ns);

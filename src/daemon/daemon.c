@@ -130,16 +130,16 @@ static int open_probe(struct daemon *daemon, struct err *err)
 {
 	struct probe_config config = {
 		/* A file may be read again, and ask for what it did not at first. */
-		.parts = daemon->options->config ? PROBE_ALL & ~(PROBE_SPANS | PROBE_PAGES) : PROBE_REACH,
+		.parts = daemon->options->config ? PROBE_ALL & ~(PROBE_SPANS | PROBE_PAGES | PROBE_READS) :
+						 PROBE_REACH,
 		.slots = daemon->members.count - 1,
 		.anchor = cgroup_tree_anchor(&daemon->machine.tree),
 		.hierarchy_id = hierarchy_id(&daemon->machine),
 		.daemon_pid = getpid(),
-		/* Who records a run wants to see who waited; the flight recorder is to cost little. */
-		.spans = daemon->split || (daemon->options->trace && !daemon->options->flight_ns),
+		.spans = daemon->split || daemon_records_spans(daemon),
 	};
 	if (curves_wanted(daemon))
-		config.parts |= PROBE_PAGES;
+		config.parts |= PROBE_PAGES | PROBE_READS;
 	return probe_open(&config, &daemon->machine.probe, err);
 }
 
@@ -557,6 +557,7 @@ enum exit_status daemon_close(struct daemon *daemon, enum exit_status status)
 {
 	enum exit_status restored;
 
+	squeeze_halt(daemon);
 	if (daemon->loop.started_ns) {
 		sd_notify(0, "STOPPING=1");
 		leave_members(daemon);

@@ -182,6 +182,8 @@ void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 			squeeze_begin(daemon, slot, &verdicts[i], since_ns);
 			continue;
 		}
+		if (verdicts[i].control == PFUSE_CTL_RAM)
+			squeeze_let_go(daemon, slot);
 		member_carry_out(&daemon->machine, member, &verdicts[i], since_ns, &carried);
 		struct say_decision said = { .name = member->name,
 					     .verdict = &verdicts[i],
@@ -223,6 +225,9 @@ static void take_sample(struct daemon *daemon, uint32_t slot)
 	struct pfuse_verdict verdicts[PFUSE_CONTROLS];
 	struct pfuse_sample sample;
 	uint64_t now_ns = daemon->loop.now_ns;
+
+	if (squeeze_holds_limit(daemon, slot))
+		return; /* tried again at the next interval */
 	int err = member_sample(&daemon->machine, member, slot, &sample);
 
 	if (err == -ENODEV)
@@ -418,6 +423,7 @@ static void hit_limit(struct daemon *daemon, uint32_t slot)
 				     .time_ns = daemon->loop.now_ns };
 	uint64_t usage, limit;
 
+	squeeze_let_go(daemon, slot);
 	if (!member->watches_oom || !control_ram_waits(&member->group) ||
 	    control_read(&daemon->machine.tree, &member->group, CONTROL_USAGE, &usage) ||
 	    control_read(&daemon->machine.tree, &member->group, CONTROL_LIMIT, &limit))

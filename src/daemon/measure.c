@@ -14,6 +14,12 @@ _Static_assert(PAGESCAN_TAGS == CVHRC_TAGS && PAGESCAN_NEVER == CVHRC_NEVER &&
 		       PAGESCAN_BEFORE == CVHRC_BEFORE,
 	       "one numbering of epochs");
 
+#define STATE_MAX (256 * 1024) /* of a group that is measured */
+#define READS_BYTES 1024       /* edge/reads.c, about */
+
+_Static_assert(sizeof(struct measure) + PAGESCAN_BYTES_MAX + sizeof(struct cvhrc_files) + READS_BYTES <= STATE_MAX,
+	       "with all sources");
+
 static struct measure *new_measure(const struct cvhrc_setup *setup)
 {
 	struct measure *measure = calloc(1, sizeof(*measure));
@@ -186,8 +192,15 @@ void measure_put_off(struct measure *measure, uint64_t until_ns)
 	measure->pausing = true;
 }
 
+void measure_rest(struct measure *measure)
+{
+	measure_files_rest(&measure->files);
+}
+
 void measure_resume(struct measure *measure, uint64_t now_ns)
 {
+	if (measure_files_resume(&measure->files) < 0)
+		pagescan_note_mappings(measure->scan, NULL, NULL);
 	measure->due_ns = now_ns;
 	measure->pausing = measure->turns != 0;
 }
@@ -217,6 +230,11 @@ static void doubt_places(const struct measure *measure, struct cvhrc_curve *curv
 		curve->doubt = CVHRC_INEXACT;
 		curve->confident = false;
 	}
+}
+
+uint64_t measure_files_bytes(const struct measure *measure)
+{
+	return measure_files_resident(&measure->files) * measure->core.setup.page_bytes;
 }
 
 bool measure_curve(const struct measure *measure, struct cvhrc_curve *ret)

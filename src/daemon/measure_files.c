@@ -33,6 +33,21 @@ void measure_files_close(struct measure_files *files)
 	*files = (struct measure_files){ 0 };
 }
 
+void measure_files_rest(struct measure_files *files)
+{
+	if (files->reads)
+		reads_rest(files->reads);
+}
+
+int measure_files_resume(struct measure_files *files)
+{
+	int r = files->reads ? reads_resume(files->reads) : 0;
+
+	if (r < 0)
+		measure_files_close(files);
+	return r;
+}
+
 void measure_files_begin(struct measure_files *files)
 {
 	if (files->reads)

@@ -38,6 +38,10 @@ void measure_files_begin(struct measure_files *files);
 void measure_files_take(struct measure_files *files, struct cvhrc *core, bool renumbered,
 			struct cvhrc_totals *totals);
 
+/* Nothing is seen between; the places of the pages stay. -errno: a kernel that refuses now tells no more. */
+void measure_files_rest(struct measure_files *files);
+int measure_files_resume(struct measure_files *files);
+
 /* Pages of files that are in memory and not mapped, if the group reads files. */
 uint64_t measure_files_resident(const struct measure_files *files);
 

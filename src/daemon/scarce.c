@@ -83,6 +83,8 @@ static void gather(const struct daemon *daemon, uint64_t *ret_usage, uint64_t *r
 		};
 		if (share->curve)
 			share->most_bytes = arith_max(usage, share->curve->extent_bytes);
+		/* Nothing is kept for one that is smaller than its floor. */
+		share->least_bytes = arith_min(share->least_bytes, share->most_bytes);
 		s->slots[s->count++] = slot;
 		*ret_usage = arith_add(*ret_usage, usage);
 		*ret_most = arith_add(*ret_most, share->most_bytes);

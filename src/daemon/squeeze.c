@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 
 #include "base/clock.h"
 #include "core/adaptive.h"
@@ -21,7 +22,9 @@ struct job {
 struct squeeze {
 	struct adaptive *adaptive; /* the core's, by slot */
 	struct job *jobs;	   /* by slot */
-	sd_event_source *idle;	   /* NULL: nothing was ever reclaimed */
+	struct slow_write *slow;   /* NULL: nothing was ever reclaimed */
+	sd_event_source *done;
+	uint32_t under_way; /* slot whose slice the thread is at; 0: none */
 };
 
 int squeeze_open(struct daemon *daemon, struct err *err)
@@ -48,7 +51,7 @@ void squeeze_close(struct daemon *daemon)
 
 	if (!s)
 		return;
-	sd_event_source_unref(s->idle);
+	squeeze_halt(daemon);
 	free(s->adaptive);
 	free(s->jobs);
 	free(s);
@@ -107,6 +110,13 @@ void squeeze_fill(const struct daemon *daemon, uint32_t slot, struct pfuse_sampl
 	sample->unreclaimable_bytes = sample->ram_usage_bytes; /* and nothing will be */
 }
 
+static enum orchestrator_outcome outcome_of(int err)
+{
+	if (err == -ESTALE)
+		return ORCHESTRATOR_FOREIGN;
+	return err ? ORCHESTRATOR_FAILED : ORCHESTRATOR_APPLIED;
+}
+
 /*
  * The core hears of it, the user reads of it. Less than was asked for is a success if it is
  * something.
@@ -126,51 +136,143 @@ static void finish(struct daemon *daemon, uint32_t slot, int err)
 	if (err == 0 && job->reclaim.after_bytes < job->verdict.from)
 		job->verdict.to = job->reclaim.after_bytes;
 	said.err = err;
-	said.outcome = err ? ORCHESTRATOR_FAILED : ORCHESTRATOR_APPLIED;
+	said.outcome = outcome_of(err);
 	said.took_ns = now_ns > job->since_ns ? now_ns - job->since_ns : 0;
-	member->failed += err != 0;
+	member->failed += said.outcome == ORCHESTRATOR_FAILED;
+	member->foreign += said.outcome == ORCHESTRATOR_FOREIGN;
 	tap_applied(daemon, &said, now_ns);
 	say_decision(daemon->out, &said);
 }
 
-static bool step(struct daemon *daemon)
+static bool dips(const struct squeeze *s, uint32_t slot)
 {
-	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
-		struct job *job = &daemon->squeeze->jobs[slot];
+	return s->adaptive[slot].by_limit;
+}
+
+/* v1: while a slice is under way the group's limit is none to be looked at. */
+#define ARMS (PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT)
+
+static int post(struct daemon *daemon, uint32_t slot)
+{
+	struct squeeze *s = daemon->squeeze;
+	struct slow_write_job write;
+	int r = reclaim_next(&s->jobs[slot].reclaim, &write);
+
+	if (r <= 0)
+		return r;
+	if (dips(s, slot))
+		probe_disarm(daemon->machine.probe, slot, ARMS);
+	r = slow_write_post(s->slow, &write);
+	if (r < 0)
+		return r;
+	s->under_way = slot;
+	return 1;
+}
+
+/* A slice of the next group that waits for one. */
+static void go_on(struct daemon *daemon)
+{
+	struct squeeze *s = daemon->squeeze;
+	uint32_t from = s->under_way, count = daemon->members.count;
+
+	s->under_way = 0;
+	for (uint32_t i = 1; i <= count && !s->under_way; i++) {
+		uint32_t slot = (from + i) % count;
 		int r;
 
-		if (!job->running)
+		if (!s->jobs[slot].running)
 			continue;
-		r = reclaim_step(&job->reclaim);
+		r = post(daemon, slot);
 		if (r <= 0)
 			finish(daemon, slot, r);
-		return true;
 	}
-	return false;
 }
 
-static int on_idle(sd_event_source *source, uint64_t usec, void *context)
+static int adopt(const struct daemon *daemon, struct member *member)
 {
-	if (!step(context))
-		return sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	int err = sd_event_source_set_time(source, clock_now_ns() / 1000);
+	int r = control_ram_adopt(&daemon->machine.tree, &member->group, daemon->machine.ledger,
+				  &member->ram);
 
-	return err < 0 ? err : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return r < 0 ? r : 1;
 }
 
-static int run_when_idle(struct daemon *daemon)
+static void end_slice(struct daemon *daemon, const struct slow_write_result *result)
 {
-	sd_event_source **idle = &daemon->squeeze->idle;
-	uint64_t now_us = clock_now_ns() / 1000;
-	int err;
+	struct squeeze *s = daemon->squeeze;
+	uint32_t slot = s->under_way;
+	struct member *member = &daemon->members.at[slot];
+	int r = reclaim_written(&s->jobs[slot].reclaim, result);
 
-	if (*idle) {
-		(void)sd_event_source_set_time(*idle, now_us);
-		return sd_event_source_set_enabled(*idle, SD_EVENT_ONESHOT);
+	if (r == -ESTALE && member->reapply)
+		r = adopt(daemon, member);
+	if (s->jobs[slot].running && dips(s, slot))
+		probe_arm(daemon->machine.probe, slot, ARMS);
+	if (s->jobs[slot].running && r <= 0)
+		finish(daemon, slot, r);
+}
+
+static int on_done(sd_event_source *source, int fd, uint32_t revents, void *context)
+{
+	struct daemon *daemon = context;
+	struct slow_write_result result;
+
+	if (slow_write_take(daemon->squeeze->slow, &result) < 0)
+		return 0;
+	end_slice(daemon, &result);
+	go_on(daemon);
+	return 0;
+}
+
+bool squeeze_holds_limit(const struct daemon *daemon, uint32_t slot)
+{
+	const struct squeeze *s = daemon->squeeze;
+
+	return s && s->under_way == slot && dips(s, slot);
+}
+
+void squeeze_let_go(struct daemon *daemon, uint32_t slot)
+{
+	struct slow_write_result result;
+
+	if (!squeeze_holds_limit(daemon, slot))
+		return;
+	slow_write_wait(daemon->squeeze->slow, &result);
+	end_slice(daemon, &result);
+	go_on(daemon);
+}
+
+void squeeze_halt(struct daemon *daemon)
+{
+	struct squeeze *s = daemon->squeeze;
+	struct slow_write_result result;
+
+	if (!s || !s->slow)
+		return;
+	for (uint32_t slot = 1; slot < daemon->members.count; slot++)
+		s->jobs[slot].running = false;
+	if (s->under_way) {
+		slow_write_wait(s->slow, &result);
+		end_slice(daemon, &result);
 	}
-	err = sd_event_add_time(daemon->loop.event, idle, CLOCK_MONOTONIC, now_us, 1, on_idle,
-				daemon);
-	return err < 0 ? err : sd_event_source_set_priority(*idle, SD_EVENT_PRIORITY_IDLE);
+	s->under_way = 0;
+	sd_event_source_unref(s->done);
+	slow_write_close(s->slow);
+	s->slow = NULL;
+}
+
+static int start(struct daemon *daemon)
+{
+	struct squeeze *s = daemon->squeeze;
+	int r = s->slow ? 0 : slow_write_open(&s->slow);
+
+	if (r == 0 && !s->done)
+		r = sd_event_add_io(daemon->loop.event, &s->done, slow_write_fd(s->slow), EPOLLIN,
+				    on_done, daemon);
+	if (r < 0)
+		return r;
+	if (!s->under_way)
+		go_on(daemon);
+	return 0;
 }
 
 static void leave_out(struct daemon *daemon, uint32_t slot, const struct pfuse_verdict *verdict)
@@ -190,6 +292,11 @@ static void leave_out(struct daemon *daemon, uint32_t slot, const struct pfuse_v
 void squeeze_begin(struct daemon *daemon, uint32_t slot, const struct pfuse_verdict *verdict,
 		   uint64_t since_ns)
 {
+	const struct member *member = &daemon->members.at[slot];
+	const struct reclaim_target target = { .tree = &daemon->machine.tree,
+					       .group = &member->group,
+					       .ledger = daemon->machine.ledger,
+					       .ram = &member->ram };
 	struct job *job;
 	int err;
 
@@ -201,10 +308,9 @@ void squeeze_begin(struct daemon *daemon, uint32_t slot, const struct pfuse_verd
 	}
 	job = &daemon->squeeze->jobs[slot];
 	*job = (struct job){ .verdict = *verdict, .since_ns = since_ns, .running = true };
-	err = reclaim_begin(&daemon->machine.tree, &daemon->members.at[slot].group, verdict->to,
-			    &job->reclaim);
+	err = reclaim_begin(&target, verdict->to, &job->reclaim);
 	if (err >= 0)
-		err = run_when_idle(daemon);
+		err = start(daemon);
 	if (err < 0)
 		finish(daemon, slot, err);
 }

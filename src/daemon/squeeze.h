@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * The policy `adaptive` as the daemon carries it out: figures for the core's samples, and its
- * wishes to reclaim, a slice per turn of the loop and only when nothing else is to be done.
+ * wishes to reclaim, a slice at a time, by a thread that waits for the kernel in the loop's place.
  *
  * Order: squeeze_open() after the members are there and before the first is attached;
  * squeeze_choose() after the attach of each; squeeze_fill() for each sample; squeeze_begin() for
  * each PFUSE_CTL_RECLAIM verdict, of which the core hears the outcome when the last slice is done;
- * squeeze_end() when the group is gone. All do nothing under another policy, for which nothing is
+ * squeeze_end() when the group is gone; squeeze_halt() before controls are restored. All do nothing under another policy, for which nothing is
  * allocated.
  */
 #ifndef DAEMON_SQUEEZE_H
@@ -31,5 +31,12 @@ void squeeze_fill(const struct daemon *daemon, uint32_t slot, struct pfuse_sampl
 void squeeze_begin(struct daemon *daemon, uint32_t slot, const struct pfuse_verdict *verdict,
 		   uint64_t since_ns);
 void squeeze_end(struct daemon *daemon, uint32_t slot);
+
+/* v1: its limit is that of a slice for an instant, so it is not to be looked at; nor to be set before it is let go. */
+bool squeeze_holds_limit(const struct daemon *daemon, uint32_t slot);
+void squeeze_let_go(struct daemon *daemon, uint32_t slot);
+
+/* The slice under way is waited for, and no other follows. */
+void squeeze_halt(struct daemon *daemon);
 
 #endif

@@ -346,16 +346,22 @@ static int intend(struct change *change, int i, uint64_t next)
 	return ledger_intend(change->ledger, change->ram->records[i], change->present[i], next);
 }
 
+static void print_value(const struct change *change, uint64_t value, char *buf, size_t size)
+{
+	if (value == PFUSE_UNLIMITED)
+		snprintf(buf, size, "%s", change->files == v1_files ? "-1" : "max");
+	else
+		snprintf(buf, size, "%llu", (unsigned long long)value);
+}
+
 static int write_value(const struct change *change, int i, uint64_t value)
 {
-	const char *unlimited = change->files == v1_files ? "-1" : "max";
 	char text[24];
 
 	if (!change->ram->records[i] || change->present[i] == value)
 		return 0;
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-	return fd_write_at(change->group->fd, change->files[i],
-			   value == PFUSE_UNLIMITED ? unlimited : text);
+	print_value(change, value, text, sizeof(text));
+	return fd_write_at(change->group->fd, change->files[i], text);
 }
 
 static uint64_t add_gap(uint64_t bytes)
@@ -484,6 +490,58 @@ int control_ram_set(const struct cgroup_tree *tree, const struct cgroup *group,
 	if (r == 0)
 		r = is_v1(tree) ? set_v1(&change, limit, release) : set_v2(&change, limit, release);
 	return r == -ENOENT && cgroup_gone(group) ? -ENODEV : r;
+}
+
+static int name_dip(struct change *change, uint64_t bytes, struct control_dip *ret)
+{
+	uint64_t standing = change->present[V1_LIMIT];
+	int r = intend(change, V1_LIMIT, bytes);
+
+	memcpy(ret->standing, change->present, sizeof(ret->standing));
+	print_value(change, bytes, ret->to, sizeof(ret->to));
+	print_value(change, standing, ret->back, sizeof(ret->back));
+	if (r == 0)
+		r = intend(change, V1_NET, 1);
+	return r < 0 ? r : write_value(change, V1_NET, 1);
+}
+
+int control_dip_begin(const struct cgroup_tree *tree, const struct cgroup *group,
+		      struct ledger *ledger, const struct control_ram *ram, uint64_t bytes,
+		      struct control_dip *ret)
+{
+	struct change change = { .group = group, .ledger = ledger, .ram = ram, .files = v1_files };
+	struct control_dip dip;
+	int r;
+
+	if (!is_v1(tree) || !ram->records[V1_LIMIT])
+		return -ENOENT;
+	r = read_present(&change);
+	bytes = round_to_page(bytes);
+	if (r == 0)
+		r = name_dip(&change, bytes < change.present[V1_LIMIT] ? bytes :
+									 change.present[V1_LIMIT],
+			     &dip);
+	if (r == 0)
+		*ret = dip;
+	return r == -ENOENT && cgroup_gone(group) ? -ENODEV : r;
+}
+
+/* Each file for itself: a limit that is somebody else's by now does not keep the net from its old state. */
+int control_dip_end(const struct cgroup *group, struct ledger *ledger,
+		    const struct control_ram *ram, const struct control_dip *dip)
+{
+	static const int order[] = { V1_LIMIT, V1_NET };
+	struct change change = { .group = group, .ledger = ledger, .ram = ram, .files = v1_files };
+	int r = read_present(&change), result = r;
+
+	for (size_t i = 0; r == 0 && i < sizeof(order) / sizeof(order[0]); i++) {
+		int put = intend(&change, order[i], dip->standing[order[i]]);
+
+		if (put == 0)
+			put = write_value(&change, order[i], dip->standing[order[i]]);
+		result = result ? result : put;
+	}
+	return result == -ENOENT && cgroup_gone(group) ? -ENODEV : result;
 }
 
 int control_ram_watch_oom(const struct cgroup_tree *tree, const struct cgroup *group, int eventfd)

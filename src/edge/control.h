@@ -61,6 +61,25 @@ int control_ram_set(const struct cgroup_tree *tree, const struct cgroup *group,
 		    bool release);
 
 /*
+ * v1: the kernel reclaims down to a limit before it takes that, and the writer waits for it. control_dip_begin()
+ * makes all ready, and names the ledger both values → whoever may wait writes `to` and, whatever became of
+ * that, `back` to CONTROL_DIP_FILE → control_dip_end(): what stood is back, the net too. In between a task
+ * that meets the limit waits. -ESTALE and -ENODEV as above; v2: -ENOENT.
+ */
+#define CONTROL_DIP_FILE "memory.limit_in_bytes"
+
+struct control_dip {
+	uint64_t standing[CONTROL_RAM_FILES];
+	char to[24], back[24];
+};
+
+int control_dip_begin(const struct cgroup_tree *tree, const struct cgroup *group,
+		      struct ledger *ledger, const struct control_ram *ram, uint64_t bytes,
+		      struct control_dip *ret);
+int control_dip_end(const struct cgroup *group, struct ledger *ledger,
+		    const struct control_ram *ram, const struct control_dip *dip);
+
+/*
  * After -ESTALE: what somebody else set is the old value from now on, that ledger_restore() puts back.
  * Binding when it returns.
  */

@@ -21,6 +21,7 @@ struct reads {
 	struct probe_reads *shared;
 	struct pfuse_reader *reader;
 	uint32_t slot;
+	uint32_t threshold; /* while it rests; 0: it does not */
 	uint64_t calls, pages, dropped; /* at the last taking */
 	pid_t *pids;			/* followed; sorted */
 	uint32_t count;
@@ -38,8 +39,18 @@ static int attach(struct probe_reads *shared)
 	return 0;
 }
 
-static void detach(struct probe_reads *shared)
+static int begin_use(struct probe_reads *shared)
 {
+	int r = shared->users ? 0 : attach(shared);
+
+	shared->users += r == 0;
+	return r;
+}
+
+static void end_use(struct probe_reads *shared)
+{
+	if (--shared->users)
+		return;
 	for (int i = 0; i < 2; i++)
 		if (shared->links[i] >= 0)
 			close(shared->links[i]);
@@ -60,13 +71,12 @@ int reads_open(const struct probe *probe, uint32_t slot, int proc_fd, struct rea
 
 	if (!reads)
 		return err_set(err, -ENOMEM, "out of memory");
-	int r = shared->users ? 0 : attach(shared);
+	int r = begin_use(shared);
 
 	if (r < 0) {
 		free(reads);
 		return err_set(err, r, "file reads are not seen: %s", strerror(-r));
 	}
-	shared->users++;
 	reads->shared = shared;
 	reads->slot = slot;
 	reads->reader = &shared->readers[slot];
@@ -98,15 +108,34 @@ static void forget_notes(struct reads *reads)
 		}
 }
 
+void reads_rest(struct reads *reads)
+{
+	if (reads->threshold)
+		return;
+	reads->threshold = reads_threshold(reads);
+	__atomic_store_n(&reads->reader->threshold, 0, __ATOMIC_RELEASE);
+	end_use(reads->shared);
+	forget_notes(reads);
+}
+
+/* A note that was under way when the rest began is in nobody's way, and of pages that were read then. */
+int reads_resume(struct reads *reads)
+{
+	int r = reads->threshold ? begin_use(reads->shared) : 0;
+
+	if (r < 0 || !reads->threshold)
+		return r;
+	__atomic_store_n(&reads->reader->threshold, reads->threshold, __ATOMIC_RELEASE);
+	reads->threshold = 0;
+	return 0;
+}
+
 void reads_close(struct reads *reads)
 {
 	if (!reads)
 		return;
-	__atomic_store_n(&reads->reader->threshold, 0, __ATOMIC_RELEASE);
 	reads_follow(reads, NULL, 0);
-	if (!--reads->shared->users)
-		detach(reads->shared);
-	forget_notes(reads);
+	reads_rest(reads);
 	reads_mapped_close(&reads->mapped);
 	free(reads->pids);
 	free(reads);

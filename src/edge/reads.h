@@ -4,7 +4,8 @@
  *
  * Order: reads_open() → at the end of each epoch reads_begin(); pagescan_epoch() with reads_note_mapping();
  * for a process that is measured by itself reads_follow(); reads_take(); reads_lower() → reads_close(). The
- * programs (bpf/reads.bpf.c) are attached from the first reads_open() to the last reads_close() of a probe.
+ * programs (bpf/reads.bpf.c) are attached from the first reads_open() to the last reads_close() of a probe, but
+ * not while all users rest: reads_rest() → reads_resume(), as if nothing had been read in between.
  *
  * The threshold only falls: by reads_lower(), and in BPF where a group reads so much within an epoch that
  * the notes would not hold it. So ask for it before each taking, and forget what is above.
@@ -30,6 +31,10 @@ struct reads;
 int reads_open(const struct probe *probe, uint32_t slot, int proc_fd, struct reads **ret,
 	       struct err *err);
 void reads_close(struct reads *reads); /* accepts NULL */
+
+/* Either may be called twice. -errno: still at rest, for the programs could not be attached. */
+void reads_rest(struct reads *reads);
+int reads_resume(struct reads *reads);
 
 /* Page hashes below it / 2^32 are in the sample. */
 uint32_t reads_threshold(const struct reads *reads);

@@ -12,8 +12,12 @@
 #include "base/num.h"
 #include "edge/control.h"
 
-/* Moving 1 MiB to compressed memory took 0.3 to 1.2 ms, so a slice takes less than 5 ms. */
-#define SLICE_BYTES (UINT64_C(4) << 20)
+/* Moving 1 MiB to compressed memory took 0.3 to 2.7 ms. */
+#define SLICE_FIRST (UINT64_C(1) << 20)
+#define SLICE_MIN (UINT64_C(256) << 10)
+#define SLICE_MAX (UINT64_C(4) << 20)
+#define SHORT_NS 2000000
+#define LONG_NS 4000000
 #define WORTH_BYTES 262144 /* a slice that failed but freed this much is not the last */
 #define STAT_BYTES 8192
 
@@ -126,11 +130,13 @@ bool reclaim_available(const struct cgroup_tree *tree, const struct cgroup *grou
 	return is_v2(tree) && faccessat(group->fd, "memory.reclaim", F_OK, 0) == 0;
 }
 
-int reclaim_begin(const struct cgroup_tree *tree, const struct cgroup *group, uint64_t to_bytes,
+int reclaim_begin(const struct reclaim_target *target, uint64_t to_bytes,
 		  struct reclaim *ret_reclaim)
 {
-	struct reclaim reclaim = { .tree = tree, .group = group, .to_bytes = to_bytes };
-	int r = control_read(tree, group, CONTROL_USAGE, &reclaim.before_bytes);
+	struct reclaim reclaim = { .target = *target,
+				   .to_bytes = to_bytes,
+				   .slice_bytes = SLICE_FIRST };
+	int r = control_read(target->tree, target->group, CONTROL_USAGE, &reclaim.before_bytes);
 
 	if (r < 0)
 		return r;
@@ -139,26 +145,74 @@ int reclaim_begin(const struct cgroup_tree *tree, const struct cgroup *group, ui
 	return 0;
 }
 
-/* -EAGAIN of the kernel: it found less than it was asked for. Half a slice is worth another try. */
-int reclaim_step(struct reclaim *reclaim)
+static uint64_t next_slice(uint64_t bytes, uint64_t took_ns)
 {
-	uint64_t before = reclaim->after_bytes, bytes;
-	char text[24];
-	int written, r;
+	if (took_ns > LONG_NS)
+		return bytes / 2 > SLICE_MIN ? bytes / 2 : SLICE_MIN;
+	if (took_ns >= SHORT_NS)
+		return bytes;
+	return bytes * 2 < SLICE_MAX ? bytes * 2 : SLICE_MAX;
+}
 
-	if (before <= reclaim->to_bytes)
+static int prepare_dip(struct reclaim *reclaim, uint64_t bytes, struct slow_write_job *ret)
+{
+	const struct reclaim_target *target = &reclaim->target;
+	int r = control_dip_begin(target->tree, target->group, target->ledger, target->ram,
+				  reclaim->after_bytes - bytes, &reclaim->dip);
+
+	if (r < 0)
+		return r;
+	*ret = (struct slow_write_job){ .dirfd = target->group->fd, .file = CONTROL_DIP_FILE };
+	memcpy(ret->text, reclaim->dip.to, sizeof(ret->text));
+	memcpy(ret->after, reclaim->dip.back, sizeof(ret->after));
+	return 1;
+}
+
+int reclaim_next(struct reclaim *reclaim, struct slow_write_job *ret)
+{
+	uint64_t bytes;
+
+	if (reclaim->after_bytes <= reclaim->to_bytes)
 		return 0;
-	bytes = before - reclaim->to_bytes;
-	snprintf(text, sizeof(text), "%" PRIu64, bytes < SLICE_BYTES ? bytes : SLICE_BYTES);
-	written = fd_write_at(reclaim->group->fd, "memory.reclaim", text);
-	r = control_read(reclaim->tree, reclaim->group, CONTROL_USAGE, &reclaim->after_bytes);
-	if (written < 0 && written != -EAGAIN && written != -EINTR)
-		return written;
+	bytes = reclaim->after_bytes - reclaim->to_bytes;
+	bytes = bytes < reclaim->slice_bytes ? bytes : reclaim->slice_bytes;
+	if (!is_v2(reclaim->target.tree))
+		return prepare_dip(reclaim, bytes, ret);
+	*ret = (struct slow_write_job){ .dirfd = reclaim->target.group->fd,
+					.file = "memory.reclaim" };
+	snprintf(ret->text, sizeof(ret->text), "%" PRIu64, bytes);
+	return 1;
+}
+
+/* What the write came to: -EAGAIN (v1: -EBUSY), -EINTR: less was found than was asked for. */
+static int outcome_of(struct reclaim *reclaim, int written)
+{
+	const struct reclaim_target *target = &reclaim->target;
+	int r = is_v2(target->tree) ? 0 :
+				      control_dip_end(target->group, target->ledger, target->ram,
+						      &reclaim->dip);
+
+	if (r < 0)
+		return r;
+	return written == -EBUSY || written == -EINTR ? -EAGAIN : written;
+}
+
+/* Half a slice is worth another try. */
+int reclaim_written(struct reclaim *reclaim, const struct slow_write_result *result)
+{
+	uint64_t before = reclaim->after_bytes;
+	int taken = outcome_of(reclaim, result->result), r;
+
+	reclaim->slice_bytes = next_slice(reclaim->slice_bytes, result->took_ns);
+	r = control_read(reclaim->target.tree, reclaim->target.group, CONTROL_USAGE,
+			 &reclaim->after_bytes);
+	if (taken < 0 && taken != -EAGAIN)
+		return taken;
 	if (r < 0)
 		return r;
 	if (reclaim->after_bytes <= reclaim->to_bytes)
 		return 0;
-	if (written == -EAGAIN &&
+	if (taken == -EAGAIN &&
 	    (before <= reclaim->after_bytes || before - reclaim->after_bytes < WORTH_BYTES))
 		return -EAGAIN;
 	return 1;

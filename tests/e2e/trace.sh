@@ -189,16 +189,16 @@ spawn it bash -c 'coproc cat; while read -r count; do for ((; count > 0; count--
 	echo x >&"${COPROC[1]}"; read -r _ <&"${COPROC[0]}"; done; echo done >"$0"; done' "$tmp/talked" <"$tmp/talk"
 talker=$spawned
 for format in perfetto $(fast json ""); do
-	lines=$([ "$format" = json ] && echo 2000 || fast 8000 4000)
+	lines=$([ "$format" = json ] && echo 2000 || fast 8000 1500)
 	end=${format/perfetto/pftrace}
-	trace "turns-$format" --format "$format" --limit 256K --keep 2 -o "$tmp/turns.$end" "$(group it)"
+	trace "turns-$format" --format "$format" --limit "$(fast 256K 64K)" --keep 2 -o "$tmp/turns.$end" "$(group it)"
 	rm -f "$tmp/talked"
 	echo "$lines" >&"$talk"
 	must_come "$(fast 30 300)" "the end of the talk" test -e "$tmp/talked"
 	end_trace "turns-$format" INT 0
 	for file in "$tmp/turns.2.$end" "$tmp/turns.1.$end" "$tmp/turns.$end"; do
 		expect_that "$file" [ -s "$file" ]
-		expect_that "the limit of $file" [ "$(stat -c %s "$file")" -lt 1000000 ]
+		expect_that "the limit of $file" [ "$(stat -c %s "$file")" -lt "$(fast 1000000 250000)" ]
 		if [ "$format" = json ]; then
 			expect "JSON: what it begins with" '{"trace":"pfuse-bpf"' "$(head -c 20 "$file")"
 			# The newest may have been begun at the end of the talk.

@@ -227,6 +227,52 @@ Test(control, v1_takes_the_net_before_the_limit_and_gives_it_back_after)
 	tear_down(&f);
 }
 
+Test(control, v1_dips_below_the_usage_and_comes_back)
+{
+	struct control_dip dip;
+	struct fixture f = { 0 };
+
+	set_up(&f, V1);
+	cr_expect_eq(set(&f, 64 * MIB, false), 0);
+	put(&f, "memory.oom_control", "oom_kill_disable 1\nunder_oom 0\noom_kill 0\n");
+	cr_assert_eq(control_dip_begin(&f.m.tree, &f.group, f.m.ledger, &f.ram, 32 * MIB, &dip), 0);
+	cr_expect_str_eq(dip.to, "33554432");
+	cr_expect_str_eq(dip.back, "67108864");
+	put(&f, "memory.limit_in_bytes", dip.to); /* and the second write failed */
+	cr_assert_eq(control_dip_end(&f.group, f.m.ledger, &f.ram, &dip), 0);
+	cr_expect_str_eq(value(&f, "memory.limit_in_bytes"), "67108864");
+	cr_assert_eq(control_dip_begin(&f.m.tree, &f.group, f.m.ledger, &f.ram, 96 * MIB, &dip), 0);
+	cr_expect_str_eq(dip.to, "67108864", "it never raises");
+	put(&f, "memory.limit_in_bytes", "50000000\n");
+	cr_expect_eq(control_dip_end(&f.group, f.m.ledger, &f.ram, &dip), -ESTALE);
+	cr_expect_eq(control_dip_begin(&f.m.tree, &f.group, f.m.ledger, &f.ram, MIB, &dip),
+		     -ESTALE);
+	cr_expect_str_eq(value(&f, "memory.limit_in_bytes"), "50000000");
+	tear_down(&f);
+	set_up(&f, V2);
+	cr_expect_eq(control_dip_begin(&f.m.tree, &f.group, f.m.ledger, &f.ram, MIB, &dip),
+		     -ENOENT);
+	tear_down(&f);
+}
+
+/* A dip of a daemon that was killed is one of its limits. */
+Test(control, v1_a_dip_is_restored)
+{
+	struct control_dip dip;
+	struct fixture f = { 0 };
+
+	set_up(&f, V1);
+	put(&f, "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n");
+	cr_assert_eq(control_dip_begin(&f.m.tree, &f.group, f.m.ledger, &f.ram, 32 * MIB, &dip), 0);
+	cr_expect_str_eq(value(&f, "memory.oom_control"), "1", "nobody is killed for it");
+	put(&f, "memory.oom_control", "oom_kill_disable 1\nunder_oom 0\noom_kill 0\n");
+	put(&f, "memory.limit_in_bytes", dip.to);
+	cr_expect_eq(made_up_restore(&f.m).foreign, 0);
+	cr_expect_str_eq(value(&f, "memory.limit_in_bytes"), "9223372036854771712");
+	cr_expect_str_eq(value(&f, "memory.oom_control"), "0");
+	tear_down(&f);
+}
+
 Test(control, v1_raises_memsw_before_the_limit)
 {
 	struct fixture f = { 0 };

@@ -2,10 +2,12 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "edge/reclaim.h"
 #include "made_up.h"
 
@@ -118,6 +120,21 @@ Test(reclaim, says_what_is_not_told)
 	made_up_free(&m);
 }
 
+/* The thread that waits is left out. */
+static int step(struct reclaim *reclaim)
+{
+	struct slow_write_result result = { 0 };
+	struct slow_write_job job;
+	int r = reclaim_next(reclaim, &job);
+
+	if (r <= 0)
+		return r;
+	result.result = fd_write_at(job.dirfd, job.file, job.text);
+	if (job.after[0])
+		result.after = fd_write_at(job.dirfd, job.file, job.after);
+	return reclaim_written(reclaim, &result);
+}
+
 /* The kernel's part: what was asked for is in the file, and the usage is what the test says. */
 Test(reclaim, slice_by_slice_down_to_the_mark)
 {
@@ -130,18 +147,20 @@ Test(reclaim, slice_by_slice_down_to_the_mark)
 	made_up_write(&m, "v2/g/memory.reclaim", "");
 	made_up_write(&m, "v2/g/memory.current", "20000000\n");
 	cr_expect(reclaim_available(&m.tree, &group));
-	cr_assert_eq(reclaim_begin(&m.tree, &group, 13000000, &r), 0);
+	cr_assert_eq(reclaim_begin(&(struct reclaim_target){ &m.tree, &group, NULL, NULL },
+				   13000000, &r), 0);
 	made_up_write(&m, "v2/g/memory.current", "15800000\n");
-	cr_expect_eq(reclaim_step(&r), 1);
-	cr_expect_str_eq(made_up_read(&m, "v2/g/memory.reclaim"), "4194304");
+	cr_expect_eq(step(&r), 1);
+	cr_expect_str_eq(made_up_read(&m, "v2/g/memory.reclaim"), "1048576");
+	r.slice_bytes = 4 << 20;
 	made_up_write(&m, "v2/g/memory.current", "12999999\n");
-	cr_expect_eq(reclaim_step(&r), 0);
+	cr_expect_eq(step(&r), 0);
 	cr_expect(strncmp(made_up_read(&m, "v2/g/memory.reclaim"), "2800000", 7) == 0,
 		  "the rest: %s", made_up_read(&m, "v2/g/memory.reclaim"));
 	cr_expect_eq(r.before_bytes, 20000000);
 	cr_expect_eq(r.after_bytes, 12999999);
 	made_up_write(&m, "v2/g/memory.reclaim", "untouched");
-	cr_expect_eq(reclaim_step(&r), 0, "there already");
+	cr_expect_eq(step(&r), 0, "there already");
 	cr_expect_str_eq(made_up_read(&m, "v2/g/memory.reclaim"), "untouched");
 	cgroup_close(&group);
 	made_up_free(&m);
@@ -157,10 +176,70 @@ Test(reclaim, fails_without_the_file)
 	made_up_group(&m, "g", &group);
 	made_up_write(&m, "v2/g/memory.current", "20000000\n");
 	cr_expect(!reclaim_available(&m.tree, &group));
-	cr_assert_eq(reclaim_begin(&m.tree, &group, 1000000, &r), 0);
-	cr_expect_eq(reclaim_step(&r), -ENOENT);
+	const struct reclaim_target target = { &m.tree, &group, NULL, NULL };
+
+	cr_assert_eq(reclaim_begin(&target, 1000000, &r), 0);
+	cr_expect_eq(step(&r), -ENOENT);
 	made_up_remove(&m, "v2/g/memory.current");
-	cr_expect(reclaim_begin(&m.tree, &group, 1000000, &r) < 0);
+	cr_expect(reclaim_begin(&target, 1000000, &r) < 0);
+	cgroup_close(&group);
+	made_up_free(&m);
+}
+
+/* How the next slice follows from how long the last one took: it is never written all at once. */
+Test(reclaim, slices_grow_and_shrink_with_what_they_take)
+{
+	struct made_up m;
+	struct cgroup group;
+	struct reclaim r;
+	uint64_t usage = 400 << 20, largest = 0;
+	char text[32];
+
+	made_up_new(&m, V2);
+	made_up_group(&m, "g", &group);
+	made_up_write(&m, "v2/g/memory.reclaim", "");
+	made_up_write(&m, "v2/g/memory.current", "419430400\n");
+	const struct reclaim_target target = { &m.tree, &group, NULL, NULL };
+
+	cr_assert_eq(reclaim_begin(&target, 1 << 20, &r), 0);
+	for (unsigned int i = 0; i < 20; i++) {
+		largest = r.slice_bytes > largest ? r.slice_bytes : largest;
+		snprintf(text, sizeof(text), "%" PRIu64 "\n", usage -= 1 << 20);
+		made_up_write(&m, "v2/g/memory.current", text);
+		cr_assert_eq(step(&r), 1);
+	}
+	cr_expect_eq(largest, 4 << 20, "a made-up file takes no time");
+	cgroup_close(&group);
+	made_up_free(&m);
+}
+
+/* v1: by a limit that is gone again when the call returns. */
+Test(reclaim, dips_into_a_limit_on_v1)
+{
+	struct control_ram ram;
+	struct made_up m;
+	struct cgroup group;
+	struct reclaim r;
+
+	made_up_new(&m, V1);
+	made_up_group(&m, "g", &group);
+	made_up_remove(&m, "v1/memory/g/memory.oom_control");
+	made_up_write(&m, "v1/memory/g/memory.limit_in_bytes", "30003200\n");
+	made_up_write(&m, "v1/memory/g/memory.usage_in_bytes", "20000000\n");
+	made_up_ledger(&m);
+	cr_assert_eq(control_ram_prepare(&m.tree, &group, m.ledger, &ram), 0);
+	cr_assert_eq(ledger_commit(m.ledger), 0);
+	const struct reclaim_target target = { &m.tree, &group, m.ledger, &ram };
+
+	cr_assert_eq(reclaim_begin(&target, 13000000, &r), 0);
+	cr_expect_eq(step(&r), 1);
+	cr_expect_str_eq(made_up_read(&m, "v1/memory/g/memory.limit_in_bytes"), "30003200");
+	made_up_write(&m, "v1/memory/g/memory.usage_in_bytes", "12000000\n");
+	cr_expect_eq(step(&r), 0);
+	made_up_write(&m, "v1/memory/g/memory.limit_in_bytes", "25006080\n");
+	cr_assert_eq(reclaim_begin(&target, 5000000, &r), 0);
+	cr_expect_eq(step(&r), -ESTALE, "somebody else's limit");
+	cr_expect_str_eq(made_up_read(&m, "v1/memory/g/memory.limit_in_bytes"), "25006080");
 	cgroup_close(&group);
 	made_up_free(&m);
 }

@@ -94,31 +94,70 @@ Test(life, groups_that_are_not_managed_are_not_told)
 		cr_expect_eq(all_events(slot), 0);
 }
 
-/* A hierarchy without controllers, for this test only: it goes with its last mount. */
-static const char *other_hierarchy(void)
-{
-	static char mount_at[64];
-	char name[64];
+/* A hierarchy without controllers, for this test only. */
+static char hierarchy_name[64], hierarchy_at[64];
 
-	snprintf(mount_at, sizeof(mount_at), "/tmp/pfuse-test-%d-hierarchy", getpid());
-	snprintf(name, sizeof(name), "none,name=pfuse-test-%d", getpid());
+static int mount_hierarchy(void)
+{
+	char options[80];
+
+	snprintf(options, sizeof(options), "none,name=%s", hierarchy_name);
+	return mount("none", hierarchy_at, "cgroup", 0, options);
+}
+
+static bool other_hierarchy(void)
+{
+	snprintf(hierarchy_at, sizeof(hierarchy_at), "/tmp/pfuse-test-%d-hierarchy", getpid());
+	snprintf(hierarchy_name, sizeof(hierarchy_name), "pfuse-test-%d", getpid());
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mkdir(mount_at, 0700) < 0)
-		return NULL;
-	if (mount("none", mount_at, "cgroup", 0, name) == 0)
-		return mount_at;
-	rmdir(mount_at);
-	return NULL;
+	    mkdir(hierarchy_at, 0700) < 0)
+		return false;
+	if (mount_hierarchy() == 0)
+		return true;
+	rmdir(hierarchy_at);
+	return false;
+}
+
+static bool hierarchy_exists(void)
+{
+	char line[512];
+	bool found = false;
+	FILE *groups = fopen("/proc/self/cgroup", "re");
+
+	while (groups && fgets(line, sizeof(line), groups))
+		found |= strstr(line, hierarchy_name) != NULL;
+	if (groups)
+		fclose(groups);
+	return found;
+}
+
+/*
+ * It goes a moment after its last mount, if no group was left by then; and a group that was removed is
+ * left for a moment itself.
+ */
+static void remove_hierarchy(void)
+{
+	bool there = true;
+
+	for (int tries = 0; tries < 20 && there; tries++) {
+		if (tries)
+			mount_hierarchy();
+		umount(hierarchy_at);
+		for (int i = 0; i < 100 && there; i++) {
+			usleep(5000);
+			there = hierarchy_exists();
+		}
+	}
+	cr_expect(!there, "%s is left", hierarchy_name);
+	rmdir(hierarchy_at);
 }
 
 /* Numbers of groups repeat between hierarchies: here the one that is managed exists elsewhere only. */
 Test(life, a_group_of_another_hierarchy_with_the_same_number_is_not_told)
 {
-	const char *mounted = other_hierarchy();
-
-	if (!mounted)
+	if (!other_hierarchy())
 		RIG_SKIP("this kernel mounts no second cgroup hierarchy: %s", strerror(errno));
-	struct group *foreign = group_make_at(mounted, "foreign");
+	struct group *foreign = group_make_at(hierarchy_at, "foreign");
 
 	watch(1, foreign);
 	struct worker *worker = worker_start(foreign);
@@ -126,8 +165,7 @@ Test(life, a_group_of_another_hierarchy_with_the_same_number_is_not_told)
 	worker_end(worker);
 	group_remove(foreign);
 	cr_expect_eq(all_events(1), 0);
-	umount(mounted);
-	rmdir(mounted);
+	remove_hierarchy();
 }
 
 static long job_exec(long count)

@@ -13,7 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "rig.h"
+#include "edge/reclaim.h"
+#include "twins.h"
 
 TestSuite(memory, .init = rig_init, .fini = rig_fini);
 
@@ -304,17 +305,23 @@ static long job_read(long bytes)
 	return 0;
 }
 
-Test(memory, page_cache_growth_meets_the_limit)
+static bool open_cached(long bytes)
 {
 	const char *dirs[] = { getenv("PFUSE_BUILD"), "/var/tmp", "/root" };
-	struct group *group = group_make(NULL, "cache");
 
 	cached_fd = -1;
 	for (size_t i = 0; cached_fd < 0 && i < sizeof(dirs) / sizeof(dirs[0]); i++)
-		cached_fd = sparse_file(dirs[i], READ);
+		cached_fd = sparse_file(dirs[i], bytes);
 	if (cached_fd < 0)
-		cached_fd = disk(READ);
-	if (cached_fd < 0)
+		cached_fd = disk(bytes);
+	return cached_fd >= 0;
+}
+
+Test(memory, page_cache_growth_meets_the_limit)
+{
+	struct group *group = group_make(NULL, "cache");
+
+	if (!open_cached(READ))
 		RIG_SKIP("no file system on a disk to read into the page cache");
 	struct worker *worker = limited_worker(group);
 
@@ -322,5 +329,60 @@ Test(memory, page_cache_growth_meets_the_limit)
 	probe_arm(probe, 1, PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT);
 	cr_expect_eq(worker_do(worker, job_read, READ), 0);
 	expect_limit_hit(group);
+	close(cached_fd);
+}
+
+/* Each takes a slice and no more, and leaves the limit that stood. */
+static unsigned int reclaim_in_slices(const struct twins *twins, struct reclaim *reclaim)
+{
+	const uint64_t limit = group_limit_bytes(twins->groups[0]);
+	struct slow_write *slow = NULL;
+	struct slow_write_result result;
+	struct slow_write_job job;
+	unsigned int slices = 0;
+	int r = 1;
+
+	cr_assert_eq(slow_write_open(&slow), 0);
+	for (; r == 1 && slices < 1000; slices++) {
+		uint64_t before = reclaim->after_bytes;
+
+		r = reclaim_next(reclaim, &job);
+		if (r <= 0)
+			break;
+		cr_assert_eq(slow_write_post(slow, &job), 0);
+		slow_write_wait(slow, &result);
+		r = reclaim_written(reclaim, &result);
+		cr_expect_eq(group_limit_bytes(twins->groups[0]), limit, "a limit is left behind");
+		cr_expect(reclaim->after_bytes + 4 * MIB + BATCH_BYTES >= before,
+			  "%lu MiB at once", (before - reclaim->after_bytes) / MIB);
+	}
+	cr_expect_eq(r, 0);
+	slow_write_close(slow);
+	return slices;
+}
+
+Test(memory, is_reclaimed_in_slices_below_a_limit_that_stays)
+{
+	struct control_ram ram;
+	struct reclaim reclaim;
+	struct twins twins;
+
+	if (!open_cached(READ))
+		RIG_SKIP("no file system on a disk to read into the page cache");
+	twins_make(&twins, "slices", 0);
+	group_limit(twins.groups[0], 2 * READ);
+	cr_assert_eq(control_ram_prepare(&twins.tree, &twins.cgroup, twins.ledger, &ram), 0);
+	cr_assert_eq(ledger_commit(twins.ledger), 0);
+	struct worker *worker = twins_worker(&twins);
+	const struct reclaim_target target = { &twins.tree, &twins.cgroup, twins.ledger, &ram };
+
+	cr_expect_eq(worker_do(worker, job_read, READ), 0);
+	cr_assert_eq(reclaim_begin(&target, READ / 4, &reclaim), 0);
+	cr_assert_geq(reclaim.before_bytes, READ / 2, "its page cache is not its own");
+	cr_expect_geq(reclaim_in_slices(&twins, &reclaim), READ / 4 / (4 * MIB));
+	cr_expect_leq(reclaim.after_bytes, READ / 4);
+	cr_expect_eq(twins_restore(&twins).foreign, 0);
+	cr_expect_eq(group_limit_bytes(twins.groups[0]), 2 * READ);
+	twins_close(&twins);
 	close(cached_fd);
 }

@@ -247,6 +247,33 @@ Test(reads, what_came_into_memory_since_is_told)
 	reads_close(reads);
 }
 
+Test(reads, nothing_is_attached_while_all_rest)
+{
+	struct group *group = group_make(NULL, "rest");
+	struct worker *worker = worker_start(group);
+
+	make_file(PAGES);
+	struct reads *reads = open_for(group);
+	struct seen seen = see(PAGES);
+
+	reads_lower(reads, UINT32_MAX / 2);
+	worker_do(worker, job_read_all, 1);
+	reads_rest(reads);
+	cr_expect_eq(probe_reads(probe)->users, 0);
+	worker_do(worker, job_read_all, 1);
+	cr_assert_eq(reads_resume(reads), 0);
+	take(reads, &seen);
+	cr_expect_eq(count_of(seen.read, PAGES), 0, "from before the rest, or in it");
+	worker_do(worker, job_read_all, 1);
+	take(reads, &seen);
+	cr_expect(count_of(seen.read, PAGES) > PAGES / 3, "seen again");
+	cr_expect(count_of(seen.read, PAGES) < PAGES * 2 / 3, "by the threshold from before");
+	forget(&seen);
+	reads_rest(reads);
+	reads_close(reads);
+	cr_expect_eq(probe_reads(probe)->users, 0);
+}
+
 Test(reads, a_process_is_followed_where_there_is_no_group)
 {
 	struct worker *worker = worker_start(NULL), *other = worker_start(NULL);

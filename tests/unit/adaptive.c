@@ -345,6 +345,37 @@ Test(adaptive, harm)
 	}
 }
 
+/* Samples come each second, and reclaim takes a part of one: the window is two of them. */
+Test(adaptive, a_window_ends_with_a_sample)
+{
+	static const struct {
+		uint64_t took_ms, then_ms[3];
+		unsigned sample;
+		const char *why;
+	} table[] = {
+		{ 0, { 1000, 1000, 1000 }, 2, "at once" },
+		{ 300, { 700, 1000, 1000 }, 2, "a third of a second" },
+		{ 300, { 700, 990, 1000 }, 2, "a sample that is a little early" },
+		{ 600, { 400, 1000, 1000 }, 3, "three quarters of the window at least" },
+		{ 300, { 700, 800, 1000 }, 3, "a sample that is much too early" },
+	};
+
+	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		unsigned samples = 0;
+		struct rig r;
+
+		rig_open(&r, 400 * MIB, 100 * MIB);
+		while (rig_sample(&r, SECOND).act != ADAPTIVE_SHRINK)
+			cr_assert(r.now_ns < 200 * SECOND);
+		r.now_ns += table[i].took_ms * MS;
+		adaptive_carried_out(&r.a, &r.setup, true, r.now_ns);
+		while (samples < 3 && r.a.phase == ADAPTIVE_WINDOW)
+			rig_sample(&r, table[i].then_ms[samples++] * MS);
+		cr_expect(r.a.phase == ADAPTIVE_READY && samples == table[i].sample, "%s: %u",
+			  table[i].why, samples);
+	}
+}
+
 /* A group that refaults 1,000 pages per second whatever we do is not harmed by that. */
 Test(adaptive, harm_is_more_than_what_was_before)
 {
@@ -563,28 +594,29 @@ Test(adaptive, verdicts_reclaim_and_leave_the_limit)
 	cr_expect(d.fcbs[1].res[FCB_RAM].limit == PFUSE_UNLIMITED);
 }
 
-Test(adaptive, verdicts_by_limit_where_nothing_else_reclaims)
+/* By the limit, and not once that is somebody else's. */
+Test(adaptive, verdicts_by_limit_end_where_the_limit_is_let_go)
 {
 	struct door d;
-	struct pfuse_event ev = { .kind = PFUSE_EV_HIGH_WATER, .slot = 1, .group_id = 77 };
 	struct pfuse_verdict v;
 
 	door_open(&d, true, PFUSE_UNLIMITED);
 	v = *door_verdict(&d);
-	cr_expect(v.control == PFUSE_CTL_RAM && v.reason == PFUSE_WHY_NEED);
-	cr_expect(v.to == 368 * MIB, "below what is in use, by what one write may take");
-	orchestrator_applied(&d.o, &v, ORCHESTRATOR_APPLIED, d.now_ns);
-	d.s.ram_usage_bytes = d.s.ram_limit_bytes = v.to;
-	cr_expect(d.adaptive[1].phase == ADAPTIVE_WINDOW);
-	ev.time_ns = d.now_ns;
-	ev.ram.usage_bytes = ev.ram.limit_bytes = v.to;
-	cr_expect(orchestrator_event(&d.o, &ev, d.now_ns, d.v) == 1);
-	cr_expect(d.v[0].control == PFUSE_CTL_RAM && d.v[0].to > v.to * 10 / 9,
-		  "the limit is raised at once");
-	orchestrator_applied(&d.o, &d.v[0], ORCHESTRATOR_APPLIED, d.now_ns);
-	d.s.ram_limit_bytes = d.v[0].to;
-	cr_expect(door_sample(&d) == 0);
-	cr_expect(door_verdict(&d)->reason == PFUSE_WHY_NEED, "the next step");
+	cr_expect(v.control == PFUSE_CTL_RECLAIM && v.reason == PFUSE_WHY_NEED);
+	orchestrator_applied(&d.o, &v, ORCHESTRATOR_FOREIGN, d.now_ns);
+	cr_expect(d.fcbs[1].control[PFUSE_CTL_RAM].let_go);
+	for (unsigned i = 0; i < 60; i++)
+		cr_expect(door_sample(&d) == 0);
+}
+
+/* memory.reclaim touches no limit. */
+Test(adaptive, verdicts_reclaim_below_the_limit_of_somebody_else)
+{
+	struct door d;
+
+	door_open(&d, false, PFUSE_UNLIMITED);
+	d.fcbs[1].control[PFUSE_CTL_RAM].let_go = true;
+	cr_expect(door_verdict(&d)->control == PFUSE_CTL_RECLAIM);
 }
 
 Test(adaptive, verdicts_raise_a_limit_after_harm)
