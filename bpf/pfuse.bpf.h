@@ -36,6 +36,7 @@ DECLARED volatile __u32 walked_slot; /* the group that an iterator's walk is abo
 DECLARED volatile struct pfuse_reach_walk reach_walk;
 DECLARED volatile struct pfuse_pages_walk pages_walk;
 DECLARED volatile __u32 reader_pids_used; /* elements of reader_pids */
+DECLARED volatile __u32 replacing_switch; /* on_switch may be attached twice */
 
 /* One entry of `memo`. Torn entries need two interrupts by other programs of ours on one CPU between
  * two stores, and cost one misplaced count until the second store: harmless.

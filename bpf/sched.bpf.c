@@ -175,7 +175,8 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	if (!cpu)
 		return 0;
 	if (cpu->pid != (__u32)prev->pid) {
-		if (prev->pid && group_of(PLAIN(task_struct, prev)))
+		/* While this is replaced by itself with other knobs, the second one finds all done. */
+		if (prev->pid && !replacing_switch && group_of(PLAIN(task_struct, prev)))
 			drop(PFUSE_DROP_UNSEEN_SWITCH);
 	} else if (cpu->slot) {
 		count_slice(cpu, prev, !preempt && prev_state);

@@ -9,6 +9,9 @@
 #include "pfuse.bpf.h"
 #ifdef PFUSE_TRACE
 #include "trace.bpf.h"
+#define TALK_MEMOS PFUSE_TRACE_TALK_MEMOS
+#else
+#define TALK_MEMOS PFUSE_TALK_MEMOS
 #endif
 
 struct talk {
@@ -20,6 +23,14 @@ struct talk {
 	__u32 where; /* enum pfuse_where */
 	__u32 address[4];
 };
+
+static __always_inline struct talk_memo *talk_memo_of(__u64 cookie)
+{
+	__u32 index = bpf_get_smp_processor_id() * TALK_MEMOS +
+		      (__u32)(cookie & (TALK_MEMOS - 1));
+
+	return bpf_map_lookup_elem(&talk_memos, &index);
+}
 
 #ifdef PFUSE_TRACE
 
@@ -39,26 +50,16 @@ static __always_inline void tell_talk(__u32 slot, const struct talk *talk)
 	trace_submit(record);
 }
 
-/* Each is a record of its own, for which all of it is found out. */
-static __always_inline struct talk_memo *talk_memo_of(__u64 cookie)
-{
-	return NULL;
-}
-
+/*
+ * Only of two that nobody traces: of the others each message is a record of its own, for which all of it is
+ * found out.
+ */
 static __always_inline bool count_again(__u32 own, __u32 peer)
 {
-	return false;
+	return own == peer;
 }
 
 #else
-
-static __always_inline struct talk_memo *talk_memo_of(__u64 cookie)
-{
-	__u32 index = bpf_get_smp_processor_id() * PFUSE_TALK_MEMOS +
-		      (__u32)(cookie & (PFUSE_TALK_MEMOS - 1));
-
-	return bpf_map_lookup_elem(&talk_memos, &index);
-}
 
 static __always_inline bool waits_for_talk(__u32 slot)
 {

@@ -108,6 +108,12 @@ struct pfuse_trace_cpu {
 
 _Static_assert(sizeof(struct pfuse_trace_cpu) == 64, "one cache line");
 
+/*
+ * Sockets remembered per CPU, 32 bytes each: a power of two. More than the daemon's, for while somebody
+ * traces a message between two that are not traced is to cost nearly nothing.
+ */
+#define PFUSE_TRACE_TALK_MEMOS 512
+
 /* Set between open and load. */
 struct pfuse_trace_knobs {
 	__u32 everything; /* 1: also what is in no chosen group */

@@ -328,6 +328,19 @@ struct adaptive_step adaptive_sample(struct adaptive *a, const struct adaptive_s
 	return step;
 }
 
+/*
+ * With the sample that comes a window after the one that the step followed, be it a little early: reclaim
+ * took some of that time, and a whole interval more would be lost with each step.
+ */
+static uint64_t window_end(const struct adaptive *a, const struct adaptive_setup *setup,
+			   uint64_t now_ns)
+{
+	uint64_t window_ns = setup->window_ns;
+
+	return arith_max(arith_add(a->last.time_ns, window_ns - window_ns / 16),
+			 arith_add(now_ns, window_ns - window_ns / 4));
+}
+
 /* What could not be reclaimed now will hardly be reclaimed in a moment. */
 void adaptive_carried_out(struct adaptive *a, const struct adaptive_setup *setup, bool done,
 			  uint64_t now_ns)
@@ -342,5 +355,5 @@ void adaptive_carried_out(struct adaptive *a, const struct adaptive_setup *setup
 	a->level_bytes = a->usage_bytes;
 	a->step = a->last;
 	a->step.time_ns = now_ns;
-	enter(a, ADAPTIVE_WINDOW, now_ns, setup->window_ns);
+	enter(a, ADAPTIVE_WINDOW, 0, window_end(a, setup, now_ns));
 }

@@ -6,8 +6,13 @@
 #define NS_PER_S 1000000000ull
 #define MIB (1ull << 20)
 
-/* The knee stands still when it stayed within a twentieth for so many turns: about 5 s. */
+/*
+ * The knee stands still when it stayed within a twentieth for so many turns, about 5 s; where the budget
+ * makes turns rare, for as long, and for some turns.
+ */
 #define STEADY_TURNS 10
+#define STEADY_NS (5 * NS_PER_S)
+#define STEADY_TURNS_LEAST 4
 #define STILL_SHARE 20
 
 /* A working set that is another one every minute is not known better after two. */
@@ -136,7 +141,7 @@ static uint64_t not_before(struct tracking *t, const struct tracking_setup *setu
 	return arith_add(now_ns, arith_from_double((double)owed * 1000 / setup->budget_permille));
 }
 
-static bool is_news(struct tracking *t, const struct cvhrc_curve *curve)
+static bool is_news(struct tracking *t, const struct cvhrc_curve *curve, uint64_t now_ns)
 {
 	if (!curve || !curve->confident)
 		return false;
@@ -146,8 +151,15 @@ static bool is_news(struct tracking *t, const struct cvhrc_curve *curve)
 	}
 	t->told = true;
 	t->steady = 0;
+	t->still_ns = now_ns;
 	t->knee_bytes = curve->knee_bytes;
 	return true;
+}
+
+static bool is_still(const struct tracking *t, uint64_t now_ns)
+{
+	return t->steady >= STEADY_TURNS || (t->steady >= STEADY_TURNS_LEAST &&
+					     arith_sub(now_ns, t->still_ns) >= STEADY_NS);
 }
 
 struct tracking_answer tracking_turn(struct tracking *t, const struct tracking_setup *setup,
@@ -156,10 +168,10 @@ struct tracking_answer tracking_turn(struct tracking *t, const struct tracking_s
 {
 	struct tracking_answer answer = {
 		.not_before_ns = not_before(t, setup, spent_ns, now_ns),
-		.tell = is_news(t, curve),
+		.tell = is_news(t, curve, now_ns),
 	};
 
-	answer.rest = t->steady >= STEADY_TURNS || arith_sub(now_ns, t->since_ns) >= SESSION_MAX_NS;
+	answer.rest = is_still(t, now_ns) || arith_sub(now_ns, t->since_ns) >= SESSION_MAX_NS;
 	if (!answer.rest)
 		return answer;
 	/* What the whole session came to, and as of now: the first word of it was a hasty one. */

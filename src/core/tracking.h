@@ -47,7 +47,8 @@ struct tracking {
 	uint64_t refaults;    /* when the rest began */
 	uint64_t debt_ns;
 	uint64_t paid_ns; /* time up to which the debt was paid off */
-	uint32_t steady;  /* turns since the knee was told */
+	uint64_t still_ns; /* when the knee was told */
+	uint32_t steady;   /* turns since then */
 };
 
 /* What the group is at the time of a sample. */

@@ -136,8 +136,7 @@ static int open_probe(struct daemon *daemon, struct err *err)
 		.anchor = cgroup_tree_anchor(&daemon->machine.tree),
 		.hierarchy_id = hierarchy_id(&daemon->machine),
 		.daemon_pid = getpid(),
-		/* Who records a run wants to see who waited; the flight recorder is to cost little. */
-		.spans = daemon->split || (daemon->options->trace && !daemon->options->flight_ns),
+		.spans = daemon->split || daemon_records_spans(daemon),
 	};
 	if (curves_wanted(daemon))
 		config.parts |= PROBE_PAGES | PROBE_READS;

@@ -105,6 +105,12 @@ static inline enum config_policy daemon_policy(const struct daemon *daemon)
 					    : daemon->config->policy;
 }
 
+/* Who records a run wants to see who waited; the flight recorder is to cost little. */
+static inline bool daemon_records_spans(const struct daemon *daemon)
+{
+	return daemon->options->trace && !daemon->options->flight_ns;
+}
+
 /* Where some group's policy asks for the guarded freezer, and it is not open yet. */
 int daemon_open_guards(struct daemon *daemon, struct err *err);
 

@@ -258,20 +258,57 @@ void split_watch(struct daemon *daemon)
 	set_policies(daemon);
 }
 
-/* What cannot be prepared now is not taken up; who was at it goes on. */
-void split_policies(struct daemon *daemon)
+/* As at the start; spans are counted from here on. */
+static int begin(struct daemon *daemon, struct err *err)
+{
+	int code = split_open(daemon, err);
+
+	if (!code)
+		code = probe_count_spans(daemon->machine.probe, true, err);
+	if (!code)
+		split_watch(daemon);
+	return code;
+}
+
+/* Of a split that never ran, or has given back what it set. */
+static void end(struct daemon *daemon)
 {
 	struct err err;
 
+	for (uint32_t slot = 1; slot < daemon->members.count; slot++)
+		split_let_go(daemon, slot);
+	tap_cpus_begin(daemon, NULL);
+	split_close(daemon->split);
+	daemon->split = NULL;
+	if (!daemon_records_spans(daemon) &&
+	    probe_count_spans(daemon->machine.probe, false, &err))
+		fprintf(stderr, "pfuse-bpf: %s; spans are counted for nobody, going on\n", err.text);
+}
+
+/* What cannot be prepared now is not taken up; who was at it goes on. */
+void split_policies(struct daemon *daemon)
+{
+	bool wanted = is_wanted(daemon);
+	struct err err;
+
+	if (!daemon->split && !wanted)
+		return;
 	if (!daemon->split) {
-		if (is_wanted(daemon))
-			fprintf(stderr, "pfuse-bpf: no group had a type or character when this run "
-					"began; start it anew to use them, going on\n");
+		if (!begin(daemon, &err))
+			return;
+		fprintf(stderr, "pfuse-bpf: no CPUs are split and no weights set: %s; going on\n",
+			err.text);
+		if (daemon->split)
+			end(daemon);
 		return;
 	}
 	if (prepare_all(daemon, daemon->split, &err))
 		fprintf(stderr, "pfuse-bpf: %s; going on\n", err.text);
 	set_policies(daemon);
+	if (wanted)
+		return;
+	split_act(daemon, daemon->loop.now_ns);
+	end(daemon);
 }
 
 const struct cpus_group *split_group(const struct daemon *daemon, uint32_t slot)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * The CPUs of the machine among the groups, and the weights by which they compete: what core/cpus.h
- * decides, carried out. Exists (daemon.split) only where the configuration asks some group for a type or
- * a character at the start.
+ * decides, carried out. Exists (daemon.split) only while the configuration asks some group for a type or
+ * a character: SIGHUP may begin and end it.
  *
  * Order: split_open() before the probe is opened, which has to count spans then → split_watch() once the
  * core has its groups → split_tick() at each tick, before the limits of single groups are set: weights
@@ -21,7 +21,10 @@ int split_open(struct daemon *daemon, struct err *err);
 void split_watch(struct daemon *daemon);
 void split_close(struct split *split);
 
-/* After SIGHUP. */
+/*
+ * After SIGHUP: with the first type or character a split begins, for which the programs at the scheduler's
+ * hooks are loaded anew; with the last one it ends, and all that it set and held is given back.
+ */
 void split_policies(struct daemon *daemon);
 
 void split_tick(struct daemon *daemon);

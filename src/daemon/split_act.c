@@ -317,7 +317,7 @@ static void carry_out(struct daemon *daemon, const struct pfuse_verdict *v, uint
 		say_decision(daemon->out, &said);
 }
 
-static void act(struct daemon *daemon, uint64_t since_ns)
+void split_act(struct daemon *daemon, uint64_t since_ns)
 {
 	struct split *split = daemon->split;
 	unsigned n = tap_cpus(daemon, daemon->loop.now_ns, split->verdicts,
@@ -339,6 +339,19 @@ static void act(struct daemon *daemon, uint64_t since_ns)
 		partition_all(daemon);
 }
 
+/* A weight that is as it was before needs no record; what could not be put back keeps its own, for the end. */
+void split_let_go(struct daemon *daemon, uint32_t slot)
+{
+	struct split_member *at = &daemon->split->at[slot];
+
+	if (at->waits_armed)
+		probe_disarm(daemon->machine.probe, slot, PFUSE_ARM_WAIT);
+	dissolve(daemon, slot);
+	release_slices(daemon, at);
+	if (at->weight.record && !daemon->split->groups[slot].given_weight)
+		(void)ledger_forget(daemon->machine.ledger, at->weight.record);
+}
+
 void split_tick(struct daemon *daemon)
 {
 	uint64_t now_ns = daemon->loop.now_ns;
@@ -350,7 +363,7 @@ void split_tick(struct daemon *daemon)
 
 	if (due)
 		look_at_all(daemon);
-	act(daemon, now_ns);
+	split_act(daemon, now_ns);
 	for (uint32_t slot = 1; due && slot < daemon->members.count; slot++)
 		arm_waits(daemon, slot);
 }
@@ -360,7 +373,7 @@ void split_late(struct daemon *daemon, uint32_t slot, uint64_t since_ns)
 {
 	if (!daemon->split)
 		return;
-	act(daemon, since_ns);
+	split_act(daemon, since_ns);
 	if (!daemon->split->workload[slot].grown)
 		arm_waits(daemon, slot);
 }

@@ -40,6 +40,10 @@ struct split {
 /* The configuration's entry for the group. */
 const struct config_group *split_entry(const struct daemon *daemon, uint32_t slot);
 
+/* split_act.c: what the core wants now, carried out; and whatever a group still has, as the split ends. */
+void split_act(struct daemon *daemon, uint64_t since_ns);
+void split_let_go(struct daemon *daemon, uint32_t slot);
+
 /* The core's topology is the edge's, which it may not include. */
 void split_topology(const struct split *split, struct workload_topology *ret);
 

@@ -40,7 +40,7 @@ void tap_cpus_begin(struct daemon *daemon, struct cpus *cpus)
 	struct pftrace_record record;
 
 	orchestrator_cpus_begin(&daemon->core, cpus);
-	if (!daemon->tap)
+	if (!daemon->tap || !cpus) /* nothing is asked of it any more, and the next one begins with a record */
 		return;
 	record = record_of(PFTRACE_CPUS_BEGIN, 0, tap_now_ns(daemon));
 	record.topology = topology_of(&cpus->workload.topology);

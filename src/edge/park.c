@@ -93,6 +93,24 @@ static const struct call refused_calls[] = {
 	{ .nr = 449, .name = "futex_waitv" }, /* newer than the headers of Debian 12's libc */
 };
 
+/*
+ * Short calls that look for a signal on their way and begin again: copy_process(), prepare_bprm_creds()
+ * and ptrace_attach() with -ERESTARTNOINTR, shmem_fallocate() with -EINTR. Whoever is found in one of
+ * them will go on by itself.
+ */
+static const struct call brief_calls[] = {
+#ifdef SYS_fork
+	{ .nr = SYS_fork, .name = "fork" },
+	{ .nr = SYS_vfork, .name = "vfork" },
+#endif
+	{ .nr = SYS_clone, .name = "clone" },
+	{ .nr = SYS_clone3, .name = "clone3" },
+	{ .nr = SYS_execve, .name = "execve" },
+	{ .nr = SYS_execveat, .name = "execveat" },
+	{ .nr = SYS_ptrace, .name = "ptrace" },
+	{ .nr = SYS_fallocate, .name = "fallocate" },
+};
+
 static const struct call *find_in(const struct call *table, size_t count, int64_t nr)
 {
 	for (size_t i = 0; i < count; i++)
@@ -117,6 +135,8 @@ static const char *name_of(const struct pfuse_thread *thread, char out[32])
 
 	if (!call)
 		call = find_in(refused_calls, ARRAY_SIZE(refused_calls), thread->nr);
+	if (!call)
+		call = find_in(brief_calls, ARRAY_SIZE(brief_calls), thread->nr);
 	if (call)
 		snprintf(out, 32, "%s", call->name);
 	else
@@ -447,6 +467,8 @@ int park_thread(const struct pfuse_thread *thread, struct park *park, struct err
 		return thread->nr < 0 ? SAY(-EAGAIN, "runs")
 				      : SAY(-EAGAIN, "runs: its %s had returned %lld",
 					    name_of(thread, name), (long long)thread->ax);
+	if (!call && find_in(brief_calls, ARRAY_SIZE(brief_calls), thread->nr))
+		return SAY(-EAGAIN, "runs: its %s begins again", name_of(thread, name));
 	if (!call)
 		return SAY(-EPERM,
 			   "waits in %s (system call %lld), which cannot be watched from outside",

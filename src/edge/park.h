@@ -4,8 +4,8 @@
  * arrays and times, the memory of the processes (process_vm_readv(2)).
  *
  * A thread is *parked* if the freezer interrupted it in a wait that the kernel knows how to resume, in a
- * call of the table in park.c. Anything else is busy (-EAGAIN: its call had completed, it runs, a
- * signal waits) or cannot be watched from outside (-EPERM: io_uring, ptrace, an unknown call, a futex
+ * call of the table in park.c. Anything else is busy (-EAGAIN: its call had completed or is a short one
+ * that begins again, as clone3; it runs, a signal waits) or cannot be watched from outside (-EPERM: io_uring, ptrace, an unknown call, a futex
  * that others share, too many files). The sentence names thread and call.
  * Not seen: the end of a child outside the group, and signals that come while it is frozen. Both wait
  * until the group is continued; neither is lost.

@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/membarrier.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -17,6 +19,8 @@ struct probe {
 	int iterators[PROBE_ITERATORS];	   /* indices in links; -1: none */
 	int walkers[PROBE_ITERATORS];	   /* likewise */
 	int net_programs[PROBE_NET_LINKS]; /* likewise */
+	int switch_links[PROBE_SWITCH_PROGRAMS]; /* likewise */
+	uint64_t switch_bytes; /* of memory_bytes */
 	int managed_fd;
 	int reached_fd;
 	int wishes_fd;
@@ -169,6 +173,8 @@ static int take_over(struct probe *probe, const struct probe_loaded *loaded, boo
 	memcpy(probe->walkers, loaded->walkers, sizeof(probe->walkers));
 	probe->memory_bytes = loaded->memory_bytes;
 	memcpy(probe->net_programs, loaded->net_programs, sizeof(probe->net_programs));
+	memcpy(probe->switch_links, loaded->switch_links, sizeof(probe->switch_links));
+	probe->switch_bytes = loaded->switch_bytes;
 	probe->managed_fd = fds[FD_MANAGED];
 	probe->reached_fd = fds[FD_REACHED];
 	probe->heard = loaded->heard;
@@ -513,6 +519,80 @@ int probe_read_span(const struct probe *probe, uint32_t slot, struct pfuse_span 
 	}
 	*ret = sum;
 	return 0;
+}
+
+/* The new one first: two at once count nothing twice (sched.bpf.c), and none at all would miss switches. */
+static int exchange_link(struct probe *probe, int which, int program)
+{
+	int *at = &probe->switch_links[which];
+	int link = program < 0 ? -1 : bpf_raw_tracepoint_open(NULL, program);
+
+	if (program >= 0 && link < 0)
+		return link;
+	if (*at < 0 && link >= 0) {
+		*at = probe->nlinks++;
+		probe->links[*at] = -1;
+	}
+	if (*at < 0)
+		return 0;
+	if (probe->links[*at] >= 0)
+		close(probe->links[*at]);
+	probe->links[*at] = link;
+	return 0;
+}
+
+static int program_of(const struct probe_loaded *loaded, int which)
+{
+	int at = loaded->switch_links[which];
+
+	return at < 0 ? -1 : loaded->fds[at];
+}
+
+static int exchange_switch(struct probe *probe, const struct probe_loaded *loaded, bool spans)
+{
+	const struct pfuse_span *map = NULL;
+	int err;
+
+	if (spans)
+		map = map_values(loaded->fds[FD_NEW_SPANS], spans_bytes(probe), PROT_READ);
+	if (spans && !map)
+		return -errno;
+	probe->bss->replacing_switch = 1;
+	/* on_switch first: where that fails, nothing has changed. Without on_migrate less is counted. */
+	err = exchange_link(probe, PROBE_ON_SWITCH, program_of(loaded, PROBE_ON_SWITCH));
+	if (!err)
+		(void)exchange_link(probe, PROBE_ON_MIGRATE, program_of(loaded, PROBE_ON_MIGRATE));
+	/* Those that run on other CPUs have ended when this returns. */
+	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	probe->bss->replacing_switch = 0;
+	if (err) {
+		unmap(map, spans_bytes(probe));
+		return err;
+	}
+	unmap(probe->spans, spans_bytes(probe));
+	probe->spans = map;
+	probe->memory_bytes += loaded->switch_bytes - probe->switch_bytes;
+	probe->switch_bytes = loaded->switch_bytes;
+	return 0;
+}
+
+int probe_count_spans(struct probe *probe, bool spans, struct err *err)
+{
+	struct probe_loaded loaded = { 0 };
+	int code;
+
+	if (spans == (probe->spans != NULL))
+		return 0;
+	code = probe_load_switch(probe->links[probe->switch_links[PROBE_ON_SWITCH]], spans,
+				 &loaded);
+	if (!code && !loaded.err)
+		code = exchange_switch(probe, &loaded, spans);
+	for (int i = 0; i < loaded.nfds; i++)
+		close(loaded.fds[i]);
+	if (!code && !loaded.err)
+		return 0;
+	return err_set(err, code ? code : loaded.err, "cannot load on_switch anew: %s",
+		       code ? strerror(-code) : loaded.text.text);
 }
 
 void probe_wait_target(struct probe *probe, uint32_t slot, uint64_t target_ns)

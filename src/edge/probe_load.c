@@ -122,7 +122,7 @@ static int select_programs(struct pfuse *skel, const struct probe_hook *hooks, s
 	return 0;
 }
 
-static uint64_t map_memory(int fd)
+uint64_t probe_map_memory(int fd)
 {
 	char path[48], line[128];
 	unsigned long long bytes = 0;
@@ -143,7 +143,9 @@ static void collect_maps(struct pfuse *skel, struct probe_loaded *loaded)
 	struct bpf_map *map;
 
 	bpf_object__for_each_map(map, skel->obj) loaded->memory_bytes +=
-		map_memory(bpf_map__fd(map));
+		probe_map_memory(bpf_map__fd(map));
+	loaded->switch_bytes = probe_map_memory(bpf_map__fd(skel->maps.spans)) +
+			       probe_map_memory(bpf_map__fd(skel->maps.bursts));
 	loaded->fds[FD_STATS] = bpf_map__fd(skel->maps.stats);
 	loaded->fds[FD_GROUPS] = bpf_map__fd(skel->maps.groups);
 	loaded->fds[FD_CPUS] = bpf_map__fd(skel->maps.cpus);
@@ -183,7 +185,7 @@ static void note_iterator(struct probe_loaded *loaded, const struct bpf_program 
 /* Not attached: its own descriptor. The index among the links. */
 static int hand_over(struct probe_loaded *loaded, const struct bpf_program *program)
 {
-	loaded->memory_bytes += map_memory(bpf_program__fd(program));
+	loaded->memory_bytes += probe_map_memory(bpf_program__fd(program));
 	loaded->fds[loaded->nfds] = bpf_program__fd(program);
 	return loaded->nfds++ - FD_LINKS;
 }
@@ -225,6 +227,19 @@ static bool note_page_program(struct probe_loaded *loaded, const struct bpf_prog
 	return false;
 }
 
+static void note_switch(struct probe_loaded *loaded, const struct bpf_program *program, int link)
+{
+	const char *name = bpf_program__name(program);
+
+	if (!strcmp(name, "on_switch"))
+		loaded->switch_links[PROBE_ON_SWITCH] = link;
+	else if (!strcmp(name, "on_migrate"))
+		loaded->switch_links[PROBE_ON_MIGRATE] = link;
+	else
+		return;
+	loaded->switch_bytes += probe_map_memory(bpf_program__fd(program));
+}
+
 static int attach_programs(struct pfuse *skel, struct probe_loaded *loaded)
 {
 	struct bpf_program *program;
@@ -238,8 +253,9 @@ static int attach_programs(struct pfuse *skel, struct probe_loaded *loaded)
 
 		if (!link)
 			return -errno;
-		loaded->memory_bytes += map_memory(bpf_program__fd(program));
+		loaded->memory_bytes += probe_map_memory(bpf_program__fd(program));
 		loaded->fds[loaded->nfds++] = bpf_link__fd(link); /* the child's exit closes it */
+		note_switch(loaded, program, loaded->nfds - 1 - FD_LINKS);
 		note_iterator(loaded, program, loaded->nfds - 1 - FD_LINKS);
 	}
 	return 0;
@@ -262,20 +278,10 @@ static uint32_t heard_kinds(const struct probe_hook *hooks)
 	       (probe_find_hook(hooks, "on_event_write")->used ? 1u << PFUSE_REACH_EVENTFD : 0);
 }
 
-/*
- * What the kernel has and takes. libbpf's own way to find what a program attaches to goes through all types of
- * the kernel by name, for each program: these have been found already.
- */
-struct found {
-	const struct btf *kernel;
-	struct probe_hook hooks[PROBE_HOOKS_MAX];
-	struct probe_casts casts;
-};
-
 static int tell_attach_id(struct bpf_program *program, struct bpf_prog_load_opts *opts, long found)
 {
 	const struct probe_hook *hook =
-		probe_find_hook(((const struct found *)found)->hooks, bpf_program__name(program));
+		probe_find_hook(((const struct probe_found *)found)->hooks, bpf_program__name(program));
 
 	if (!hook || !hook->btf_id)
 		return -ESRCH;
@@ -298,7 +304,7 @@ static int attach_iterator(const struct bpf_program *program, long found, struct
 }
 
 /* Best effort: without a handler libbpf does it its own way. For the whole process, which is the loader. */
-static void register_handlers(const struct found *found)
+void probe_register_handlers(const struct probe_found *found)
 {
 	static const struct {
 		const char *section;
@@ -322,7 +328,7 @@ static void register_handlers(const struct found *found)
 }
 
 /* libbpf reads the file when it loads; without one it takes all of the kernel's types. */
-static struct pfuse *open_object(const struct btf *kernel)
+struct pfuse *probe_open_object(const struct btf *kernel)
 {
 	char path[32];
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = path);
@@ -338,11 +344,11 @@ static struct pfuse *open_object(const struct btf *kernel)
 }
 
 /* Opens, loads and attaches; on failure, nothing stays loaded. */
-static int load(const struct probe_config *config, uint32_t ncpus, const struct found *found,
+static int load(const struct probe_config *config, uint32_t ncpus, const struct probe_found *found,
 		struct probe_loaded *loaded)
 {
 	const struct probe_hook *hooks = found->hooks;
-	struct pfuse *skel = open_object(found->kernel);
+	struct pfuse *skel = probe_open_object(found->kernel);
 
 	if (!skel)
 		return err_set(&loaded->text, -ENOMEM, "cannot open the BPF object: out of memory");
@@ -385,7 +391,7 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 {
 	const struct probe_loaded nothing = *loaded;
 	uint32_t parts = (config->parts & ~PROBE_SPANS) | (config->spans ? PROBE_SPANS : 0);
-	struct found found = { .kernel = probe_kernel_btf() };
+	struct probe_found found = { .kernel = probe_kernel_btf() };
 	int err = found.kernel ? probe_find_hooks(found.kernel, found.hooks, parts, false, &found.casts)
 			       : -errno;
 
@@ -395,7 +401,7 @@ static int load_all(const struct probe_config *config, uint32_t ncpus, struct pr
 			       "CONFIG_DEBUG_INFO_BTF is needed",
 			       strerror(-err));
 	probe_keep_warning();
-	register_handlers(&found);
+	probe_register_handlers(&found);
 	err = load(config, ncpus, &found, loaded);
 	if (!err)
 		return 0;
@@ -446,7 +452,20 @@ static int receive_loaded(int socket, struct probe_loaded *ret)
 	return 0;
 }
 
-int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_loaded *ret)
+static void nothing_yet(struct probe_loaded *ret)
+{
+	*ret = (struct probe_loaded){ 0 };
+	for (int i = 0; i < PROBE_ITERATORS; i++)
+		ret->iterators[i] = ret->walkers[i] = -1;
+	for (int i = 0; i < PROBE_NET_LINKS; i++)
+		ret->net_programs[i] = -1;
+	for (int i = 0; i < PROBE_LATER_PROGRAMS; i++)
+		ret->page_programs[i] = -1;
+	for (int i = 0; i < PROBE_SWITCH_PROGRAMS; i++)
+		ret->switch_links[i] = -1;
+}
+
+int probe_in_child(probe_job *job, const void *arg, struct probe_loaded *ret)
 {
 	int sockets[2];
 
@@ -455,15 +474,10 @@ int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_l
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		struct probe_loaded loaded = { 0 };
+		struct probe_loaded loaded;
 
-		for (int i = 0; i < PROBE_ITERATORS; i++)
-			loaded.iterators[i] = loaded.walkers[i] = -1;
-		for (int i = 0; i < PROBE_NET_LINKS; i++)
-			loaded.net_programs[i] = -1;
-		for (int i = 0; i < PROBE_LATER_PROGRAMS; i++)
-			loaded.page_programs[i] = -1;
-		loaded.err = load_all(config, ncpus, &loaded);
+		nothing_yet(&loaded);
+		loaded.err = job(arg, &loaded);
 		if (loaded.err)
 			loaded.nfds = 0;
 		_exit(send_loaded(sockets[1], &loaded) ? 1 : 0);
@@ -477,4 +491,23 @@ int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_l
 	if (pid > 0)
 		waitpid(pid, NULL, 0);
 	return err;
+}
+
+struct load_job {
+	const struct probe_config *config;
+	uint32_t ncpus;
+};
+
+static int do_load(const void *arg, struct probe_loaded *ret)
+{
+	const struct load_job *job = arg;
+
+	return load_all(job->config, job->ncpus, ret);
+}
+
+int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_loaded *ret)
+{
+	const struct load_job job = { config, ncpus };
+
+	return probe_in_child(do_load, &job, ret);
 }

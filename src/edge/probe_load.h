@@ -20,6 +20,13 @@ enum {
 	PROBE_LATER_PROGRAMS,
 };
 
+/* What probe_count_spans() replaces. */
+enum {
+	PROBE_ON_SWITCH,
+	PROBE_ON_MIGRATE, /* with spans only */
+	PROBE_SWITCH_PROGRAMS,
+};
+
 /* Where what is in probe_loaded.fds; the links come last. */
 enum {
 	FD_STATS,
@@ -54,6 +61,8 @@ struct probe_loaded {
 	bool sees_talks;
 	bool tells_signals;
 	uint32_t heard; /* bits 1 << enum pfuse_reach_kind: objects whose writes are told */
+	int switch_links[PROBE_SWITCH_PROGRAMS]; /* likewise; -1: not attached */
+	uint64_t switch_bytes; /* of memory_bytes: what a replacement gives back */
 	uint64_t memory_bytes;
 	struct err text;
 };
@@ -61,11 +70,45 @@ struct probe_loaded {
 /* 0, or -errno if there is no answer of the child; its own failure is in ret->err. */
 int probe_load(const struct probe_config *config, uint32_t ncpus, struct probe_loaded *ret);
 
+/*
+ * probe_spans.c: the programs of PROBE_SWITCH_PROGRAMS once more, on the maps of the one that is attached by
+ * `running`, with or without spans. Not attached: of *ret, `fds` are the map `spans`, then the programs, -1
+ * for none that is needed; and switch_bytes, err and text. Errors as probe_load().
+ */
+enum {
+	FD_NEW_SPANS,
+	FD_NEW_PROGRAMS,
+};
+
+int probe_load_switch(int running, bool spans, struct probe_loaded *ret);
+
+/* What probe_load.c has for both: `job` in a child, its result in *ret; the rest for use in the child only. */
+typedef int probe_job(const void *arg, struct probe_loaded *ret);
+
+int probe_in_child(probe_job *job, const void *arg, struct probe_loaded *ret);
+
+struct probe_found;
+struct pfuse;
+
+struct pfuse *probe_open_object(const struct btf *kernel);
+void probe_register_handlers(const struct probe_found *found);
+uint64_t probe_map_memory(int fd); /* of a program as well */
+
 /* What the programs cast to, by BTF id; 0: the kernel has no bpf_rdonly_cast(). */
 struct probe_casts {
 	uint32_t task_struct;
 	uint32_t sock;
 	uint32_t cgroup;
+};
+
+/*
+ * What the kernel has and takes. libbpf's own way to find what a program attaches to goes through all types of
+ * the kernel by name, for each program: these have been found already.
+ */
+struct probe_found {
+	const struct btf *kernel;
+	struct probe_hook hooks[PROBE_HOOKS_MAX];
+	struct probe_casts casts;
 };
 
 /* Without a word of libbpf's; the caller's. NULL: errno says why. */

@@ -147,6 +147,7 @@ static void set_maps(struct tracer *tracer, size_t ring_bytes)
 		{ object->maps.memos, MEMO_ENTRIES * tracer->ncpus },
 		{ object->maps.stats, talks ? tracer->slots * tracer->ncpus : 0 },
 		{ object->maps.ports, talks ? PORTS : 0 },
+		{ object->maps.talk_memos, talks ? PFUSE_TRACE_TALK_MEMOS * tracer->ncpus : 0 },
 	};
 	struct bpf_map *map;
 

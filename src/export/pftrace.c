@@ -28,8 +28,40 @@
 #define MOMENT_NS 100000ull
 #define MOMENT_TRIES 10
 
+/* Field numbers, as in pftrace.proto, of what is written by hand. */
+enum {
+	PACKET_TIMESTAMP = 8,
+	PACKET_SEQUENCE_ID = 10,
+	PACKET_TRACK_EVENT = 11,
+	PACKET_SEQUENCE_FLAGS = 13,
+	EVENT_CATEGORY_IIDS = 3,
+	EVENT_NOTES = 4,
+	EVENT_TYPE = 9,
+	EVENT_NAME_IID = 10,
+	EVENT_TRACK = 11,
+	EVENT_NAME = 23,
+	EVENT_COUNTER = 30,
+	EVENT_COUNTER_DOUBLE = 44,
+	NOTE_NAME_IID = 1,
+	NOTE_BOOL = 2,
+	NOTE_UINT = 3,
+	NOTE_INT = 4,
+	NOTE_DOUBLE = 5,
+	NOTE_STRING = 6,
+	NOTE_NAME = 10,
+};
+
 #define MEMORY_DEFAULT (16u << 20)
 #define MEMORY_MIN (64u << 10)
+
+/* 0: the packet has none of its own. */
+static void note_time(struct pftrace *trace, uint64_t time_ns)
+{
+	if (time_ns)
+		trace->last_ns = time_ns;
+	if (!trace->segment_ns)
+		trace->segment_ns = trace->last_ns;
+}
 
 void pftrace_put(struct pftrace *trace, Pftrace__TracePacket *packet)
 {
@@ -41,12 +73,27 @@ void pftrace_put(struct pftrace *trace, Pftrace__TracePacket *packet)
 		packet->has_previous_packet_dropped = packet->previous_packet_dropped = 1;
 		trace->lost_before = trace->out.lost;
 	}
-	if (packet->has_timestamp && !packet->has_timestamp_clock_id)
-		trace->last_ns = packet->timestamp;
-	if (!trace->segment_ns)
-		trace->segment_ns = trace->last_ns;
+	note_time(trace, packet->has_timestamp_clock_id ? 0 : packet->timestamp);
 	trace->is_new_sequence = false;
 	out_put(&trace->out, &packet->base);
+}
+
+bool pftrace_begin(struct pftrace *trace, uint64_t time_ns, size_t most, struct wire *ret)
+{
+	note_time(trace, time_ns);
+	ret->at = out_begin(&trace->out, 3 * WIRE_NUMBER + most);
+	if (!ret->at)
+		return false;
+	if (time_ns)
+		wire_uint(ret, PACKET_TIMESTAMP, time_ns);
+	wire_uint(ret, PACKET_SEQUENCE_ID, SEQUENCE_ID);
+	wire_uint(ret, PACKET_SEQUENCE_FLAGS, STATE_NEEDED);
+	return true;
+}
+
+void pftrace_end(struct pftrace *trace, const struct wire *wire)
+{
+	out_end(&trace->out, wire->at);
 }
 
 static uint64_t read_clock(clockid_t id)
@@ -187,126 +234,132 @@ static struct interned *find_interned(struct pftrace *trace, enum interned_kind 
 	return NULL;
 }
 
-/* The names that this packet is the first to use. */
-struct new_names {
-	Pftrace__InternedData data;
-	Pftrace__InternedName names[2 + PFTRACE_NOTES_MAX];
-	Pftrace__InternedName *pointers[INTERNED_KINDS][2 + PFTRACE_NOTES_MAX];
-	size_t counts[INTERNED_KINDS];
-	size_t count;
-};
-
-/* 0: not interned. */
-static uint64_t intern(struct pftrace *trace, struct new_names *fresh, enum interned_kind kind,
-		       const char *literal)
-{
-	struct interned *entry = find_interned(trace, kind, literal);
-	Pftrace__InternedName *name;
-
-	if (!entry)
-		return 0;
-	if (entry->literal)
-		return entry->iid;
-	*entry = (struct interned){ literal, kind, ++trace->iids };
-	name = &fresh->names[fresh->count++];
-	*name = (Pftrace__InternedName)PFTRACE__INTERNED_NAME__INIT;
-	name->has_iid = 1;
-	name->iid = entry->iid;
-	name->name = (char *)literal;
-	fresh->pointers[kind][fresh->counts[kind]++] = name;
-	return entry->iid;
-}
-
-static void attach_names(struct new_names *fresh, Pftrace__TracePacket *packet)
-{
-	Pftrace__InternedData *data = &fresh->data;
-
-	if (!fresh->count)
-		return;
-	*data = (Pftrace__InternedData)PFTRACE__INTERNED_DATA__INIT;
-	data->n_event_categories = fresh->counts[INTERNED_CATEGORY];
-	data->event_categories = fresh->pointers[INTERNED_CATEGORY];
-	data->n_event_names = fresh->counts[INTERNED_EVENT];
-	data->event_names = fresh->pointers[INTERNED_EVENT];
-	data->n_debug_annotation_names = fresh->counts[INTERNED_NOTE];
-	data->debug_annotation_names = fresh->pointers[INTERNED_NOTE];
-	packet->interned_data = data;
-}
-
-static void put_event(struct pftrace *trace, uint64_t time_ns, Pftrace__TrackEvent *event,
-		      struct new_names *fresh)
+/* Whoever uses a name for the first time has it declared before, by a packet of its own. */
+static void declare_name(struct pftrace *trace, enum interned_kind kind,
+			 const struct interned *entry)
 {
 	Pftrace__TracePacket packet = PFTRACE__TRACE_PACKET__INIT;
+	Pftrace__InternedData data = PFTRACE__INTERNED_DATA__INIT;
+	Pftrace__InternedName name = PFTRACE__INTERNED_NAME__INIT, *pointer = &name;
 
-	packet.has_timestamp = 1;
-	packet.timestamp = time_ns;
-	packet.track_event = event;
-	if (fresh)
-		attach_names(fresh, &packet);
+	name.has_iid = 1;
+	name.iid = entry->iid;
+	name.name = (char *)entry->literal;
+	data.n_event_categories = kind == INTERNED_CATEGORY;
+	data.n_event_names = kind == INTERNED_EVENT;
+	data.n_debug_annotation_names = kind == INTERNED_NOTE;
+	data.event_categories = data.event_names = data.debug_annotation_names = &pointer;
+	packet.interned_data = &data;
 	pftrace_put(trace, &packet);
 }
 
-static void fill_note(struct pftrace *trace, struct new_names *fresh,
-		      const struct pftrace_note *note, Pftrace__DebugAnnotation *ret)
+/* 0: not interned. */
+static uint32_t intern(struct pftrace *trace, enum interned_kind kind, const char *literal)
 {
-	*ret = (Pftrace__DebugAnnotation)PFTRACE__DEBUG_ANNOTATION__INIT;
-	ret->name_iid = intern(trace, fresh, INTERNED_NOTE, note->name);
-	ret->has_name_iid = ret->name_iid != 0;
-	if (!ret->name_iid)
-		ret->name = (char *)note->name;
+	struct interned *entry = literal ? find_interned(trace, kind, literal) : NULL;
+
+	if (!entry)
+		return 0;
+	if (!entry->literal) {
+		*entry = (struct interned){ literal, kind, ++trace->iids };
+		declare_name(trace, kind, entry);
+	}
+	return entry->iid;
+}
+
+/* What is known by its number, or else by its name. */
+struct name {
+	uint32_t iid;
+	const char *text;
+};
+
+static struct name name_of(struct pftrace *trace, enum interned_kind kind, const char *literal)
+{
+	uint32_t iid = intern(trace, kind, literal);
+
+	return (struct name){ iid, iid ? NULL : literal };
+}
+
+static size_t name_most(const struct name *name)
+{
+	return name->text ? WIRE_TEXT(strlen(name->text)) : WIRE_NUMBER;
+}
+
+static void put_name(struct wire *wire, const struct name *name, uint32_t iid_field,
+		     uint32_t text_field)
+{
+	if (name->iid)
+		wire_uint(wire, iid_field, name->iid);
+	else if (name->text)
+		wire_text(wire, text_field, name->text, strlen(name->text));
+}
+
+static size_t note_most(const struct name *name, const struct pftrace_note *note)
+{
+	return WIRE_TEXT(name_most(name)) +
+	       (note->type == PFTRACE_AS_STRING ? WIRE_TEXT(strlen(note->string_value))
+						: WIRE_NUMBER);
+}
+
+static void put_note(struct wire *wire, const struct name *name, const struct pftrace_note *note)
+{
+	uint8_t *opened = wire_open(wire, EVENT_NOTES);
+
+	put_name(wire, name, NOTE_NAME_IID, NOTE_NAME);
 	switch (note->type) {
 	case PFTRACE_AS_UINT:
-		ret->has_uint_value = 1;
-		ret->uint_value = note->uint_value;
+		wire_uint(wire, NOTE_UINT, note->uint_value);
 		break;
 	case PFTRACE_AS_INT:
-		ret->has_int_value = 1;
-		ret->int_value = note->int_value;
+		wire_int(wire, NOTE_INT, note->int_value);
 		break;
 	case PFTRACE_AS_DOUBLE:
-		ret->has_double_value = 1;
-		ret->double_value = note->double_value;
+		wire_double(wire, NOTE_DOUBLE, note->double_value);
 		break;
 	case PFTRACE_AS_BOOL:
-		ret->has_bool_value = 1;
-		ret->bool_value = note->bool_value;
+		wire_uint(wire, NOTE_BOOL, note->bool_value);
 		break;
 	case PFTRACE_AS_STRING:
-		ret->string_value = (char *)note->string_value;
+		wire_text(wire, NOTE_STRING, note->string_value, strlen(note->string_value));
 		break;
 	}
+	wire_close(wire, opened);
+}
+
+/* What each event has: its own message, which the caller closes. */
+static bool begin_event(struct pftrace *trace, uint64_t time_ns, size_t most, struct wire *wire,
+			uint8_t **ret_opened)
+{
+	if (!pftrace_begin(trace, time_ns, WIRE_TEXT(most), wire))
+		return false;
+	*ret_opened = wire_open(wire, PACKET_TRACK_EVENT);
+	return true;
 }
 
 static void happen(struct pftrace *trace, const struct pftrace_happening *what, uint32_t type)
 {
 	unsigned nnotes = what->nnotes < PFTRACE_NOTES_MAX ? what->nnotes : PFTRACE_NOTES_MAX;
-	Pftrace__TrackEvent event = PFTRACE__TRACK_EVENT__INIT;
-	Pftrace__DebugAnnotation notes[PFTRACE_NOTES_MAX], *pointers[PFTRACE_NOTES_MAX];
-	struct new_names fresh;
-	uint64_t category = 0;
+	uint32_t category = intern(trace, INTERNED_CATEGORY, what->category);
+	struct name name = name_of(trace, INTERNED_EVENT, what->name), names[PFTRACE_NOTES_MAX];
+	size_t most = 3 * WIRE_NUMBER + name_most(&name);
+	uint8_t *opened;
+	struct wire wire;
 
-	fresh.count = 0;
-	for (unsigned kind = 0; kind < INTERNED_KINDS; kind++)
-		fresh.counts[kind] = 0;
-	if (what->category)
-		category = intern(trace, &fresh, INTERNED_CATEGORY, what->category);
-	event.n_category_iids = category != 0;
-	event.category_iids = &category;
-	if (what->name) {
-		event.name_iid = intern(trace, &fresh, INTERNED_EVENT, what->name);
-		event.has_name_iid = event.name_iid != 0;
-		event.name = event.name_iid ? NULL : (char *)what->name;
-	}
 	for (unsigned i = 0; i < nnotes; i++) {
-		fill_note(trace, &fresh, &what->notes[i], &notes[i]);
-		pointers[i] = &notes[i];
+		names[i] = name_of(trace, INTERNED_NOTE, what->notes[i].name);
+		most += note_most(&names[i], &what->notes[i]);
 	}
-	event.n_debug_annotations = nnotes;
-	event.debug_annotations = pointers;
-	event.has_type = event.has_track_uuid = 1;
-	event.type = type;
-	event.track_uuid = what->track;
-	put_event(trace, what->time_ns, &event, &fresh);
+	if (!begin_event(trace, what->time_ns, most, &wire, &opened))
+		return;
+	if (category)
+		wire_uint(&wire, EVENT_CATEGORY_IIDS, category);
+	for (unsigned i = 0; i < nnotes; i++)
+		put_note(&wire, &names[i], &what->notes[i]);
+	wire_uint(&wire, EVENT_TYPE, type);
+	put_name(&wire, &name, EVENT_NAME_IID, EVENT_NAME);
+	wire_uint(&wire, EVENT_TRACK, what->track);
+	wire_close(&wire, opened);
+	pftrace_end(trace, &wire);
 }
 
 void pftrace_slice_begin(struct pftrace *trace, const struct pftrace_happening *what)
@@ -325,31 +378,38 @@ void pftrace_slice_end(struct pftrace *trace, uint64_t track, uint64_t time_ns)
 	       TYPE_SLICE_END);
 }
 
-static void put_counter(struct pftrace *trace, uint64_t track, uint64_t time_ns,
-			Pftrace__TrackEvent *event)
+static bool begin_counter(struct pftrace *trace, uint64_t track, uint64_t time_ns,
+			  struct wire *wire, uint8_t **ret_opened)
 {
-	event->has_type = event->has_track_uuid = 1;
-	event->type = TYPE_COUNTER;
-	event->track_uuid = track;
-	put_event(trace, time_ns, event, NULL);
+	if (!begin_event(trace, time_ns, 3 * WIRE_NUMBER, wire, ret_opened))
+		return false;
+	wire_uint(wire, EVENT_TYPE, TYPE_COUNTER);
+	wire_uint(wire, EVENT_TRACK, track);
+	return true;
 }
 
 void pftrace_counter(struct pftrace *trace, uint64_t track, uint64_t time_ns, int64_t value)
 {
-	Pftrace__TrackEvent event = PFTRACE__TRACK_EVENT__INIT;
+	uint8_t *opened;
+	struct wire wire;
 
-	event.has_counter_value = 1;
-	event.counter_value = value;
-	put_counter(trace, track, time_ns, &event);
+	if (!begin_counter(trace, track, time_ns, &wire, &opened))
+		return;
+	wire_int(&wire, EVENT_COUNTER, value);
+	wire_close(&wire, opened);
+	pftrace_end(trace, &wire);
 }
 
 void pftrace_counter_double(struct pftrace *trace, uint64_t track, uint64_t time_ns, double value)
 {
-	Pftrace__TrackEvent event = PFTRACE__TRACK_EVENT__INIT;
+	uint8_t *opened;
+	struct wire wire;
 
-	event.has_double_counter_value = 1;
-	event.double_counter_value = value;
-	put_counter(trace, track, time_ns, &event);
+	if (!begin_counter(trace, track, time_ns, &wire, &opened))
+		return;
+	wire_double(&wire, EVENT_COUNTER_DOUBLE, value);
+	wire_close(&wire, opened);
+	pftrace_end(trace, &wire);
 }
 
 static void put_track(struct pftrace *trace, uint64_t uuid, uint64_t parent, const char *name,

@@ -6,6 +6,7 @@
 #include "export/pftrace.h"
 #include "export/pftrace.pb-c.h"
 #include "export/pftrace_out.h"
+#include "export/wire.h"
 
 /* All literals of the program that name something in a trace; what finds no place is not interned. */
 #define INTERNED_MAX 512
@@ -76,5 +77,12 @@ void pftrace_note_clocks(struct pftrace *trace);
 
 /* A packet of the sequence: puts what every packet has, and writes it. */
 void pftrace_put(struct pftrace *trace, Pftrace__TracePacket *packet);
+
+/*
+ * The same by hand, of `most` bytes besides those: false, it is lost. time_ns 0: the packet has no time of its
+ * own. Not the first of a sequence.
+ */
+bool pftrace_begin(struct pftrace *trace, uint64_t time_ns, size_t most, struct wire *ret);
+void pftrace_end(struct pftrace *trace, const struct wire *wire);
 
 #endif

@@ -170,21 +170,36 @@ static bool has_room(struct out *out, struct out_buffer *buffer, size_t size)
 	return !out->error && HEADER_MAX + size <= buffer->size;
 }
 
-void out_put(struct out *out, const ProtobufCMessage *packet)
+uint8_t *out_begin(struct out *out, size_t most)
 {
 	struct out_buffer *buffer = &out->buffers[out->current];
-	size_t size = protobuf_c_message_get_packed_size(packet), before = buffer->used;
 
-	if (out->error || out->full || !has_room(out, buffer, size)) {
+	if (out->error || out->full || !has_room(out, buffer, most)) {
 		out->lost++;
-		return;
+		return NULL;
 	}
-	before = buffer->used;
-	buffer->used += put_header(buffer->at + buffer->used, size);
-	buffer->used += protobuf_c_message_pack(packet, buffer->at + buffer->used);
+	return buffer->at + buffer->used + HEADER_MAX;
+}
+
+void out_end(struct out *out, const uint8_t *end)
+{
+	struct out_buffer *buffer = &out->buffers[out->current];
+	uint8_t *begin = buffer->at + buffer->used;
+	size_t size = (size_t)(end - (begin + HEADER_MAX)), header = put_header(begin, size);
+
+	memmove(begin + header, begin + HEADER_MAX, size);
+	buffer->used += header + size;
 	buffer->packets++;
 	out->packets++;
-	out->bytes += buffer->used - before;
+	out->bytes += header + size;
+}
+
+void out_put(struct out *out, const ProtobufCMessage *packet)
+{
+	uint8_t *at = out_begin(out, protobuf_c_message_get_packed_size(packet));
+
+	if (at)
+		out_end(out, at + protobuf_c_message_pack(packet, at));
 }
 
 static void next_file(struct out *out)

@@ -47,6 +47,10 @@ bool out_is_regular(const struct out *out);
 
 void out_put(struct out *out, const ProtobufCMessage *packet);
 
+/* The same by hand: where to write a packet of `most` bytes, NULL: it is lost and counted; then its end. */
+uint8_t *out_begin(struct out *out, size_t most);
+void out_end(struct out *out, const uint8_t *end);
+
 /* What is buffered goes to the file; in memory nothing happens. */
 void out_flush(struct out *out);
 

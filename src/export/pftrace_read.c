@@ -20,13 +20,6 @@
 #define FIELD_TIMESTAMP 8
 #define FIELD_PFUSE 2001
 
-enum wire_type {
-	WIRE_VARINT = 0,
-	WIRE_FIXED64 = 1,
-	WIRE_BYTES = 2,
-	WIRE_FIXED32 = 5,
-};
-
 /* Where a decoded record lies; emptied for the next one. */
 struct arena {
 	uint8_t *at;

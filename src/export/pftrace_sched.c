@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Scheduling, as the importers of ftrace know it, and the names of processes and threads. */
+/* Scheduling, as the importers of ftrace know it (written by hand: export/wire.h), and the names of processes and threads. */
 #include <string.h>
 
 #include "core/parse.h"
@@ -9,88 +9,105 @@
 #define THREADS_PER_PACKET 64
 #define COMM_ESCAPED (PFTRACE_COMM_LEN * 4 + 1)
 
-static void escape_comm(char out[COMM_ESCAPED], const char comm[PFTRACE_COMM_LEN])
-{
-	parse_escape(out, COMM_ESCAPED, comm, strnlen(comm, PFTRACE_COMM_LEN));
-}
-
-/* One event as a message, with its strings. */
-struct sched_message {
-	Pftrace__FtraceEvent event;
-	Pftrace__SchedSwitchFtraceEvent sched_switch;
-	Pftrace__SchedWakingFtraceEvent sched_waking;
-	char comm[COMM_ESCAPED];
-	char next_comm[COMM_ESCAPED];
+/* Field numbers, as in pftrace.proto. */
+enum {
+	PACKET_FTRACE = 1,
+	BUNDLE_CPU = 1,
+	BUNDLE_EVENT = 2,
+	BUNDLE_LOST = 3,
+	EVENT_TIMESTAMP = 1,
+	EVENT_PID = 2,
+	EVENT_SWITCH = 4,
+	EVENT_WAKING = 20,
+	SWITCH_PREV_COMM = 1,
+	SWITCH_PREV_PID = 2,
+	SWITCH_PREV_PRIO = 3,
+	SWITCH_PREV_STATE = 4,
+	SWITCH_NEXT_COMM = 5,
+	SWITCH_NEXT_PID = 6,
+	SWITCH_NEXT_PRIO = 7,
+	WAKING_COMM = 1,
+	WAKING_PID = 2,
+	WAKING_PRIO = 3,
+	WAKING_SUCCESS = 4,
+	WAKING_CPU = 5,
 };
 
+/* Two names, eight numbers, two messages. */
+#define EVENT_MOST (2 * WIRE_TEXT(COMM_ESCAPED) + 8 * WIRE_NUMBER + 2 * WIRE_TEXT(0))
+#define BUNDLE_MOST (WIRE_TEXT(0) + 2 * WIRE_NUMBER + EVENTS_PER_PACKET * EVENT_MOST)
+
+static size_t escape_comm(char out[COMM_ESCAPED], const char comm[PFTRACE_COMM_LEN])
+{
+	return parse_escape(out, COMM_ESCAPED, comm, strnlen(comm, PFTRACE_COMM_LEN));
+}
+
+static void put_comm(struct wire *wire, uint32_t field, const char comm[PFTRACE_COMM_LEN])
+{
+	char escaped[COMM_ESCAPED];
+
+	wire_text(wire, field, escaped, escape_comm(escaped, comm));
+}
+
 /* Numbers are written also where they are 0: to readers of ftrace, a field that is missing is no 0. */
-static void fill_switch(const struct pftrace_sched *from, struct sched_message *to)
+static void put_switch(struct wire *wire, const struct pftrace_sched *from)
 {
-	Pftrace__SchedSwitchFtraceEvent *message = &to->sched_switch;
+	uint8_t *opened = wire_open(wire, EVENT_SWITCH);
 
-	pftrace__sched_switch_ftrace_event__init(message);
-	message->prev_comm = to->comm;
-	message->has_prev_pid = message->has_prev_prio = message->has_prev_state = 1;
-	message->prev_pid = (int32_t)from->pid;
-	message->prev_prio = from->prio;
-	message->prev_state = from->state;
-	message->next_comm = to->next_comm;
-	message->has_next_pid = message->has_next_prio = 1;
-	message->next_pid = from->next;
-	message->next_prio = from->next_prio;
-	to->event.sched_switch = message;
+	put_comm(wire, SWITCH_PREV_COMM, from->comm);
+	wire_int(wire, SWITCH_PREV_PID, (int32_t)from->pid);
+	wire_int(wire, SWITCH_PREV_PRIO, from->prio);
+	wire_int(wire, SWITCH_PREV_STATE, from->state);
+	put_comm(wire, SWITCH_NEXT_COMM, from->next_comm);
+	wire_int(wire, SWITCH_NEXT_PID, from->next);
+	wire_int(wire, SWITCH_NEXT_PRIO, from->next_prio);
+	wire_close(wire, opened);
 }
 
-static void fill_waking(const struct pftrace_sched *from, struct sched_message *to)
+static void put_waking(struct wire *wire, const struct pftrace_sched *from)
 {
-	Pftrace__SchedWakingFtraceEvent *message = &to->sched_waking;
+	uint8_t *opened = wire_open(wire, EVENT_WAKING);
 
-	pftrace__sched_waking_ftrace_event__init(message);
-	message->comm = to->next_comm;
-	message->has_pid = message->has_prio = message->has_success = message->has_target_cpu = 1;
-	message->pid = from->next;
-	message->prio = from->prio;
-	message->success = 1;
-	message->target_cpu = from->target_cpu;
-	to->event.sched_waking = message;
+	put_comm(wire, WAKING_COMM, from->next_comm);
+	wire_int(wire, WAKING_PID, from->next);
+	wire_int(wire, WAKING_PRIO, from->prio);
+	wire_int(wire, WAKING_SUCCESS, 1);
+	wire_int(wire, WAKING_CPU, from->target_cpu);
+	wire_close(wire, opened);
 }
 
-static void fill_sched(const struct pftrace *trace, const struct pftrace_sched *from,
-		       struct sched_message *to)
+static void put_sched(const struct pftrace *trace, struct wire *wire,
+		      const struct pftrace_sched *from)
 {
-	escape_comm(to->comm, from->comm);
-	escape_comm(to->next_comm, from->next_comm);
-	pftrace__ftrace_event__init(&to->event);
-	to->event.has_timestamp = to->event.has_pid = 1;
-	to->event.timestamp = from->time_ns + trace->boot_ahead;
-	to->event.pid = from->pid;
+	uint8_t *opened = wire_open(wire, BUNDLE_EVENT);
+
+	wire_uint(wire, EVENT_TIMESTAMP, from->time_ns + trace->boot_ahead);
+	wire_uint(wire, EVENT_PID, from->pid);
 	if (from->is_waking)
-		fill_waking(from, to);
+		put_waking(wire, from);
 	else
-		fill_switch(from, to);
+		put_switch(wire, from);
+	wire_close(wire, opened);
 }
 
 static void put_bundle(struct pftrace *trace, uint32_t cpu, const struct pftrace_sched *events,
 		       unsigned count, bool lost)
 {
-	Pftrace__TracePacket packet = PFTRACE__TRACE_PACKET__INIT;
-	Pftrace__FtraceEventBundle bundle = PFTRACE__FTRACE_EVENT_BUNDLE__INIT;
-	struct sched_message messages[EVENTS_PER_PACKET];
-	Pftrace__FtraceEvent *pointers[EVENTS_PER_PACKET];
+	struct wire wire;
 
 	pftrace_note_clocks(trace);
-	for (unsigned i = 0; i < count; i++) {
-		fill_sched(trace, &events[i], &messages[i]);
-		pointers[i] = &messages[i].event;
-	}
-	bundle.has_cpu = 1;
-	bundle.cpu = cpu;
-	bundle.n_event = count;
-	bundle.event = pointers;
-	bundle.has_lost_events = bundle.lost_events = lost;
-	packet.ftrace_events = &bundle;
 	trace->last_ns = events[count - 1].time_ns;
-	pftrace_put(trace, &packet);
+	if (!pftrace_begin(trace, 0, BUNDLE_MOST, &wire))
+		return;
+	uint8_t *opened = wire_open(&wire, PACKET_FTRACE);
+
+	wire_uint(&wire, BUNDLE_CPU, cpu);
+	for (unsigned i = 0; i < count; i++)
+		put_sched(trace, &wire, &events[i]);
+	if (lost)
+		wire_uint(&wire, BUNDLE_LOST, true);
+	wire_close(&wire, opened);
+	pftrace_end(trace, &wire);
 }
 
 void pftrace_sched(struct pftrace *trace, uint32_t cpu, const struct pftrace_sched *events,

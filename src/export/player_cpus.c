@@ -114,8 +114,12 @@ int player_cpus_play(struct player_cpus **cpus, struct orchestrator *core,
 {
 	struct workload_topology topology;
 
-	if (record->kind == PFTRACE_CPUS_BEGIN)
-		return *cpus ? -EPROTO : begin(cpus, core, &record->topology);
+	if (record->kind == PFTRACE_CPUS_BEGIN) {
+		player_cpus_free(*cpus); /* of a split that was ended, by a configuration that was read again */
+		*cpus = NULL;
+		orchestrator_cpus_begin(core, NULL);
+		return begin(cpus, core, &record->topology);
+	}
 	if (record->kind == PFTRACE_CPUS_STATE)
 		return resume(cpus, core, record);
 	if (!*cpus)

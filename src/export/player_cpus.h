@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * The part of a player (export/player.h) that splits CPUs and sets weights: exists from the first record
- * about that on. For the player and for who calls its core differently (what-if).
+ * about that on; PFTRACE_CPUS_BEGIN begins anew. For the player and for who calls its core differently (what-if).
  *
  * Order: player_cpus_play() for each record of its kinds. The verdicts of PFTRACE_CPUS are decided with the
  * first of the records that hold them and given out, PFUSE_CONTROLS at a time, with it and those that go on.

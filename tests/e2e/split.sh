@@ -135,8 +135,15 @@ if thorough "--dry-run decides the same and writes nothing"; then
 	expect "type in the summary" scientific "$(json "$tmp/s.json" groups 1 type)"
 fi
 
-say "type: auto: the hog becomes scientific, and the sets are disjoint"
-start_daemon -c "$tmp/types.yaml" --trace "$recorded" --trace-limit 64K --trace-keep 999 --summary "$tmp/s.json" "${groups[@]}"
+say "type: auto, from SIGHUP on: the hog becomes scientific, and the sets are disjoint"
+sed 's/type: auto/type: off/' "$tmp/types.yaml" >"$tmp/off.yaml"
+reload() { # CONFIGURATION
+	cp "$tmp/$1.yaml" "$tmp/live.yaml"
+	kill -HUP "$daemon"
+}
+cp "$tmp/off.yaml" "$tmp/live.yaml"
+start_daemon -c "$tmp/live.yaml" --trace "$recorded" --trace-limit 64K --trace-keep 999 --summary "$tmp/s.json" "${groups[@]}"
+reload types
 must_come "$(fast 10 60)" "CPUs of their own" is_split
 web=$(cpus_of web) batch=$(cpus_of batch)
 say "   web $web, batch $batch"
@@ -147,7 +154,13 @@ expect "CPUs of the service that sleeps" 1 "$(expand "$web" | wc -l)"
 expect_line "$tmp/out" "$(group batch)  cpus  all -> [0-9]+ \([0-9,-]+\)  now scientific: .*usage [0-9.]+ %, alpha 80.0 %, count 3"
 expect_line "$tmp/out" "$(group web)  cpus  all -> 1 \($web\)  a service"
 expect_no_line "$tmp/out" "$(group web) .*now scientific"
+reload off
+is_as_before() { settings | cmp -s - "$tmp/before"; }
+must_come "$(fast 5 30)" "all as before, without a type" is_as_before
 [ -n "$slow" ] || must_come 20 "a second file of the recording" test -e "$tmp/recorded.1.pftrace"
+reload types
+must_come "$(fast 10 60)" "CPUs of their own again" is_split
+expect "what is said about that" "" "$(cat "$tmp/err")"
 stop_daemon
 as_before "the end of the run"
 say "   what was decided was decided again, from each file of the recording by itself"
@@ -193,7 +206,15 @@ fi
 say "weights: nice 0 and 5 on one CPU"
 burn web taskset -c 0 "$bin/burn" 1000 600000
 burn batch taskset -c 0 "$bin/burn" 1000 600000
-start_daemon -c "$tmp/weights.yaml" --summary "$tmp/s.json" "${groups[@]}"
+# Not recorded: who records has the programs at the hooks that this begins with.
+cp "$tmp/off.yaml" "$tmp/live.yaml"
+not_recorded=1 start_daemon -c "$tmp/live.yaml" --summary "$tmp/s.json" "${groups[@]}"
+reload types
+is_typed() { grep -q "$(group batch)  cpus  .*now scientific" "$tmp/out"; }
+must_come "$(fast 10 60)" "types, by programs that were loaded for them" is_typed
+reload off
+must_come "$(fast 5 30)" "all as before, without a type" is_as_before
+reload weights
 wanted=$(if is_v1; then echo 1024 338; else echo 100 33; fi)
 has_weights() { [ "$(weight_of web) $(weight_of batch)" = "$wanted" ]; }
 must_come "$(fast 5 30)" "weights of the kernel's table" has_weights

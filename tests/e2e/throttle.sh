@@ -237,6 +237,8 @@ mapfile -t starts < <(cut -d ' ' -f 1 "$tmp/burn")
 # which half is used is left alone. What was used is the demand; or more, in the busiest interval of that
 # time: where others take the CPU, the workloads stand still and make up for it. In a slow guest, where
 # samples come a second late, rates jump and the rule sees trends: there the low limit is below the high one.
+# Of the high demand as much as was used in its last 2 s: on a machine with more work than CPUs that is less.
+# That the limit did not keep it from more is what the throttled periods and the rates of fio show, below.
 follows() { # WHAT COLUMN PER-MS JUMP-MS END-MS LOW HIGH
 	awk -v column="$2" -v scale="$3" -v jump="$4" -v end="$5" -v low="$6" -v high="$7" -v what="$1" \
 		-v interval="$interval" -v slow="$slow" '
@@ -247,8 +249,11 @@ follows() { # WHAT COLUMN PER-MS JUMP-MS END-MS LOW HIGH
 			rate = (count[NR] - count[i]) * scale / (time[NR] - time[i])
 			if (rate > low) low = rate
 		}
-		$1 < end { last = $column }
-		END { printf "   %s: used %d, limit %d; then used %d, limit %d\n", what, low, least, high, last
+		$1 < end { last = $column; at = NR }
+		END { for (i = at; i > 1 && time[at] - time[i] < 2000; i--) ;
+		      rate = (count[at] - count[i]) * scale / (time[at] - time[i])
+		      if (rate < high) high = rate
+		      printf "   %s: used %d, limit %d; then used %d, limit %d\n", what, low, least, high, last
 		      exit !(least && (slow ? least < last : least <= 2.2 * low) && last >= 0.95 * high) }' "$tmp/log" ||
 		fail "the limit of $1 does not follow: $(cut -d ' ' -f "1,$2,$(($2 + 5))" "$tmp/log" | tr '\n' ';')"
 }
@@ -279,9 +284,13 @@ must_come "$(fast 5 30)" "the priority that the server had" has_priority 3
 	sed -nE 's/.*  net  priority [0-9] -> ([0-9]).*done in.*/\1/p' "$tmp/out"
 	echo 3
 } | uniq >"$tmp/wanted"
-nap 0.1 # the watcher looks every 10 ms
-diff "$tmp/wanted" "$tmp/levels" >"$tmp/diff" ||
-	fail "the priorities of the server's socket (< as said, > as seen): $(tr '\n' ' ' <"$tmp/diff")"
+is_last() { [ "$(tail -n 1 "$tmp/levels")" = 3 ]; }
+must_come "$(fast 5 30)" "the last look of the watcher" is_last
+# It looks every 10 ms, if it gets to run: what it did not see may have been, what it saw was said, in this order.
+awk 'NR == FNR { said[++n] = $1; next }
+	{ while (i < n && said[++i] != $1) ; if (said[i] != $1) bad = 1 }
+	END { exit bad || FNR < 3 || i < n }' "$tmp/wanted" "$tmp/levels" ||
+	fail "the priorities of the server's socket, as said: $(tr '\n' ' ' <"$tmp/wanted"), as seen: $(tr '\n' ' ' <"$tmp/levels")"
 say "   $(tr '\n' ' ' <"$tmp/levels")"
 expect_that "times the priority was raised" [ "$(figure 2 net grown)" -ge 2 ]
 as_before "the end of the run"

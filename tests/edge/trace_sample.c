@@ -7,19 +7,24 @@
 
 static void put_events(struct pftrace *trace)
 {
+	char text[301];
 	struct pftrace_note notes[] = {
 		{ .name = "reason", .type = PFTRACE_AS_STRING, .string_value = "score-low" },
 		{ .name = "to", .type = PFTRACE_AS_UINT, .uint_value = UINT64_MAX },
 		{ .name = "change", .type = PFTRACE_AS_INT, .int_value = -5 },
 		{ .name = "score", .type = PFTRACE_AS_DOUBLE, .double_value = 0.25 },
 		{ .name = "clamped", .type = PFTRACE_AS_BOOL, .bool_value = true },
+		{ .name = "long", .type = PFTRACE_AS_STRING, .string_value = text },
 	};
 	struct pftrace_happening what = { .time_ns = 1000,
 					  .track = 10,
 					  .category = "decision",
 					  .name = "ram down",
 					  .notes = notes,
-					  .nnotes = 5 };
+					  .nnotes = 6 };
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
 
 	pftrace_track(trace, 10, 0, "web");
 	pftrace_counter_track(trace, 11, 10, "ram usage", PFTRACE_BYTES, NULL);

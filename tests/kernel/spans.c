@@ -361,3 +361,66 @@ Test(spans, nothing_is_counted_unless_asked_for)
 	cr_expect_lt(probe_memory_bytes(probe) + PFUSE_SPAN_BURSTS * 16, with_spans + 4096,
 		     "%lu without, %lu with", probe_memory_bytes(probe), with_spans);
 }
+
+/* CPU time of a worker that competes while on_switch is replaced: by us, and by the kernel. */
+static void run_over_change(struct worker *worker, struct worker *rival, bool spans,
+			    uint64_t *ret_ours, uint64_t *ret_kernels)
+{
+	struct pfuse_stats stats;
+	struct account before = settled(worker, 1, &stats), after;
+	uint64_t ours = stats.run_ns;
+	struct err err;
+
+	worker_send(rival, job_spin_ms, 150);
+	worker_send(worker, job_spin_ms, 150);
+	cr_assert_eq(probe_count_spans(probe, spans, &err), 0, "%s", err.text);
+	worker_receive(worker);
+	worker_receive(rival);
+	after = settled(worker, 1, &stats);
+	*ret_ours = stats.run_ns - ours;
+	*ret_kernels = after.run_ns - before.run_ns;
+}
+
+/* Nothing twice, ever; and nothing missed but what follows a thread of PID 1, where no program sees those. */
+static void expect_no_slice_lost(struct worker *worker, struct worker *rival, bool spans)
+{
+	uint64_t ours = 0, kernels = 1;
+	struct err err;
+
+	for (int tries = 0; tries < 10 && ours != kernels; tries++) {
+		cr_assert_eq(probe_count_spans(probe, !spans, &err), 0, "%s", err.text);
+		run_over_change(worker, rival, spans, &ours, &kernels);
+		cr_assert_leq(ours, kernels, "%lu ns, kernel %lu", ours, kernels);
+	}
+	cr_expect_eq(ours, kernels, "%lu ns, kernel %lu", ours, kernels);
+}
+
+Test(spans, are_begun_and_ended_while_all_goes_on)
+{
+	uint64_t with_spans, without;
+	struct pfuse_span span;
+	struct err err;
+
+	watch_close(); /* a worker is a fork: it would hold the links that are to go */
+	struct group *group = group_make(NULL, "later");
+	struct worker *worker = start_pinned(group), *rival = start_pinned(NULL);
+
+	watch_open(8);
+	with_spans = probe_memory_bytes(probe);
+	watch(1, group);
+	cr_assert_eq(probe_count_spans(probe, false, &err), 0, "%s", err.text);
+	without = probe_memory_bytes(probe);
+	cr_expect_lt(without + PFUSE_SPAN_BURSTS * 16, with_spans, "%lu without, %lu with", without,
+		     with_spans);
+	cr_expect_eq(probe_read_span(probe, 1, &span), -EOPNOTSUPP);
+	expect_no_slice_lost(worker, rival, false);
+	expect_no_slice_lost(worker, rival, true);
+	cr_expect_eq(probe_memory_bytes(probe), with_spans, "%lu, and at first %lu",
+		     probe_memory_bytes(probe), with_spans);
+	cr_assert_eq(probe_count_spans(probe, true, &err), 0, "nothing to do");
+	for (int tries = 0; tries < 20 && !span_read(1).wakeups; tries++) {
+		worker_do(worker, job_bursts, 1);
+		worker_wait_asleep(worker);
+	}
+	cr_expect_gt(span_read(1).wakeups, 0, "the new program counts spans, and they are read");
+}

@@ -345,6 +345,37 @@ Test(adaptive, harm)
 	}
 }
 
+/* Samples come each second, and reclaim takes a part of one: the window is two of them. */
+Test(adaptive, a_window_ends_with_a_sample)
+{
+	static const struct {
+		uint64_t took_ms, then_ms[3];
+		unsigned sample;
+		const char *why;
+	} table[] = {
+		{ 0, { 1000, 1000, 1000 }, 2, "at once" },
+		{ 300, { 700, 1000, 1000 }, 2, "a third of a second" },
+		{ 300, { 700, 990, 1000 }, 2, "a sample that is a little early" },
+		{ 600, { 400, 1000, 1000 }, 3, "three quarters of the window at least" },
+		{ 300, { 700, 800, 1000 }, 3, "a sample that is much too early" },
+	};
+
+	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		unsigned samples = 0;
+		struct rig r;
+
+		rig_open(&r, 400 * MIB, 100 * MIB);
+		while (rig_sample(&r, SECOND).act != ADAPTIVE_SHRINK)
+			cr_assert(r.now_ns < 200 * SECOND);
+		r.now_ns += table[i].took_ms * MS;
+		adaptive_carried_out(&r.a, &r.setup, true, r.now_ns);
+		while (samples < 3 && r.a.phase == ADAPTIVE_WINDOW)
+			rig_sample(&r, table[i].then_ms[samples++] * MS);
+		cr_expect(r.a.phase == ADAPTIVE_READY && samples == table[i].sample, "%s: %u",
+			  table[i].why, samples);
+	}
+}
+
 /* A group that refaults 1,000 pages per second whatever we do is not harmed by that. */
 Test(adaptive, harm_is_more_than_what_was_before)
 {

@@ -105,6 +105,32 @@ Test(tracking, a_session_ends_when_the_knee_stands_still)
 	cr_expect(!rig_sample(&r, SECOND), "a rest");
 }
 
+/* Where the budget makes turns rare, ten of them would take most of a minute. */
+Test(tracking, rare_turns_end_a_session_as_soon)
+{
+	static const struct {
+		uint64_t every_ns;
+		unsigned turns;
+		const char *why;
+	} table[] = {
+		{ SECOND / 2, 11, "ten of the same" },
+		{ SECOND, 6, "five seconds" },
+		{ 2 * SECOND, 5, "four of the same" },
+		{ 10 * SECOND, 5, "no fewer" },
+	};
+
+	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct rig r;
+		unsigned turns = 1;
+
+		rig_open(&r);
+		tracking_begin(&r.t, r.now_ns);
+		for (r.now_ns += table[i].every_ns - TURN; !rig_turn(&r, MS).rest; turns++)
+			r.now_ns += table[i].every_ns - TURN;
+		cr_expect(turns == table[i].turns, "%s: %u", table[i].why, turns);
+	}
+}
+
 Test(tracking, a_knee_that_moves_is_told_and_keeps_the_session_on)
 {
 	struct rig r;

@@ -47,6 +47,17 @@ cpu_group() {
 	bench_args+=("$bench_name/$1")
 }
 
+# need PROGRAM...: below $bench_tmp, as built with all the rest
+need() {
+	local name path
+	for name; do
+		path=$build/tools/bench/$name
+		[ "$name" != burn ] || path=$build/tests/e2e/burn
+		[ -x "$path" ] || die "$path is missing; build first: cmake --build --preset release"
+		cp "$path" "$bench_tmp/$name"
+	done
+}
+
 # enter NAME: this shell goes there
 enter() {
 	local tree

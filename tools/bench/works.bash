@@ -11,7 +11,9 @@
 # redis      about $mib MiB of values; of a thousand requests 999 go to $hot permille of the keys, in order of making
 # compile    make -j2 of the C files of $source, again and again
 # nginx      files of 64 KiB, $mib MiB in all, in bench_tmp (in memory where that is tmpfs); as redis
-# postgres   pgbench -S over about $mib MiB of tables, two clients; only reads, uniform
+# postgres   pgbench over about $mib MiB of tables, two clients; only reads, of the accounts that $draw draws (uniform),
+#            and so many thousandths of $mib MiB of shared buffers as $buffers says (250); $asks in a second (as
+#            many as there can be)
 # reader     $mib MiB of which all are touched at random, as fast as one thread can
 # huge       as reader, by huge pages
 # sysbench   sysbench memory, blocks of 64 MiB
@@ -20,7 +22,7 @@
 # a batch took the longer, so that the rate is still in proportion to the speed.
 # p99 is the median of the p99 of each second (redis, hotcold) or of all requests (nginx), worst the longest one.
 
-mib=200 hot=200 duty=100 source=src/core
+mib=200 hot=200 duty=100 source=src/core pipeline=1 buffers=250 asks='' draw='random(1, 100000 * :scale)'
 work_unit='' work_rate='' work_p99='' work_worst=''
 PATH=$PWD/tools/bin:$PATH:/usr/sbin
 work_postgres=$(find /usr/lib/postgresql -path '*/bin/postgres' 2>/dev/null | sort -V | tail -n 1)
@@ -113,7 +115,7 @@ begin_redis() {
 
 # ask_redis REQUESTS KEYS: "requests per second, …, p99, longest"
 ask_redis() {
-	redis-benchmark -s "$bench_tmp/redis.sock" -c 4 -n "$1" -r "$2" --csv GET key:__rand_int__ | tail -n 1 | tr -d '"'
+	redis-benchmark -s "$bench_tmp/redis.sock" -c 4 -P "$pipeline" -n "$1" -r "$2" --csv GET key:__rand_int__ | tail -n 1 | tr -d '"'
 }
 redis_asked() { redis-cli -s "$bench_tmp/redis.sock" info stats | awk -F: '$1 == "total_commands_processed" { print $2 + 0 }'; }
 
@@ -235,6 +237,7 @@ prepare_postgres() {
 	install -d -o nobody "$bench_tmp/postgres"
 	(cd "$bench_tmp/postgres" && as_nobody "$work_postgres/initdb" -D data -U bench -A trust --no-sync) \
 		>"$bench_tmp/initdb.log" 2>&1 || die "initdb failed: $(tail -n 3 "$bench_tmp/initdb.log")"
+	printf '%s\n' "\set aid $draw" 'SELECT abalance FROM pgbench_accounts WHERE aid = :aid;' >"$bench_tmp/postgres/ask.sql"
 }
 in_postgres() { (cd "$bench_tmp/postgres" && as_nobody "$work_postgres/$1" -h "$bench_tmp/postgres" -U bench "${@:2}" postgres); }
 
@@ -244,14 +247,14 @@ begin_postgres() {
 	cp -a "$bench_tmp/postgres/data" "$bench_tmp/postgres/now"
 	launch work setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups "$work_postgres/postgres" \
 		-D "$bench_tmp/postgres/now" -k "$bench_tmp/postgres" -c listen_addresses= -c fsync=off -c autovacuum=off \
-		-c jit=off -c "shared_buffers=$((mib / 4))MB" -c checkpoint_timeout=1h -c max_wal_size=1GB
+		-c jit=off -c "shared_buffers=$((mib * buffers / 1000))MB" -c checkpoint_timeout=1h -c max_wal_size=1GB
 	must_come PostgreSQL in_postgres psql -XAtqc 'select 1'
 	in_postgres pgbench -i -q -s $((mib / 15 + 1)) >"$bench_tmp/pgbench.log" 2>&1 || die "pgbench -i failed: $(tail -n 3 "$bench_tmp/pgbench.log")"
 }
 
 run_postgres() {
 	work_unit=transactions
-	in_postgres pgbench -n -S -c 2 -T "$1" >"$bench_tmp/pgbench.log" 2>&1 || die "pgbench failed: $(tail -n 3 "$bench_tmp/pgbench.log")"
+	in_postgres pgbench -n -f "$bench_tmp/postgres/ask.sql" -s $((mib / 15 + 1)) ${asks:+-R "$asks"} -c 2 -T "$1" >"$bench_tmp/pgbench.log" 2>&1 || die "pgbench failed: $(tail -n 3 "$bench_tmp/pgbench.log")"
 	work_rate=$(awk '/^tps/ { print $3 }' "$bench_tmp/pgbench.log")
 }
 
