@@ -3,7 +3,8 @@
  * Pages of files that a group reads with read(2): what bpf/reads.bpf.c notes for edge/reads.c, on a sample.
  *
  * A page has a hash of its device, inode and index in the file. It is in the sample of a group if the hash
- * is below the group's threshold. What is in the sample is noted once, however often it is read, in a table
+ * is below the group's threshold; of neighbours in a file just that share is, and not about that share by
+ * chance, since how large the group is, is known from how many there are. What is in the sample is noted once, however often it is read, in a table
  * of buckets that all groups share; whoever reads the table takes the notes out.
  *
  * Shapes: fixed-width, no implicit padding, native endianness.
@@ -77,18 +78,24 @@ static inline __attribute__((always_inline)) __u64 pfuse_read_file(__u32 device,
 	return pfuse_read_mix(inode ^ (__u64)device << 40) | 1;
 }
 
-/* Never 0. */
+#define PFUSE_READS_STRETCH 10 /* bits: pages of a file that share a hash of their own */
+
+/*
+ * Never 0. Steps of the golden ratio, from a place by chance for each stretch of the file: of n neighbours
+ * t * n +- 2 have a hash below t * 2^32. Of even chances it would be the root of n.
+ */
 static inline __attribute__((always_inline)) __u32 pfuse_read_hash(__u64 file, __u64 index)
 {
-	__u32 hash = (__u32)(pfuse_read_mix(file + index) >> 32);
+	__u32 from = (__u32)(pfuse_read_mix(file + (index >> PFUSE_READS_STRETCH)) >> 32);
+	__u32 hash = from + (__u32)index * 0x9e3779b1u;
 
 	return hash + !hash;
 }
 
 static inline __attribute__((always_inline)) __u32 pfuse_read_bucket_of(__u32 hash)
 {
-	/* Those of the sample are all small. */
-	return (hash * 0x9e3779b1u) >> (32 - PFUSE_READS_BUCKETS_BITS);
+	/* Those of the sample are all small, and of neighbours evenly spaced. */
+	return (__u32)(pfuse_read_mix(hash) >> (64 - PFUSE_READS_BUCKETS_BITS));
 }
 
 #endif

@@ -47,6 +47,8 @@ static void forget(struct cvhrc *c)
 	memset(c->hist, 0, sizeof(c->hist));
 	memset(c->half, 0, sizeof(c->half));
 	memset(c->vaguely, 0, sizeof(c->vaguely));
+	memset(&c->ages, 0, sizeof(c->ages));
+	c->unsure = 0;
 	c->refs = c->cold = c->vague = c->again = c->samples = c->half_refs[0] = c->half_refs[1] = 0;
 	c->seconds = c->epochs = c->cost_ns = 0;
 	c->counted = 0;
@@ -165,6 +167,7 @@ static void fade(struct cvhrc *c, double f)
 	c->vague *= f;
 	c->again *= f;
 	c->samples *= f;
+	c->unsure *= f;
 	c->half_refs[0] *= f;
 	c->half_refs[1] *= f;
 	c->seconds *= f;

@@ -47,6 +47,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/cvhrc_turn.h"
+
 #define CVHRC_TAGS 768 /* tags in use are 0 .. CVHRC_TAGS - 1 */
 #define CVHRC_NEVER 0  /* not touched as far as we know: a touch is a cold miss */
 #define CVHRC_BEFORE 1 /* there before the first epoch, and not touched since */
@@ -101,9 +103,11 @@ struct cvhrc {
 	double again; /* of the references: those to pages touched in the epoch before, too */
 	double samples; /* references in the sample, not scaled to the whole */
 	double half_refs[2]; /* without the vague ones */
+	double unsure; /* references of loops that turn within two epochs, by pages that they may be off */
 	double seconds;		       /* decayed time that the references were made in */
 	double epochs;		       /* decayed number of epochs */
 	double cost_ns;		       /* of an epoch: running mean */
+	struct cvhrc_ages ages;
 	uint32_t counted;	       /* epochs since the last change of their length; saturates */
 	uint32_t wait;		       /* epochs until the next advice may differ from the last */
 	uint32_t row;		       /* epochs since the last pause; saturates */

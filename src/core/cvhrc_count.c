@@ -14,7 +14,7 @@
  * l the page was: what came before it in l has just been touched again, what came after it has not
  * been left since. A sweep shows in the tags: an old epoch of whose pages far more are touched now
  * than of its neighbours'. The epoch before which it stops has been swept in part, and the rest of
- * it in the last epoch.
+ * it in the last epoch. One that comes round within two epochs: see cvhrc_turn.h.
  */
 #include <string.h>
 
@@ -90,6 +90,7 @@ struct epoch {
 	double weight[CVHRC_SOURCES]; /* of a page in the whole sample */
 	struct place whole, half[2];
 	struct cvhrc_window window, half_window[2];
+	struct cvhrc_turn turn; /* zeros: none */
 	float sweep[CVHRC_TAGS]; /* share of the touched pages of the tag */
 };
 
@@ -192,18 +193,15 @@ static double recent(const struct cvhrc_window *window, const struct place *at, 
 	return scattered(at, 1 - back, w);
 }
 
-static void count_last(struct epoch *e, unsigned plane, unsigned tag)
+static void add_scattered(struct epoch *e, unsigned plane, bool last, double u, double w, double pages)
 {
-	uint32_t n = e->c->touched[plane][tag], draws = (uint32_t)arith_min(n, DRAWS_MAX);
-	double each = draws ? (double)n / draws : 0;
+	const struct place *whole = &e->whole, *half = &e->half[plane & 1];
 
-	for (uint32_t i = 0; i < draws; i++) {
-		double u, w;
-
-		draw(e->c, &u, &w);
-		add(e, plane, recent(&e->window, &e->whole, u, w),
-		    recent(&e->half_window[plane & 1], &e->half[plane & 1], u, w), each);
-	}
+	if (last)
+		add(e, plane, recent(&e->window, whole, u, w),
+		    recent(&e->half_window[plane & 1], half, u, w), pages);
+	else
+		add(e, plane, scattered(whole, u, w), scattered(half, u, w), pages);
 }
 
 /* The pages of one tag and plane become references. */
@@ -213,6 +211,7 @@ static void count_tag(struct epoch *e, unsigned plane, unsigned tag)
 	uint32_t n = e->c->touched[plane][tag], draws = (uint32_t)arith_min(n, DRAWS_MAX);
 	double each = draws ? (double)n / draws : 0;
 	double sweep = half->swept > 0 ? e->sweep[tag] : 0;
+	bool last = tag == e->c->now - 1u && e->window.share > 0;
 
 	for (uint32_t i = 0; i < draws; i++) {
 		double u, w;
@@ -221,8 +220,7 @@ static void count_tag(struct epoch *e, unsigned plane, unsigned tag)
 		if (sweep > 0)
 			add(e, plane, swept(&e->whole, u), swept(half, u), each * sweep);
 		if (sweep < 1)
-			add(e, plane, scattered(&e->whole, u, w), scattered(half, u, w),
-			    each * (1 - sweep));
+			add_scattered(e, plane, last, u, w, each * (1 - sweep));
 	}
 }
 
@@ -238,8 +236,7 @@ static uint64_t pages_of(const uint32_t planes[CVHRC_PLANES][CVHRC_TAGS], unsign
 /*
  * In sampled pages, since this is about chance. How often pages come back falls with their age and
  * bends upwards, so the mean of both sides is at least what is to be expected; and where there is only
- * one that is newer, that is. The newest tag has nothing newer: sweeps of less than two epochs are not
- * seen.
+ * one that is newer, that is. The newest tag has nothing newer: see cvhrc_turn.h.
  */
 static float sweep_of(const struct cvhrc *c, unsigned tag)
 {
@@ -270,22 +267,52 @@ static void look_for_sweeps(struct epoch *e)
 		e->sweep[tag] = sweep_of(e->c, tag);
 }
 
-static void open_windows(struct epoch *e)
+/* Where its pages come back at is known to no better than half of the way between the least and the most. */
+static void look_for_a_turn(struct epoch *e)
 {
-	struct cvhrc_window *windows[3] = { &e->half_window[0], &e->half_window[1], &e->window };
+	struct cvhrc *c = e->c;
+	double count[CVHRC_AGES], touched[CVHRC_AGES], all, left, n;
+
+	for (unsigned age = 0; age < CVHRC_AGES; age++) {
+		count[age] = (double)pages_of(c->count, c->now - 1u - age);
+		touched[age] = (double)pages_of(c->touched, c->now - 1u - age);
+	}
+	cvhrc_turn_note(&c->ages, count, touched);
+	if (!cvhrc_turn_find(&c->ages, &e->turn))
+		return;
+	e->sweep[c->now - 1] = (float)e->turn.touched[0];
+	e->sweep[c->now - 2] = (float)e->turn.touched[1];
+	all = sums_of(e, c->now - 1u).count[2];
+	left = e->turn.pages[1] * sums_of(e, c->now - 2u).count[2];
+	n = e->turn.pages[0] * all;
+	c->unsure += all > left ? n * (all - left) / 4 : 0;
+}
+
+static void open_window(struct epoch *e, struct cvhrc_window *window, const struct sums sums[4],
+			unsigned part)
+{
+	double n = e->turn.pages[0] * sums[0].count[part];
+	double left = e->turn.pages[1] * sums[1].count[part];
+	double one = sums[0].count[part] - n, two = one + sums[1].count[part] - left;
+	double four = two + sums[2].count[part] + sums[3].count[part];
+
+	cvhrc_window_open(window, one, two, four, sums[0].touched[part] * (1 - e->turn.touched[0]));
+	cvhrc_window_sweep(window, n);
+}
+
+static void look_at_the_last(struct epoch *e)
+{
 	struct sums sums[4];
 
 	/* None of the four may be a pause. */
 	if (e->c->now < CVHRC_FIRST + 5 || e->c->row < 4)
 		return;
+	look_for_a_turn(e);
 	for (unsigned age = 0; age < 4; age++)
 		sums[age] = sums_of(e, e->c->now - 1u - age);
-	for (unsigned part = 0; part < 3; part++) {
-		double one = sums[0].count[part], two = one + sums[1].count[part];
-		double four = two + sums[2].count[part] + sums[3].count[part];
-
-		cvhrc_window_open(windows[part], one, two, four, sums[0].touched[part]);
-	}
+	open_window(e, &e->half_window[0], sums, 0);
+	open_window(e, &e->half_window[1], sums, 1);
+	open_window(e, &e->window, sums, 2);
 }
 
 static double touches(const struct cvhrc *c, unsigned plane)
@@ -328,14 +355,12 @@ void cvhrc_count(struct cvhrc *c, const double weight[CVHRC_SOURCES], uint64_t r
 	c->refs += e.whole.older;
 	count_cold(c, cold, (double)refaults);
 	look_for_sweeps(&e);
-	open_windows(&e);
+	look_at_the_last(&e);
 	for (unsigned tag = c->now - 1u; tag > CVHRC_NEVER; tag--) {
 		step_all(&e, tag);
 		for (unsigned p = 0; p < CVHRC_PLANES; p++)
 			if (is_vague(c, tag))
 				count_vague(&e, p, tag);
-			else if (tag == c->now - 1u && e.window.share > 0)
-				count_last(&e, p, tag);
 			else
 				count_tag(&e, p, tag);
 	}

@@ -387,7 +387,7 @@ bool cvhrc_curve(const struct cvhrc *c, struct cvhrc_curve *ret)
 	add_points(c, &a, ret);
 	if (a.hits > 0)
 		fill_knees(c, &a, ret);
-	ret->error = told_error(c, &l, a.extent) + vague_error;
+	ret->error = told_error(c, &l, a.extent) + vague_error + ratio(c->unsure, c->refs * a.extent);
 	ret->error = ret->error < 1 ? ret->error : 1;
 	ret->doubt = doubt_of(c, &a, ret->error);
 	ret->confident = ret->doubt == CVHRC_SURE;

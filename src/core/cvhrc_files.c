@@ -23,10 +23,14 @@ void cvhrc_files_renumber(struct cvhrc_files *files, const struct cvhrc *c)
 			files->tag[i] = cvhrc_renumber(c, files->tag[i]);
 }
 
-/* Sampled hashes are all small, so their high bits would all lead to the same slots. */
+/*
+ * Sampled hashes are all small, so their high bits would all lead to the same slots; and those of neighbours
+ * are evenly spaced, which one multiplication would keep.
+ */
 static unsigned home(uint32_t hash)
 {
-	return (hash * 0x9e3779b1u) >> 19;
+	hash = (hash ^ hash >> 16) * 0x85ebca6bu;
+	return ((hash ^ hash >> 13) * 0xc2b2ae35u) >> 19;
 }
 
 _Static_assert(CVHRC_FILES_SLOTS == 1 << (32 - 19), "home() gives a slot");

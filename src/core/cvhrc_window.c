@@ -71,6 +71,13 @@ void cvhrc_window_open(struct cvhrc_window *window, double one, double two, doub
 	}
 }
 
+void cvhrc_window_sweep(struct cvhrc_window *window, double pages)
+{
+	for (unsigned i = 1; i <= CVHRC_WINDOW_STEPS; i++)
+		window->pages[i] +=
+			pages * exp2_of(-OCTAVES * (CVHRC_WINDOW_STEPS - i) / CVHRC_WINDOW_STEPS);
+}
+
 double cvhrc_window_pages(const struct cvhrc_window *window, double share)
 {
 	unsigned i = 1;

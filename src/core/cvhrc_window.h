@@ -10,7 +10,7 @@
  * logarithms the slope of N rises to 1 towards short times, in which nothing is touched twice. What is
  * missing to 1 falls by the octave, by half where use is even, by less where some pages are hot: by as
  * much as from the octave above one epoch to the next, it is taken on. Of a sweep nothing is missing, and H is
- * 0.
+ * 0; one that turns within two epochs is taken out before.
  *
  * Pure; owns nothing. Numbers may be anything: then share is 0, and there is no window.
  */
@@ -28,6 +28,8 @@ struct cvhrc_window {
 /* touches: in this epoch, of pages that were touched in the one before. */
 void cvhrc_window_open(struct cvhrc_window *window, double one, double two, double four,
 		       double touches);
+/* So many pages more per epoch are touched by a sweep. */
+void cvhrc_window_sweep(struct cvhrc_window *window, double pages);
 
 /* The distance below which this share (0..1) of the touches within one epoch lies. */
 double cvhrc_window_pages(const struct cvhrc_window *window, double share);

@@ -47,6 +47,9 @@ struct pagescan {
 	struct iovec ranges[ADVICE_MAX];
 };
 
+_Static_assert(sizeof(struct pagescan) + KEEP_BYTES <= PAGESCAN_BYTES_MAX,
+	       "one per group that is measured");
+
 static uint64_t both(const uint64_t pages[2])
 {
 	return pages[0] + pages[1];

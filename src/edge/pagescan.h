@@ -34,7 +34,8 @@
 #define PAGESCAN_TAGS 768    /* tags are below; the meaning of the two lowest: */
 #define PAGESCAN_NEVER 0     /* not touched as far as we know */
 #define PAGESCAN_BEFORE 1    /* there before we looked, and not touched since */
-#define PAGESCAN_PAGES 30720 /* sampled ones that fit, about */
+#define PAGESCAN_PAGES 20480 /* sampled ones that fit, about */
+#define PAGESCAN_BYTES_MAX (130 * 1024) /* of a scan, besides some for each process */
 
 struct pagescan;
 

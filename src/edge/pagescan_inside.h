@@ -11,7 +11,7 @@
 
 /* The sample: chunks of 64 pages with their tags. */
 
-#define KEEP_BYTES (160 * 1024) /* of chunks and what belongs to them */
+#define KEEP_BYTES (106 * 1024) /* of chunks and what belongs to them */
 #define KEEP_HEADS 1024
 
 struct chunk {

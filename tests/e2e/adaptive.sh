@@ -75,7 +75,7 @@ for name in cache anon; do
 	expect "OOM kills in $name" 0 "$(oom_kills_of $name)"
 done
 kill "$hog"
-must_come 5 "end of hog" is_dead "$hog"
+must_come "$(fast 5 30)" "end of hog" is_dead "$hog"
 
 say "a curve sets the memory"
 if [ "$swap" -lt $((300 * MiB)) ]; then

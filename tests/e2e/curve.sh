@@ -73,7 +73,7 @@ expect "end of the source" ", file reads" "$(json "$tmp/out" source | grep -o ',
 expect "is the knee below the resolution" false "$(json "$tmp/out" knee_below_resolution)"
 near "the knee" $((64 * MiB / 5)) "$(json "$tmp/out" knee_bytes)" "$(fast 15 25)"
 kill "$reader"
-must_come 10 "the end of the reader" is_dead "$reader"
+must_come "$(fast 10 60)" "the end of the reader" is_dead "$reader"
 
 say "the kernel's own generations of pages"
 lru=/sys/kernel/mm/lru_gen/enabled
@@ -135,7 +135,7 @@ for seconds in $(fast '1.5 3 6' '25 50 100'); do # as above
 	pids+=("$curve")
 	nap "$seconds"
 	kill "$subject"
-	must_come 30 "the end of the process" is_dead "$subject"
+	must_come "$(fast 30 100)" "the end of the process" is_dead "$subject"
 	status=0
 	wait "$curve" || status=$?
 	[ "$status" != 0 ] || break

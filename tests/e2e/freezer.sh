@@ -8,9 +8,9 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 can_freeze || skip "there is no cgroup v2 tree, so no cgroup.freeze"
-seconds=$(fast 50 30)
+seconds=$(fast 25 30)
 idle_ms=$(fast 100 300)
-least_freezes=$(fast 20 3) # of each group; a tenth of what the pauses of its clients allow
+least_freezes=$(fast 10 3) # of each group; a tenth of what the pauses of its clients allow
 patience=$(fast 10 60)	   # s, after which a client calls an answer lost
 port=$((10000 + $$ % 20000)) # below those that the kernel gives to clients
 groups=()  # names, in the order of the summary

@@ -100,17 +100,22 @@ if thorough "it still uses more than its old limit when we leave: said, kept in 
 	start "$(group large)"
 	go large
 	must_come "$(fast 20 100)" "growth to 200 MiB" grep -q '^at 200' "$tmp/large.hog"
+	swap=$(wc -l </proc/swaps)
 	kill -TERM "$daemon"
 	wait_daemon
-	expect "exit status" 1 "$status"
-	one_line "$tmp/err"
-	expect_line "$tmp/err" "of $prefix-large in .*: the group uses more than the 67108864 of before; left as it is|which would kill; left as it"
 	expect_that "hog lives" not is_dead "$(<"$tmp/large.pid")"
 	expect "OOM kills" 0 "$(oom_kills_of large)"
-	[ -e "$ledger" ] || fail "the ledger is gone, although something is to be restored"
+	if is_v1 && [ "$swap" -gt 1 ] && [ "$status" = 0 ]; then
+		say "   (with swap, this kernel took the old limit back at once)"
+	else
+		expect "exit status" 1 "$status"
+		one_line "$tmp/err"
+		expect_line "$tmp/err" "of $prefix-large in .*: the group uses more than the 67108864 of before; left as it is|which would kill; left as it"
+		[ -e "$ledger" ] || fail "the ledger is gone, although something is to be restored"
+	fi
 	kill "$(<"$tmp/large.pid")"
 	must_come "$(fast 5 30)" "end of hog" is_dead "$(<"$tmp/large.pid")"
-	"$pfuse" restore --ledger "$ledger" >"$tmp/out" 2>"$tmp/err" || fail "restore: exit status $?"
+	[ "$status" = 0 ] || "$pfuse" restore --ledger "$ledger" >"$tmp/out" 2>"$tmp/err" || fail "restore: exit status $?"
 	as_before large
 	[ ! -e "$ledger" ] || fail "the ledger is left"
 fi

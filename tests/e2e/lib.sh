@@ -76,13 +76,15 @@ expect_no_line() { ! grep -qE -- "$2" "$1" || fail "expected no line /$2/ in ${1
 exec {silence}<> <(:)
 nap() { read -rt "$1" -u "$silence" || true; }
 
-# wait_for SECONDS CONDITION...; false after so many seconds
+# wait_for SECONDS CONDITION...; false after so many seconds. In a slow guest a look may cost 10 ms of its only
+# thread, which whoever is waited for would have: fewer looks there.
+between_looks=$(fast 0.02 0.1)
 wait_for() {
 	local until=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
 	shift
 	until "$@"; do
 		[ "${EPOCHREALTIME/[.,]/}" -lt "$until" ] || return 1
-		nap 0.02
+		nap "$between_looks"
 	done
 }
 
@@ -200,9 +202,12 @@ spawn() {
 	wait_for "$(fast 10 60)" is_inside "$name" "$spawned" || fail "$* did not enter $(group "$name")"
 }
 
+# It enters the v2 twin last.
 is_inside() {
-	is_dead "$2" || grep -qx "$2" ${twin:+"$twin/$(group "$1")/cgroup.procs"} \
-		"$memory/$(group "$1")/cgroup.procs"
+	local inside=()
+	is_dead "$2" && return
+	mapfile -t inside <"${twin:-$memory}/$prefix-$1/cgroup.procs"
+	[[ " ${inside[*]} " = *" $2 "* ]]
 }
 
 # --- controls of a group -------------------------------------------------------------------------
@@ -269,7 +274,11 @@ quick_config() {
 }
 
 ready_line='pfuse-bpf  (orchestrates|watches)'
-is_ready() { grep -qE "$ready_line" "$tmp/out" 2>/dev/null || is_dead "$daemon"; }
+is_ready() { # without a process: it is asked all the time while the daemon starts
+	local said=()
+	mapfile -t said <"$tmp/out"
+	[[ ${said[*]} =~ $ready_line ]] || is_dead "$daemon"
+}
 
 # start_daemon ARGUMENT...: `pfuse-bpf run` in the background, ready; $daemon is its pid. Every run is
 # recorded, unless the script says otherwise or has a --trace of its own, and stop_daemon replays it.

@@ -311,7 +311,7 @@ dry_run() {
 	done
 	stop_daemon
 	expect "different settings that were seen" 1 "$(sort -u "$tmp/sums" | wc -l)"
-	expect_that "looks" [ "$(wc -l <"$tmp/sums")" -gt "$(fast 8 1)" ]
+	expect_that "looks, one of them before" [ "$(wc -l <"$tmp/sums")" -gt 1 ] # how many: as the machine is fast
 	as_before "the dry run"
 	[ ! -e "$ledger" ] || fail "the dry run wrote a ledger"
 	expect_no_line "$tmp/out" 'done in'

@@ -36,6 +36,12 @@ static int in, out;
 static volatile int *shared; /* a page that both see */
 static int word;	     /* a futex of the worker's own */
 
+static void make_shared(void)
+{
+	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	cr_assert(shared != MAP_FAILED);
+}
+
 static void make_pipe(void)
 {
 	int ends[2];
@@ -640,7 +646,7 @@ static long job_futex_shared(long arg)
 
 Test(guard, refuses_a_shared_futex)
 {
-	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	make_shared();
 	refuse_job("futex", job_futex_shared, -EPERM, "shared memory");
 }
 
@@ -748,12 +754,23 @@ Test(guard, refuses_too_many_files)
 
 static long job_spin(long arg)
 {
+	*shared = 1;
 	return job_spin_ms(60000);
+}
+
+static bool shared_is_set(void *context)
+{
+	return *shared;
 }
 
 Test(guard, is_busy_while_it_runs)
 {
-	refuse_job("runs", job_spin, -EAGAIN, "runs");
+	struct guarded *guarded = guarded_make("runs");
+
+	make_shared();
+	worker_send(guarded_worker(guarded), job_spin, 0);
+	cr_assert(poll_until(shared_is_set, NULL), "it does not get to run");
+	expect_refusal(guarded, -EAGAIN, "runs");
 }
 
 Test(guard, refuses_who_is_traced)
@@ -808,6 +825,11 @@ Test(guard, moves_the_memory_of_a_frozen_group_out)
 	cr_expect_eq(worker_do(worker, job_nothing, 7), 7);
 }
 
+static bool is_frozen(void *guarded)
+{
+	return guarded_is_frozen(guarded);
+}
+
 Test(guard, leaves_a_freeze_of_others)
 {
 	struct guarded *guarded = guarded_make("theirs");
@@ -819,7 +841,6 @@ Test(guard, leaves_a_freeze_of_others)
 	cr_assert_eq(hierarchy_write(path, "1"), 0);
 	cr_expect_eq(guarded_freeze(guarded, &why), -EALREADY, "%s", why.text);
 	cr_expect_eq(guarded_thaw(guarded), 0);
-	sleep_ms(QUIET_MS);
-	cr_expect(guarded_is_frozen(guarded));
+	cr_expect(poll_until(is_frozen, guarded), "who froze it keeps it so, as soon as its threads get there");
 	cr_assert_eq(hierarchy_write(path, "0"), 0);
 }

@@ -9,7 +9,7 @@
 #include "guard_rig.h"
 
 #define SLOTS 8
-#define DEADLINE_NS 1000000000ull
+#define DEADLINE_NS 10000000000ull /* each thread has to get to run, in order to freeze */
 
 struct cgroup_tree guarded_tree;
 struct ledger *guarded_ledger;

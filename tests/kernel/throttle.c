@@ -110,7 +110,7 @@ static struct throttle_cpu read_cpu(void)
 Test(throttle, cpu_time_is_limited_counted_and_given_back)
 {
 	struct worker *worker = twins_worker(&group);
-	long free_ns = 0, limited_ns = 0;
+	long free_ns = 0, limited_ns = 0, wall_ns = 0;
 
 	if (!has(CGROUP_CPU))
 		TWINS_SKIP(tear_down, "no cpu controller");
@@ -129,7 +129,10 @@ Test(throttle, cpu_time_is_limited_counted_and_given_back)
 		set(THROTTLE_CPU, S / 10);
 		cr_expect_eq(read_cpu().limit_ns, S / 10);
 		before = read_cpu();
+		int64_t began = clock_ns(CLOCK_MONOTONIC);
+
 		limited_ns += worker_do(worker, job_spin_wall, 400);
+		wall_ns += clock_ns(CLOCK_MONOTONIC) - began;
 		after = read_cpu();
 		cr_expect_gt(after.throttled, before.throttled);
 		cr_expect_gt(after.periods, before.periods);
@@ -137,9 +140,12 @@ Test(throttle, cpu_time_is_limited_counted_and_given_back)
 		set(THROTTLE_CPU, PFUSE_UNLIMITED);
 		cr_expect_eq(read_cpu().limit_ns, PFUSE_UNLIMITED);
 	}
-	/* A tenth, and a period at each end that had not used its share. Busy neighbours take from the free. */
-	cr_expect_lt(limited_ns, 3L * 400 * 1000000 / 4, "%ld of %ld", limited_ns, free_ns);
-	cr_expect_lt(limited_ns, free_ns / 2, "%ld of %ld", limited_ns, free_ns);
+	/*
+	 * A tenth, and a period at each end that had not used its share. Busy neighbours take from the free,
+	 * which may be little more then: that the limit was in the way is what `throttled` says.
+	 */
+	cr_expect_lt(limited_ns, wall_ns / 4, "%ld of %ld", limited_ns, wall_ns);
+	cr_expect_lt(limited_ns, free_ns, "%ld of %ld", limited_ns, free_ns);
 }
 
 Test(throttle, a_childs_share_above_its_parents_is_explained)

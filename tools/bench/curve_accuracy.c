@@ -230,13 +230,10 @@ static void replay_run(struct replay *replay, const struct run *run)
 		abort();
 	memset(replay->epoch, 0xff, pages * sizeof(*replay->epoch));
 	for (uint32_t p = 0; p < run->load.processes; p++)
-		if (load_open_reference(&run->load, p, &replay->reference[p]) < 0)
-			abort();
+		load_open_reference(&run->load, p, &replay->reference[p]);
 	for (uint32_t i = 0; i < run->count; i++)
 		replay->epochs += run->turns[i].weight;
 	replay_string(replay, run);
-	for (uint32_t p = 0; p < run->load.processes; p++)
-		reference_close(&replay->reference[p]);
 	stack_close(&replay->stack);
 	free(replay->epoch);
 }
@@ -410,7 +407,9 @@ static void print_row(const struct bench_case *which, const struct run *run,
 	       (double)seen->resolution_bytes / MIB, run->measure->last.rate,
 	       (double)run->measure->advice.epoch_ns / 1e9,
 	       100 * (double)run->measure->spent_ns / passed,
-	       (double)run->measure->last.state_bytes / 1024 + (double)sizeof(struct cvhrc) / 1024,
+	       ((double)run->measure->last.state_bytes + sizeof(struct measure) +
+		(run->measure->files.core ? sizeof(struct cvhrc_files) : 0)) /
+		       1024,
 	       run->measure->last.whole ? ", clear_refs" : "");
 	if (run->huge_before != run->huge_after)
 		printf("  AnonHugePages: %llu KiB before, %llu after\n",

@@ -82,14 +82,11 @@ static volatile char *map(const struct curve_load *load)
 	return at;
 }
 
-int load_open_reference(const struct curve_load *load, uint32_t process, struct reference *ret)
+void load_open_reference(const struct curve_load *load, uint32_t process, struct reference *ret)
 {
-	int r = reference_open(ret, load->kind, load->exponent, load->mib * (MIB / PAGE),
-			       load->seed + process);
-
+	reference_open(ret, load->kind, load->exponent, load->mib * (MIB / PAGE), load->seed + process);
 	ret->period =
 		(uint64_t)(load->rate * load->phase_s) ? (uint64_t)(load->rate * load->phase_s) : 1;
-	return r;
 }
 
 static void note(struct load_log *log, uint32_t process, uint64_t made)
@@ -110,8 +107,7 @@ touch_for_ever(const struct curve_load *load, struct load_log *log, uint32_t pro
 	uint64_t batch = load->rate > 0 ? (uint64_t)(load->rate * BATCH_NS / 1e9) + 1 : 4096;
 	struct reference reference;
 
-	if (load_open_reference(load, process, &reference))
-		give_up("the string");
+	load_open_reference(load, process, &reference);
 	if (log)
 		atomic_fetch_add(&log->ready, 1);
 	for (uint64_t made = 0, begun = now_ns();;) {

@@ -42,7 +42,7 @@ struct load_log {
 	struct load_note note[LOAD_PROCESSES][LOAD_NOTES];
 };
 
-int load_open_reference(const struct curve_load *load, uint32_t process, struct reference *ret);
+void load_open_reference(const struct curve_load *load, uint32_t process, struct reference *ret);
 /* All pages are touched once, in order, then the string begins. Does not return; log may be NULL. */
 void load_run(const struct curve_load *load, struct load_log *log) __attribute__((noreturn));
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 #include "reference.h"
 
-#include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 
 /* splitmix64 (Steele, Lea, Flood) */
 static uint64_t draw(uint64_t *state)
@@ -20,61 +18,74 @@ static uint32_t below(struct reference *reference, uint32_t n)
 	return (uint32_t)((draw(&reference->state) >> 32) * n >> 32);
 }
 
-/* The places do not depend on the seed: several processes have the same hot pages. */
-static int open_zipf(struct reference *reference, double exponent, uint32_t ranks)
+/* (exp(x) - 1) / x and log(1 + x) / x */
+static double exp_ratio(double x)
 {
-	uint64_t order = 12345;
-	double sum = 0;
-
-	reference->ranks = ranks;
-	reference->sums = malloc(ranks * sizeof(*reference->sums));
-	reference->places = malloc(ranks * sizeof(*reference->places));
-	if (!reference->sums || !reference->places)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < ranks; i++) {
-		sum += pow(i + 1.0, -exponent);
-		reference->sums[i] = sum;
-		reference->places[i] = i;
-	}
-	for (uint32_t i = ranks - 1; i > 0; i--) {
-		uint32_t j = (uint32_t)(draw(&order) % (i + 1)), swap = reference->places[i];
-
-		reference->places[i] = reference->places[j];
-		reference->places[j] = swap;
-	}
-	return 0;
+	return fabs(x) > 1e-8 ? expm1(x) / x : 1 + x / 2;
 }
 
-int reference_open(struct reference *reference, enum reference_kind kind, double exponent,
+static double log_ratio(double x)
+{
+	return fabs(x) > 1e-8 ? log1p(x) / x : 1 - x / 2;
+}
+
+/* The integral of x^-s from 1, and the x that it has a value at. */
+static double area(const struct reference *reference, double x)
+{
+	return exp_ratio((1 - reference->exponent) * log(x)) * log(x);
+}
+
+static double at_area(const struct reference *reference, double area)
+{
+	double t = area * (1 - reference->exponent);
+
+	return exp(log_ratio(t > -1 ? t : -1) * area);
+}
+
+static void open_zipf(struct reference *reference, double exponent, uint32_t ranks)
+{
+	reference->exponent = exponent;
+	reference->ranks = ranks;
+	reference->first = area(reference, 1.5) - 1;
+	reference->last = area(reference, ranks + 0.5);
+}
+
+void reference_open(struct reference *reference, enum reference_kind kind, double exponent,
 		   uint32_t pages, uint64_t seed)
 {
 	*reference = (struct reference){ .kind = kind, .pages = pages, .state = seed };
 	if (kind == REFERENCE_ZIPF)
-		return open_zipf(reference, exponent, pages);
-	return kind == REFERENCE_MIX ? open_zipf(reference, 0.99, pages / 2) : 0;
+		open_zipf(reference, exponent, pages);
+	if (kind == REFERENCE_MIX)
+		open_zipf(reference, 0.99, pages / 2);
 }
 
-void reference_close(struct reference *reference)
+/* One to one, and the same for every seed: several processes have the same hot pages. */
+static uint32_t place_of(uint32_t rank, uint32_t ranks)
 {
-	free(reference->sums);
-	free(reference->places);
+	uint32_t bits = 32 - (uint32_t)__builtin_clz((ranks - 1) | 1), mask = (uint32_t)((1ull << bits) - 1);
+
+	do {
+		for (int i = 0; i < 3; i++) {
+			rank = (rank * 0x9e3779b1u + 0x7f4a7c15u) & mask;
+			rank ^= rank >> (bits + 1) / 2;
+		}
+	} while (rank >= ranks);
+	return rank;
 }
 
+/* Rejection-inversion (Hoermann and Derflinger 1996): a rank at its area, or once more. */
 static uint32_t next_zipf(struct reference *reference)
 {
-	double at = (double)(draw(&reference->state) >> 11) * 0x1p-53 *
-		    reference->sums[reference->ranks - 1];
-	uint32_t low = 0, high = reference->ranks - 1;
+	for (;;) {
+		double even = (double)(draw(&reference->state) >> 11) * 0x1p-53;
+		double u = reference->last + even * (reference->first - reference->last);
+		double rank = floor(at_area(reference, u) + 0.5);
 
-	while (low < high) {
-		uint32_t middle = (low + high) / 2;
-
-		if (reference->sums[middle] <= at)
-			low = middle + 1;
-		else
-			high = middle;
+		rank = fmin(fmax(rank, 1), reference->ranks);
+		if (u >= area(reference, rank + 0.5) - pow(rank, -reference->exponent))
+			return place_of((uint32_t)rank - 1, reference->ranks);
 	}
-	return reference->places[low];
 }
 
 static uint32_t next_in(struct reference *reference, uint32_t first, uint32_t count)

@@ -2,6 +2,8 @@
 /*
  * Strings of page references that can be made twice: once by a process that touches the pages, once by
  * whoever computes what the curve should have been. The same kind, pages and seed give the same string.
+ *
+ * Nothing but the structure is kept: a table would be memory of the process, in use and not in the string.
  */
 #ifndef BENCH_REFERENCE_H
 #define BENCH_REFERENCE_H
@@ -30,14 +32,12 @@ struct reference {
 	uint64_t state, made;
 	uint64_t period;
 	uint32_t next, ranks;
-	double *sums; /* of zipf, by rank */
-	uint32_t *places;
+	double exponent;
+	double first, last; /* of the areas of the ranks */
 };
 
-/* 0 or -ENOMEM. reference_close() accepts a zeroed one. */
-int reference_open(struct reference *reference, enum reference_kind kind, double exponent,
-		   uint32_t pages, uint64_t seed);
-void reference_close(struct reference *reference);
+void reference_open(struct reference *reference, enum reference_kind kind, double exponent, uint32_t pages,
+		    uint64_t seed);
 uint32_t reference_next(struct reference *reference); /* 0 .. pages - 1 */
 
 #endif
