@@ -22,7 +22,7 @@ static const char *const later_words[] = { NULL };
 void config_default(struct config *ret)
 {
 	*ret = (struct config){
-		.policy = CONFIG_FUSEBOX,
+		.policy = CONFIG_ADAPTIVE,
 		.stop = CONFIG_STOP_AUTO,
 		.interval_ns = 1 * S,
 	};

@@ -2,7 +2,7 @@
 /*
  * The configuration file: YAML, checked against a schema, all or nothing.
  *
- *	policy: fusebox			# fusebox
+ *	policy: adaptive		# adaptive | fusebox
  *	interval: 1s			# how often the groups are sampled; 1ms to 60s
  *	stop: auto			# auto | freeze | signal
  *	cpus: { alpha: 80%, beta: 3, check: 1s, wait_p99: 10ms, utilisation: 70% }	# docs/cpu.md

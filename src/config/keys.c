@@ -7,7 +7,7 @@ const char *const config_policy_words[] = { "fusebox", "adaptive", NULL };
 const char *const config_stop_words[] = { "auto", "freeze", "signal", NULL };
 
 const struct config_key config_keys[] = {
-	{ NULL, "policy", "fusebox|adaptive", "the rule that decides about memory" },
+	{ NULL, "policy", "fusebox|adaptive", "the rule that decides about memory (adaptive)" },
 	{ NULL, "interval", "1ms to 60s", "how often the groups are sampled (1s)" },
 	{ NULL, "stop", "auto, freeze, signal", "how groups are stopped (auto)" },
 	{ NULL, "cpus", "{ ... }", "how CPUs are split among groups with a type" },

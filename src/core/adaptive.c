@@ -32,6 +32,9 @@
 /* Where nothing can happen for so long, the group need not be kept awake for it. */
 #define LONG_NS (60 * NS_PER_S)
 
+/* Who says that a curve is to come says later that it has, or will not; at the latest then. */
+#define PENDING_MAX_NS (120 * NS_PER_S)
+
 /* A level that did harm is the lowest for as many cool-downs. */
 #define LOWEST_COOL_DOWNS 4
 
@@ -108,13 +111,18 @@ void adaptive_need(struct adaptive *a, const struct adaptive_setup *setup,
 {
 	uint64_t bytes = need->knee_bytes;
 
-	if (!need->confident)
+	a->pending_until_ns = need->pending ? arith_add(now_ns, PENDING_MAX_NS) : 0;
+	if (!need->confident || need->pending)
 		return;
 	if (need->below_resolution)
 		bytes = arith_max(bytes, need->resolution_bytes);
 	/* What hurt a step that felt its way says nothing against what is known now. */
-	if (!has_need(a, setup, now_ns))
+	if (!has_need(a, setup, now_ns)) {
 		a->lowest_until_ns = 0;
+		a->cool_down_ns = setup->cool_down_ns;
+		if (a->phase == ADAPTIVE_COOL)
+			enter(a, ADAPTIVE_COOL, now_ns, setup->window_ns);
+	}
 	a->need_bytes = arith_max(per_mille(bytes, setup->headroom_permille), 1);
 	a->need_ns = now_ns;
 	a->unseen_bytes = need->unseen_bytes;
@@ -308,6 +316,8 @@ struct adaptive_step adaptive_sample(struct adaptive *a, const struct adaptive_s
 		step.act = ADAPTIVE_REVERT;
 		step.reason = PFUSE_WHY_HARM;
 		step.to_bytes = a->level_bytes;
+	} else if (a->phase == ADAPTIVE_READY && now_ns < a->pending_until_ns) {
+		step.act = ADAPTIVE_WAIT;
 	} else if (a->phase == ADAPTIVE_READY) {
 		next_step(a, setup, view, now_ns, &step);
 	} else {

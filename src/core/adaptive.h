@@ -19,6 +19,8 @@
  * limit that stands is raised, the level before is the lowest for a while), and the next waits for
  * a cool-down that doubles with each harm and halves with each step that did none. Refaults of
  * pages that the host's own reclaim took are not ours: they stop the next step, but double nothing.
+ * No step while a curve is awaited (pending): a blind one takes hot pages as well as others, and what measuring
+ * has cleared looks cold.
  * No step in the grace after the start, nor while the usage grows and a window after that: the load
  * phase is not squeezed.
  * Growth is not decided here: limits grow by the events of the high-water mark, as under `fusebox`.
@@ -45,6 +47,7 @@ struct adaptive_need {
 	uint64_t unseen_bytes; /* in use, and the curve says nothing of it */
 	bool below_resolution;
 	bool confident; /* else it changes nothing */
+	bool pending;	/* there is no curve yet, but soon there will be: no step before */
 };
 
 /* For all groups. 0 stands for the default, in parentheses. */
@@ -82,6 +85,7 @@ struct adaptive {
 	uint64_t need_bytes;  /* with headroom; 0: not known */
 	uint64_t need_ns;     /* when it came */
 	uint64_t unseen_bytes; /* as it was then */
+	uint64_t pending_until_ns; /* no step: a curve is about to come, or to be given up */
 	uint64_t share_bytes; /* most that it may have; 0: memory is not short */
 	uint64_t until_ns;
 	uint64_t cool_down_ns; /* the next one */

@@ -32,6 +32,7 @@ struct watched {
 	uint64_t spent_ns;
 	uint64_t least_bytes;
 	uint32_t sessions;
+	bool awaited; /* the core was told that a word on its curve is to come */
 	bool wanted; /* it is under the policy */
 	bool failed; /* and said */
 };
@@ -172,6 +173,18 @@ static void say_result(struct daemon *daemon, uint32_t slot, uint64_t usage_byte
 		 say_duration(w->measured_ns, c));
 }
 
+/* Steps that feel their way are no use while somebody looks. */
+static void await(struct daemon *daemon, uint32_t slot, bool awaited, uint64_t now_ns)
+{
+	struct watched *w = &daemon->curves->at[slot];
+	const struct adaptive_need need = { .pending = awaited };
+
+	if (w->awaited == awaited)
+		return;
+	w->awaited = awaited;
+	tap_need(daemon, slot, &need, now_ns);
+}
+
 static void tell(struct daemon *daemon, uint32_t slot, uint64_t now_ns)
 {
 	struct watched *w = &daemon->curves->at[slot];
@@ -179,6 +192,7 @@ static void tell(struct daemon *daemon, uint32_t slot, uint64_t now_ns)
 	struct adaptive_need need = need_of(&w->result->curve, unseen_of(daemon, slot, usage));
 
 	w->tell_ns = 0;
+	w->awaited = false;
 	tap_need(daemon, slot, &need, now_ns);
 	say_result(daemon, slot, usage);
 	tap_flush(daemon);
@@ -213,6 +227,7 @@ static void settle(struct daemon *daemon, uint32_t slot, uint64_t now_ns)
 		return;
 	if (age_open(daemon->machine.tree.proc_fd, daemon->members.at[slot].group.fd, &w->age) == 0)
 		w->tell_ns += settling_ns(w);
+	await(daemon, slot, true, now_ns);
 }
 
 /* Sessions */
@@ -231,6 +246,7 @@ static void cannot(struct daemon *daemon, uint32_t slot, int code, const struct 
 
 	c->at[slot].failed = true;
 	forget_open(c, slot);
+	await(daemon, slot, false, daemon->loop.now_ns);
 	if (code == -EOPNOTSUPP && c->refused)
 		return;
 	c->refused |= code == -EOPNOTSUPP;
@@ -279,9 +295,15 @@ static void turn(struct daemon *daemon, uint32_t slot, uint64_t now_ns)
 			keep_result(w, &curve, now_ns);
 		if (answer.tell && answer.rest && w->result)
 			settle(daemon, slot, now_ns);
+		/* Of one that uses next to nothing, no more can come back than a step may cost. */
+		if (is_known && curve.refs_per_s > MISSES_MAX && !w->result && !answer.rest)
+			await(daemon, slot, true, now_ns);
 	}
-	if (w->tracking.phase != TRACKING_ON)
-		end_session(w, since_ns, now_ns);
+	if (w->tracking.phase == TRACKING_ON)
+		return;
+	end_session(w, since_ns, now_ns);
+	if (!w->tell_ns)
+		await(daemon, slot, false, now_ns);
 }
 
 static bool is_measurable(const struct daemon *daemon, uint32_t slot)
@@ -316,6 +338,7 @@ static uint32_t next_due(struct daemon *daemon, uint64_t now_ns, uint64_t *ret_d
 		if (w->tracking.phase == TRACKING_ON && !is_measurable(daemon, c->open[i])) {
 			tracking_stop(&w->tracking, 0, now_ns);
 			end_session(w, since_ns, now_ns);
+			await(daemon, c->open[i], false, now_ns);
 		}
 		if (due_of(w) < *ret_due_ns) {
 			*ret_due_ns = due_of(w);

@@ -253,7 +253,8 @@ void tap_need(struct daemon *daemon, uint32_t slot, const struct adaptive_need *
 		.time_ns = now_ns, .kind = PFTRACE_NEED, .slot = slot, .need = *need
 	};
 
-	show_need(&daemon->tap->show, slot, need, now_ns);
+	if (!need->pending && need->knee_bytes)
+		show_need(&daemon->tap->show, slot, need, now_ns);
 	tap_put(daemon, &record, NULL, 0);
 }
 

@@ -37,7 +37,8 @@
 	X(cpu_ceiling_permille) X(io_floor_kib) X(io_ceiling_kib) X(net_low) X(net_high)
 
 #define NEED_FIELDS(X)                                                                             \
-	X(knee_bytes) X(resolution_bytes) X(unseen_bytes) X(below_resolution) X(confident)
+	X(knee_bytes) X(resolution_bytes) X(unseen_bytes) X(below_resolution) X(confident) \
+	X(pending)
 
 #define WORKLOAD_FIELDS(X)                                                                         \
 	X(check_ns) X(wait_p99_ns) X(alpha_permille) X(beta) X(utilisation_permille)               \
@@ -67,9 +68,9 @@ _Static_assert(VERDICT_FIELDS(SIZE_IN_VERDICT)
 _Static_assert(POLICY_FIELDS(SIZE_IN_POLICY) SIZE_IN_POLICY(mode) + 1 == sizeof(struct fcb_policy),
 	       "a new member of fcb_policy goes into POLICY_FIELDS and pftrace.proto");
 
-/* Its two bools lie in 8 bytes. */
+/* Its three bools lie in 8 bytes. */
 #define SIZE_IN_NEED(member) +SIZE_IN(adaptive_need, member)
-_Static_assert(NEED_FIELDS(SIZE_IN_NEED) + 6 == sizeof(struct adaptive_need),
+_Static_assert(NEED_FIELDS(SIZE_IN_NEED) + 5 == sizeof(struct adaptive_need),
 	       "a new member of adaptive_need goes into NEED_FIELDS and pftrace.proto");
 
 #define SIZE_IN_WORKLOAD(member) +SIZE_IN(workload_policy, member)

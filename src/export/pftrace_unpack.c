@@ -109,6 +109,7 @@ static void get_need(const Pftrace__Need *from, struct adaptive_need *to)
 	NEED_FIELDS(GET)
 	to->below_resolution = from->below_resolution != 0;
 	to->confident = from->confident != 0;
+	to->pending = from->pending != 0;
 }
 
 static bool get_verdicts(const Pftrace__Pfuse *from, struct pftrace_record *to)

@@ -143,6 +143,7 @@ Test(config, empty_files_are_the_defaults)
 	struct err err = { "" };
 
 	config_default(&defaults);
+	cr_expect_eq(defaults.policy, CONFIG_ADAPTIVE);
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		if (strcmp(texts[i], "---\n") == 0)
 			continue; /* a document that is one empty value: see below */

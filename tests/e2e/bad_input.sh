@@ -160,6 +160,7 @@ ledgers() {
 
 # A real ledger, with one bit of a record turned: refused by run and restore, until --intact is said.
 cat >"$tmp/still.yaml" <<'END'
+policy: fusebox
 interval: 100ms
 groups: [ { match: "*", freeze: "off" } ]
 END

@@ -7,6 +7,7 @@ set -euo pipefail
 
 MiB=1048576
 cat >"$tmp/dry.yaml" <<END
+policy: fusebox
 interval: $(fast 200ms 1s)
 groups:
   - match: "*-idle"

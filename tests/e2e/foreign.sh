@@ -9,6 +9,7 @@ set -euo pipefail
 MiB=1048576
 patience=$(fast 20 100)
 cat >"$tmp/foreign.yaml" <<END
+policy: fusebox
 interval: $(fast 100ms 500ms)
 groups:
   - match: "*reapply"

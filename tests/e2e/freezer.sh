@@ -147,6 +147,7 @@ for server in redis nginx; do
 done
 
 cat >"$tmp/guarded.yaml" <<END
+policy: fusebox
 interval: $(fast 100ms 300ms)
 groups:
   - match: "*"

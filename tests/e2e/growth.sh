@@ -10,6 +10,7 @@ set -euo pipefail
 
 MiB=1048576
 cat >"$tmp/slow.yaml" <<'END'
+policy: fusebox
 interval: 60s
 groups:
   - match: "*"

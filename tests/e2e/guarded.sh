@@ -8,6 +8,7 @@ can_freeze || skip "there is no cgroup v2 tree, so no cgroup.freeze"
 
 patience=$(fast 10 60)
 cat >"$tmp/guarded.yaml" <<END
+policy: fusebox
 interval: $(fast 50ms 500ms)
 groups:
   - match: "*pulse"

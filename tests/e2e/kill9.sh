@@ -26,6 +26,7 @@ make_groups() { # KIND COUNT
 # Half of them (stop…) are stopped when idle, the others (low…) only limited.
 config() {
 	cat >"$tmp/kill9.yaml" <<-END
+		policy: fusebox
 		interval: $(fast 200ms 1s)
 		stop: $1
 		groups:

@@ -262,6 +262,7 @@ quick_deadline=60s
 quick_idle=$(fast 300ms 1s)
 quick_config() {
 	cat >"$tmp/quick.yaml" <<-END
+		policy: fusebox
 		interval: $(fast 100ms 500ms)
 		groups:
 		  - match: "*"

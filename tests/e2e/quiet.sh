@@ -27,6 +27,7 @@ quiet() { # WHAT
 
 config() { # FREEZE
 	cat >"$tmp/quiet.yaml" <<-END
+		policy: fusebox
 		interval: $(fast 200ms 500ms)
 		groups:
 		  - match: "*"

@@ -10,6 +10,7 @@ MiB=1048576
 trace=$tmp/t.pftrace
 config=$tmp/quick.yaml
 cat >"$config" <<-END
+	policy: fusebox
 	interval: $(fast 100ms 500ms)
 	groups:
 	  - match: "*-hog"
@@ -66,6 +67,7 @@ replays --policy fusebox --quiet "$trace"
 
 say "what another configuration would have decided"
 cat >"$tmp/other.yaml" <<-END
+	policy: fusebox
 	groups:
 	  - match: "*hog"
 	    ram: { floor: 300M }
@@ -132,7 +134,7 @@ if thorough "a process that is killed for want of memory has it written, too"; t
 	set_limit victim $((32 * MiB))
 	echo 0 >"$(file_of victim memory.swappiness memory.swap.max)" 2>/dev/null || true # what has swap needs no kill
 	stop_daemon
-	printf 'groups:\n  - match: "*"\n    ram: { mode: observe }\n    freeze: off\n' >"$tmp/observe.yaml"
+	printf 'policy: fusebox\ngroups:\n  - match: "*"\n    ram: { mode: observe }\n    freeze: off\n' >"$tmp/observe.yaml"
 	start_daemon -c "$tmp/observe.yaml" --trace "$trace" --flight 1s "$(group victim)"
 	in_group victim "$bin/hog" 10 200 >/dev/null 2>&1 && fail "nobody was killed"
 	must_come 5 "the file" [ -s "$trace" ]

@@ -31,6 +31,7 @@ refused() {
 
 say "a run is recorded"
 cat >"$tmp/run.yaml" <<-END
+	policy: fusebox
 	interval: 100ms
 	groups:
 	  - match: "*idle"

@@ -46,6 +46,7 @@ is_stopped() { # PID GROUP
 }
 
 cat >"$tmp/flag.yaml" <<END
+policy: fusebox
 interval: $(fast 100ms 2s)
 groups:
   - match: "*-talker"

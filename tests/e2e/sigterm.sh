@@ -50,6 +50,7 @@ as_before "notifications"
 
 config() { # IDLE
 	cat >"$tmp/live.yaml" <<-END
+		policy: fusebox
 		interval: $(fast 100ms 500ms)
 		groups:
 		  - match: "*"
@@ -61,11 +62,11 @@ config() { # IDLE
 say "SIGHUP: a bad configuration is refused, the old one holds"
 config 1h
 start_daemon -c "$tmp/live.yaml" "$(group idle)"
-printf 'interval: 100ms\ngroups:\n  - match: "*"\n    idle: soon\n' >"$tmp/live.yaml"
+printf 'policy: fusebox\ninterval: 100ms\ngroups:\n  - match: "*"\n    idle: soon\n' >"$tmp/live.yaml"
 kill -HUP "$daemon"
 must_come "$(fast 5 30)" "a line about it" grep -q holds "$tmp/err"
 one_line "$tmp/err"
-expect_line "$tmp/err" 'live.yaml:4: idle: "soon" is not allowed.*the old configuration holds'
+expect_line "$tmp/err" 'live.yaml:5: idle: "soon" is not allowed.*the old configuration holds'
 sleep "$(fast 1 5)"
 expect_no_line "$tmp/out" 'running -> stopped'
 say "SIGHUP: a good one is applied"
@@ -73,7 +74,7 @@ config "$quick_idle"
 kill -HUP "$daemon"
 must_come "$(fast 10 60)" "stop by the new configuration" is_stopped
 say "SIGHUP: what the new one does not allow any more ends"
-printf 'groups:\n  - match: "*"\n    freeze: off\n' >"$tmp/live.yaml"
+printf 'policy: fusebox\ngroups:\n  - match: "*"\n    freeze: off\n' >"$tmp/live.yaml"
 kill -HUP "$daemon"
 must_come "$(fast 10 60)" "continue by the new configuration" grep -q 'stopped -> running' "$tmp/out"
 one_line "$tmp/err"

@@ -122,8 +122,7 @@ ms=($((25 * interval)) "$(fast 3000 5000)" "$(fast 2500 3500)")
 # own.yaml: each group acts on the resource of its name; all.yaml: all on all
 configs() {
 	local kind
-	echo "interval: ${interval}ms"
-	echo groups:
+	printf 'policy: fusebox\ninterval: %sms\ngroups:\n' "$interval"
 	for kind in cpu disk net; do
 		printf '  - match: "*-%s"\n    freeze: off\n    ram: { mode: observe, cool_down: %sms }\n    %s: { mode: act }\n' \
 			"$kind" $((2 * interval)) "${kind/disk/io}"
@@ -131,7 +130,8 @@ configs() {
 	printf '  - match: "*"\n    freeze: off\n    ram: { cool_down: %sms }\n' $((2 * interval))
 	printf '    %s: { mode: act }\n' cpu io net
 }
-echo "interval: ${interval}ms
+echo "policy: fusebox
+interval: ${interval}ms
 groups:" >"$tmp/own.yaml"
 configs >"$tmp/all.yaml"
 

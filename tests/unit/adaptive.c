@@ -671,6 +671,56 @@ Test(adaptive, a_group_that_was_not_chosen_stays_under_fusebox)
 	cr_expect(d.v[0].control == PFUSE_CTL_RAM && d.v[0].reason == PFUSE_WHY_SCORE_LOW);
 }
 
+/* What a step takes then is as likely hot as cold; but nobody waits for ever. */
+Test(adaptive, no_step_while_a_curve_is_awaited)
+{
+	static const struct adaptive_need pending = { .pending = true }, none = { 0 };
+	static const struct adaptive_need good = { .knee_bytes = 100 * MIB, .confident = true };
+	struct door d;
+
+	door_open(&d, false, PFUSE_UNLIMITED);
+	orchestrator_need(&d.o, 1, &pending, d.now_ns);
+	for (unsigned i = 0; i < 60; i++) {
+		cr_expect(door_sample(&d) == 0);
+		cr_expect(!orchestrator_quiet(&d.o, 1), "stays awake for the word");
+	}
+	orchestrator_need(&d.o, 1, &good, d.now_ns);
+	cr_assert(door_sample(&d) == 1);
+	cr_expect(d.v[0].reason == PFUSE_WHY_NEED);
+	orchestrator_need(&d.o, 1, &pending, d.now_ns);
+	cr_expect(door_sample(&d) == 0);
+	orchestrator_need(&d.o, 1, &none, d.now_ns);
+	cr_assert(door_sample(&d) == 1, "given up: what was known before holds");
+	cr_expect(d.v[0].reason == PFUSE_WHY_NEED);
+	orchestrator_need(&d.o, 1, &pending, d.now_ns);
+	for (unsigned i = 0; i < 118; i++)
+		cr_expect(door_sample(&d) == 0);
+	cr_expect(door_verdict(&d)->reason == PFUSE_WHY_NEED, "nobody has said anything");
+}
+
+/* A step that felt its way did harm, and was to be atoned for twice as long. */
+Test(adaptive, the_first_need_ends_what_blind_steps_brought)
+{
+	static const struct adaptive_need good = { .knee_bytes = 100 * MIB, .confident = true };
+	struct pfuse_verdict v;
+	struct door d;
+
+	door_open(&d, false, PFUSE_UNLIMITED);
+	d.adaptive[1].need_bytes = 0;
+	for (unsigned i = 0; i < 3; i++) {
+		v = *door_verdict(&d);
+		cr_assert(v.reason == PFUSE_WHY_PROBE);
+		orchestrator_applied(&d.o, &v, ORCHESTRATOR_APPLIED, d.now_ns);
+		d.s.refaults += 100000;
+		(void)door_sample(&d);
+		cr_assert(d.adaptive[1].phase == ADAPTIVE_COOL);
+	}
+	orchestrator_need(&d.o, 1, &good, d.now_ns);
+	for (unsigned i = 0; i < 4 && !door_sample(&d); i++)
+		;
+	cr_expect(d.v[0].control == PFUSE_CTL_RECLAIM && d.v[0].reason == PFUSE_WHY_NEED);
+}
+
 Test(adaptive, shares_are_taken_and_given_back)
 {
 	struct door d;

@@ -254,7 +254,8 @@ Test(pftrace, the_smaller_records_come_back)
 						 .resolution_bytes = 4096,
 						 .unseen_bytes = 12345,
 						 .below_resolution = true,
-						 .confident = true } };
+						 .confident = true,
+						 .pending = true } };
 	struct pftrace_record share = { .kind = PFTRACE_SHARE, .slot = 1, .share_bytes = 0 };
 	struct pftrace_record back;
 
