@@ -15,6 +15,12 @@
 #include "edge/procs.h"
 
 #define STEP_BYTES (UINT64_C(64) << 20)
+/*
+ * Of addresses that were set aside and hardly used (a collector's heap, a sanitizer's shadow: terabytes), a step
+ * takes twice as many as the one before, while that was quick. No more than this: what follows may be in use.
+ */
+#define STEP_BYTES_MAX (UINT64_C(8) << 30)
+#define QUICK_NS 200000
 #define RANGES_MAX 64
 #define HUGE_BYTES (UINT64_C(2) << 20)
 
@@ -24,6 +30,7 @@ struct age {
 	uint32_t next;	/* of them */
 	uint64_t from;	/* address in that one, where the next step begins */
 	uint64_t bytes; /* of this step */
+	uint64_t room;	/* for them */
 	size_t count;
 	struct iovec ranges[RANGES_MAX];
 };
@@ -36,6 +43,7 @@ int age_open(int proc_fd, int group_fd, struct age **ret)
 	if (!age)
 		return -ENOMEM;
 	age->proc_fd = proc_fd;
+	age->room = STEP_BYTES;
 	r = procs_of_group(group_fd, true, &age->processes);
 	if (r < 0) {
 		age_close(age);
@@ -79,7 +87,7 @@ static int open_process(const struct age *age, int *ret_pidfd, FILE **ret_maps)
 /* The part of a mapping that fits into this step. A cut lies where no huge page does. */
 static void take(struct age *age, uint64_t start, uint64_t end)
 {
-	uint64_t left = STEP_BYTES - age->bytes;
+	uint64_t left = age->room - age->bytes;
 
 	start = start > age->from ? start : age->from;
 	if (start >= end)
@@ -107,7 +115,7 @@ static bool gather(struct age *age, FILE *maps)
 		if (end <= age->from)
 			continue;
 		take(age, start, end);
-		if (age->from < end || age->bytes >= STEP_BYTES - HUGE_BYTES ||
+		if (age->from < end || age->bytes >= age->room - HUGE_BYTES ||
 		    age->count == RANGES_MAX)
 			return false;
 	}
@@ -138,8 +146,12 @@ int age_step(struct age *age, uint64_t *ret_spent_ns)
 	int r = 0;
 
 	age->bytes = 0;
-	while (r == 0 && age->bytes < STEP_BYTES - HUGE_BYTES && age->next < age->processes.count)
+	while (r == 0 && age->bytes < age->room - HUGE_BYTES && age->next < age->processes.count)
 		r = step_process(age);
 	*ret_spent_ns = clock_thread_ns() - began_ns;
+	if (*ret_spent_ns >= QUICK_NS)
+		age->room = STEP_BYTES;
+	else if (age->room < STEP_BYTES_MAX)
+		age->room *= 2;
 	return r < 0 ? r : age->next < age->processes.count;
 }

@@ -7,9 +7,9 @@
  * take hot pages as well as others: of 32 MiB taken from a group of 200 MiB that uses a fifth, 3 MiB came back
  * within half a second; 7 s after an ageing, 0.5 MiB.
  *
- * Order: age_open() → age_step() while it says 1, each of some 64 MiB, so that nobody waits for long →
- * age_close(). Costs 30 to 60 ns per page, and the group about 400 ns for each that it touches again. Nothing
- * is lost, and no huge page is split. Errors: -errno; a process that is gone is passed over.
+ * Order: age_open() → age_step() while it says 1, each of some 64 MiB (more of addresses that are hardly used), so
+ * that nobody waits for long → age_close(). Costs 30 to 60 ns per page, and the group about 400 ns for each that it
+ * touches again. Nothing is lost, and no huge page is split. Errors: -errno; a process that is gone is passed over.
  */
 #ifndef PFUSE_EDGE_AGE_H
 #define PFUSE_EDGE_AGE_H
