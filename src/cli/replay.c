@@ -367,6 +367,8 @@ static int load_config(struct replay *replay, struct err *err)
 	config_default(&replay->config);
 	if (options->config && config_load(options->config, &replay->config, err))
 		return -EINVAL;
+	if (options->policy >= 0)
+		config_settle(&replay->config, (enum config_policy)options->policy);
 	return 0;
 }
 

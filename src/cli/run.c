@@ -15,6 +15,8 @@ enum exit_status cmd_run(const struct options *options)
 		fprintf(stderr, "pfuse-bpf: %s\n", err.text);
 		return EXIT_FAILED;
 	}
+	if (options->policy >= 0)
+		config_settle(&config, (enum config_policy)options->policy);
 	enum exit_status status = daemon_open(&daemon, options, &config, &err);
 
 	if (status == EXIT_DONE)

@@ -33,6 +33,21 @@ void config_default(struct config *ret)
 	ret->memory_low_permille = 50;
 	ret->defaults.grace_ns = 20 * S;
 	fcb_policy_defaults(&ret->defaults.policy, 0); /* 0: the ceiling is what the machine has */
+	config_settle(ret, ret->policy);
+}
+
+static void settle_group(struct config_group *group, enum config_policy policy)
+{
+	if (!group->freeze_said)
+		group->policy.freeze =
+			policy == CONFIG_FUSEBOX ? FCB_FREEZE_ISOLATED : FCB_FREEZE_OFF;
+}
+
+void config_settle(struct config *config, enum config_policy policy)
+{
+	for (size_t i = 0; i < config->ngroups; i++)
+		settle_group(&config->groups[i], policy);
+	settle_group(&config->defaults, policy);
 }
 
 /* libcyaml's copy of the text, turned into a struct config. The document is checked already. */
@@ -74,6 +89,7 @@ static int load_text(const char *name, const char *text, size_t size, struct con
 		config_free(&config);
 		return r;
 	}
+	config_settle(&config, config.policy);
 	*ret = config;
 	return 0;
 }

@@ -17,7 +17,7 @@
  *	    #    cpus: "0-3,8", mems: "0"		# cpuset.cpus and cpuset.mems, as long as we run
  *	    io: { mode: act, floor: 1M, ceiling: 500M }		# per second, disk and direction
  *	    net: { mode: act, low: 0, high: 6 }			# socket priorities
- *	    freeze: isolated		# off | isolated | guarded
+ *	    freeze: isolated		# off | isolated | guarded; default: by the policy
  *	    foreign: auto		# auto | let_go | reapply: a memory limit changed by others
  *	    idle: 10s
  *	    deadline: 25s
@@ -77,6 +77,7 @@ struct config_group {
 	struct cpus_policy cpus;
 	uint64_t slice_ns; /* of the tasks of a batch group; 0: the kernel's */
 	struct peers *probe_from; /* owned; whose visits are health checks; NULL: everybody's */
+	bool freeze_said; /* or else it follows from the policy, see config_settle() */
 	bool page_out; /* what is frozen guarded goes to swap */
 	uint64_t grace_ns; /* adaptive: nothing is reclaimed for so long after the start */
 };
@@ -100,6 +101,13 @@ struct config {
 
 /* What holds without a file. Nothing to free. */
 void config_default(struct config *ret);
+
+/*
+ * What follows from the policy where the file does not say it: idle groups are stopped under `fusebox`, as
+ * its paper has it, and left alone under `adaptive`. Done for the configuration's own policy; again for
+ * whoever sets another one.
+ */
+void config_settle(struct config *config, enum config_policy policy);
 
 /*
  * Reads `path`. 0; or -errno with one line in *err and *ret untouched: -EINVAL is a finding in the

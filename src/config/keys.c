@@ -21,7 +21,7 @@ const struct config_key config_keys[] = {
 	{ "groups", "io", "{ ... }", "disks, reading and writing" },
 	{ "groups", "net", "{ ... }", "priority of the group's sockets" },
 	{ "groups", "freeze", "off, isolated, guarded",
-	  "isolated: stopped when idle and silent (isolated)" },
+	  "isolated: stopped when idle and silent (off; isolated under fusebox)" },
 	{ "groups", "foreign", "auto, let_go, reapply",
 	  "a memory limit that somebody else changed; auto: set again if they put back the old (auto)" },
 	{ "groups", "idle", "1ms to 24h", "how long idle before it is stopped (10s)" },

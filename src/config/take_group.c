@@ -236,6 +236,7 @@ int config_take_group(const struct place *at, const struct raw_group *raw,
 		return bad_value(at, NULL, "match", raw->match,
 				 "a GROUP or a glob, like \"system.slice/web*\"");
 	take_word(raw->ram.mode, &policy->mode[FCB_RAM]);
+	group->freeze_said = raw->freeze;
 	if (raw->freeze)
 		policy->freeze = (uint8_t)(raw->freeze - 1) & 0xf;
 	if (raw->foreign)

@@ -498,6 +498,7 @@ static void reread_config(struct daemon *daemon)
 		fprintf(stderr, "pfuse-bpf: %s; the old configuration holds, going on\n", err.text);
 		return;
 	}
+	config_settle(&config, daemon_policy(daemon)); /* that of the start */
 	config_free(&daemon->reread);
 	daemon->reread = config;
 	if (daemon->options->stop < 0)

@@ -156,6 +156,28 @@ Test(config, empty_files_are_the_defaults)
 	}
 }
 
+/* What is said holds under any policy, and what is not follows it. */
+Test(config, idle_groups_are_stopped_under_fusebox_alone)
+{
+	struct config c;
+	struct err err = { "" };
+
+	config_default(&c);
+	cr_expect_eq(c.defaults.policy.freeze, FCB_FREEZE_OFF);
+	config_settle(&c, CONFIG_FUSEBOX);
+	cr_expect_eq(c.defaults.policy.freeze, FCB_FREEZE_ISOLATED);
+
+	cr_assert_eq(load("groups:\n  - match: a\n    freeze: guarded\n  - match: b\n", &c, &err),
+		     0);
+	cr_expect_eq(c.groups[1].policy.freeze, FCB_FREEZE_OFF);
+	cr_expect_eq(c.defaults.policy.freeze, FCB_FREEZE_OFF);
+	config_settle(&c, CONFIG_FUSEBOX);
+	cr_expect_eq(c.groups[0].policy.freeze, FCB_FREEZE_GUARDED);
+	cr_expect_eq(c.groups[1].policy.freeze, FCB_FREEZE_ISOLATED);
+	cr_expect_eq(c.defaults.policy.freeze, FCB_FREEZE_ISOLATED);
+	config_free(&c);
+}
+
 Test(config, first_match_wins)
 {
 	struct err err = { "" };
