@@ -6,8 +6,8 @@
  * Order: squeeze_open() after the members are there and before the first is attached;
  * squeeze_choose() after the attach of each; squeeze_fill() for each sample; squeeze_begin() for
  * each PFUSE_CTL_RECLAIM verdict, of which the core hears the outcome when the last slice is done;
- * squeeze_end() when the group is gone; squeeze_halt() before controls are restored. All do nothing under another policy, for which nothing is
- * allocated.
+ * squeeze_end() when the group is gone; squeeze_halt() before controls are restored and groups are
+ * closed. All do nothing under another policy, for which nothing is allocated.
  */
 #ifndef DAEMON_SQUEEZE_H
 #define DAEMON_SQUEEZE_H
@@ -32,7 +32,10 @@ void squeeze_begin(struct daemon *daemon, uint32_t slot, const struct pfuse_verd
 		   uint64_t since_ns);
 void squeeze_end(struct daemon *daemon, uint32_t slot);
 
-/* v1: its limit is that of a slice for an instant, so it is not to be looked at; nor to be set before it is let go. */
+/*
+ * v1: its limit is that of a slice for an instant, so it is not to be looked at; nor to be set before
+ * it is let go.
+ */
 bool squeeze_holds_limit(const struct daemon *daemon, uint32_t slot);
 void squeeze_let_go(struct daemon *daemon, uint32_t slot);
 

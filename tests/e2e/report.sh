@@ -101,7 +101,7 @@ expect "exit status without -o" 2 "$status"
 
 say "a trace that was cut is read as far as it goes, with a note"
 size=$(stat -c %s "$tmp/run.pftrace")
-head -c $((size * 2 / 3)) "$tmp/run.pftrace" >"$tmp/cut.pftrace"
+head -c $((size - 3)) "$tmp/run.pftrace" >"$tmp/cut.pftrace" # elsewhere a packet might end
 report "$tmp/cut.pftrace" -o "$tmp/cut.html" || fail "report of a cut trace: exit status $?"
 one_line "$tmp/err"
 expect_line "$tmp/err" 'note: The trace ends inside a packet'
