@@ -154,17 +154,21 @@ static int project(struct replay *replay, const struct pftrace_record *record)
 	return 0;
 }
 
-/* To ask for the policy that was recorded is to ask for nothing else. */
+/*
+ * To ask for the policy that was recorded is to ask for nothing else, and a configuration that names none
+ * means that one.
+ */
 static int note_machine(struct replay *replay, const struct pftrace_machine *machine)
 {
 	const struct options *options = replay->options;
 	const struct config *config = replay->projected.config;
-	uint32_t policy = options->policy >= 0 ? (uint32_t)options->policy
-			  : config	       ? config->policy
-					       : machine->policy;
+	uint32_t policy = options->policy >= 0		  ? (uint32_t)options->policy
+			  : config && config->policy_said ? config->policy
+							  : machine->policy;
 
 	if (policy == CONFIG_ADAPTIVE && machine->policy != CONFIG_ADAPTIVE)
 		return -EOPNOTSUPP;
+	config_settle(&replay->config, (enum config_policy)policy);
 	replay->projected.fusebox = policy == CONFIG_FUSEBOX;
 	snprintf(replay->version, sizeof(replay->version), "%s", machine->version);
 	replay->projects = options->config ||
@@ -367,8 +371,6 @@ static int load_config(struct replay *replay, struct err *err)
 	config_default(&replay->config);
 	if (options->config && config_load(options->config, &replay->config, err))
 		return -EINVAL;
-	if (options->policy >= 0)
-		config_settle(&replay->config, (enum config_policy)options->policy);
 	return 0;
 }
 

@@ -84,6 +84,7 @@ struct config_group {
 
 struct config {
 	enum config_policy policy;
+	bool policy_said;
 	enum config_stop stop;
 	uint64_t interval_ns;
 	struct workload_policy cpus;

@@ -97,6 +97,7 @@ int config_take(struct config_doc *doc, const struct raw *raw, struct config *co
 	struct place at = { .doc = doc, .err = err, .entry = -1 };
 	int r;
 
+	config->policy_said = raw->policy;
 	if (raw->policy)
 		config->policy = raw->policy - 1;
 	if (raw->stop)

@@ -67,7 +67,6 @@ replays --policy fusebox --quiet "$trace"
 
 say "what another configuration would have decided"
 cat >"$tmp/other.yaml" <<-END
-	policy: fusebox
 	groups:
 	  - match: "*hog"
 	    ram: { floor: 300M }
