@@ -87,8 +87,8 @@ if [ "$swap" -lt $((300 * MiB)) ]; then
 fi
 hot=$((200 * MiB / 5)) # the rest is touched by 20 references of 1,000 a second
 names=(hot load file)
-# What is read from tmpfs is in no page cache that a curve could see, and a guest has nothing else.
-if [ "$(stat -f -c %T "$tmp")" = tmpfs ]; then
+# What is read from tmpfs is in no page cache that a curve could see, and a guest has nothing else (or an overlay of it).
+if [ -n "${PFUSE_GUEST:-}" ] || [ "$(stat -f -c %T "$tmp")" = tmpfs ]; then
 	say "   (left out, for files are in tmpfs here: the curve of a file, and shares where memory is short)"
 	names=(hot load)
 fi
