@@ -133,6 +133,7 @@ Test(projection, timers_are_its_own)
 	struct pftrace_record late = { .kind = PFTRACE_TIMER, .time_ns = 200 * S };
 
 	config_default(&f.config);
+	config_settle(&f.config, CONFIG_FUSEBOX);
 	f.config.defaults.policy.mode[FCB_RAM] = FCB_OFF;
 	f.config.defaults.policy.idle_ns = f.config.defaults.policy.window_ns = 5 * S;
 	f.config.defaults.policy.deadline_ns = 20 * S;
