@@ -17,7 +17,8 @@ _Static_assert(PAGESCAN_TAGS == CVHRC_TAGS && PAGESCAN_NEVER == CVHRC_NEVER &&
 #define STATE_MAX (256 * 1024) /* of a group that is measured */
 #define READS_BYTES 1024       /* edge/reads.c, about */
 
-_Static_assert(sizeof(struct measure) + PAGESCAN_BYTES_MAX + sizeof(struct cvhrc_files) + READS_BYTES <= STATE_MAX,
+_Static_assert(sizeof(struct measure) + PAGESCAN_BYTES_MAX + sizeof(struct cvhrc_files) +
+			       READS_BYTES <= STATE_MAX,
 	       "with all sources");
 
 static struct measure *new_measure(const struct cvhrc_setup *setup)

@@ -42,7 +42,10 @@ unsigned tap_request(struct daemon *daemon, uint32_t slot, bool stop, uint64_t n
 unsigned tap_exit(struct daemon *daemon, uint32_t slot, uint64_t now_ns,
 		  struct pfuse_verdict ret_verdicts[PFUSE_CONTROLS]);
 
-/* Of the split, see core/orchestrator.h (`cpus` NULL: it ends; there may be another one later); the rules and policies are what the daemon can carry out. */
+/*
+ * Of the split, see core/orchestrator.h (`cpus` NULL: it ends; there may be another one later); the rules and
+ * policies are what the daemon can carry out.
+ */
 void tap_cpus_begin(struct daemon *daemon, struct cpus *cpus);
 void tap_cpus_rules(struct daemon *daemon, const struct workload_policy *policy,
 		    const struct prio_own *own);

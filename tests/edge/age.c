@@ -93,13 +93,16 @@ struct fixture {
 	int proc_fd, group_fd;
 };
 
-static void set_up(struct fixture *f, const struct child *children, size_t n)
+/* n children that have touched all of theirs, in a group. */
+static void set_up(struct fixture *f, struct child *children, size_t n)
 {
 	char text[96] = "", *at = text;
 
 	made_up_new(&f->m, V2);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		start(&children[i]);
 		at += sprintf(at, "%d\n", children[i].pid);
+	}
 	made_up_dir(&f->m, "aged");
 	made_up_write(&f->m, "aged/cgroup.procs", text);
 	snprintf(text, sizeof(text), "%s/aged", f->m.dir);
@@ -142,8 +145,6 @@ Test(age, all_looks_unused_until_it_is_used_again)
 	struct child children[2];
 	struct fixture f;
 
-	start(&children[0]);
-	start(&children[1]);
 	set_up(&f, children, 2);
 	cr_expect_geq(referenced(&children[0]), BYTES, "all was touched");
 	unsigned int steps = age_all(&f);
@@ -165,8 +166,6 @@ Test(age, who_is_gone_is_passed_over)
 	struct child children[2];
 	struct fixture f;
 
-	start(&children[0]);
-	start(&children[1]);
 	set_up(&f, children, 2);
 	end(&children[0]);
 	age_all(&f);
