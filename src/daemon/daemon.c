@@ -325,6 +325,9 @@ static int watch_member(struct daemon *daemon, uint32_t slot)
 	policy_of(daemon, member, &policy);
 	int code = probe_manage(machine->probe, slot, member->group.id, policy.high_water_permille);
 
+	/* Who came or left while the programs were loaded raised no event. */
+	if (!code)
+		code = member_count(member);
 	if (!code)
 		code = member_sample(machine, member, slot, &first);
 	if (code)

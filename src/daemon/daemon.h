@@ -57,6 +57,7 @@ struct loop {
 	uint64_t due_ns;       /* the earliest orchestrator_due(), or earlier */
 	uint64_t turns;
 	uint64_t events;
+	uint64_t drops; /* events that the ring had no room for, at the last tick */
 };
 
 struct split; /* daemon/split.h */

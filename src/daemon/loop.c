@@ -269,11 +269,26 @@ static void tick_member(struct daemon *daemon, uint32_t slot)
 		probe_disarm(probe, slot, PFUSE_ARM_ACTIVE);
 }
 
+/* Where the probe does not tell who empties and fills, or an event of that may be lost. */
+static void count_members(struct daemon *daemon)
+{
+	const struct probe *probe = daemon->machine.probe;
+	uint64_t drops = probe_drops(probe, PFUSE_DROP_RING_FULL);
+
+	if (probe_tells_populated(probe) && drops == daemon->loop.drops)
+		return;
+	daemon->loop.drops = drops;
+	for (uint32_t slot = 1; slot < daemon->members.count; slot++)
+		if (!daemon->members.fcbs[slot].removed)
+			(void)member_count(&daemon->members.at[slot]);
+}
+
 static void tick(struct daemon *daemon)
 {
 	struct loop *loop = &daemon->loop;
 	bool anybody = false;
 
+	count_members(daemon);
 	report_account(daemon);
 	split_tick(daemon);
 	scarce_tick(daemon);

@@ -19,23 +19,31 @@ static uint64_t figure_or_none(const struct machine *machine, const struct cgrou
 	return control_read(&machine->tree, group, figure, &value) ? UINT64_MAX : value;
 }
 
+int member_count(struct member *member)
+{
+	uint32_t nprocs = 0;
+	int err = cgroup_count_procs(&member->group, &nprocs);
+
+	if (!err)
+		member->populated = nprocs > 0;
+	return err;
+}
+
 int member_open(const struct machine *machine, const char *name, struct cgroup *group,
 		struct member *ret, struct err *err)
 {
 	struct member member = { .name = name, .group = *group, .awake = true };
 	char quoted[ERR_QUOTED];
-	uint32_t nprocs = 0;
 	int code = stop_check(&machine->tree, group, &machine->never, err);
 
 	if (code)
 		return code;
-	code = cgroup_count_procs(group, &nprocs);
+	code = member_count(&member);
 	if (code)
 		return err_set(err, code, "%s: cannot read its processes: %s",
 			       err_quote(name, quoted), strerror(-code));
 	for (int figure = 0; figure < MEMBER_FIGURES; figure++)
 		member.first[figure] = figure_or_none(machine, group, figure);
-	member.populated = nprocs > 0;
 	member.usage_peak =
 		member.first[CONTROL_USAGE] == UINT64_MAX ? 0 : member.first[CONTROL_USAGE];
 	*ret = member;

@@ -84,6 +84,9 @@ struct member {
 _Static_assert(sizeof(struct member) + sizeof(struct fcb) <= 1024,
 	       "with its path and edges a further group is to cost little more than 1 KiB");
 
+/* Notes whether anybody is there. For when no event of the probe tells; costs a list of its processes. */
+int member_count(struct member *member);
+
 /* Takes over `group`, and notes the figures that stand in its files now. */
 int member_open(const struct machine *machine, const char *name, struct cgroup *group,
 		struct member *ret, struct err *err);

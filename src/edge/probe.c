@@ -41,6 +41,7 @@ struct probe {
 	uint64_t memory_bytes;
 	bool sees_talks;
 	bool tells_signals;
+	bool tells_populated;
 	probe_handler *handle;
 	void *context;
 };
@@ -169,6 +170,7 @@ static int take_over(struct probe *probe, const struct probe_loaded *loaded, boo
 	memcpy(probe->links, fds + FD_LINKS, sizeof(int) * (size_t)probe->nlinks);
 	probe->sees_talks = loaded->sees_talks;
 	probe->tells_signals = loaded->tells_signals;
+	probe->tells_populated = loaded->tells_populated;
 	memcpy(probe->iterators, loaded->iterators, sizeof(probe->iterators));
 	memcpy(probe->walkers, loaded->walkers, sizeof(probe->walkers));
 	probe->memory_bytes = loaded->memory_bytes;
@@ -275,6 +277,11 @@ void probe_close(struct probe *probe)
 bool probe_tells_signals(const struct probe *probe)
 {
 	return probe->tells_signals;
+}
+
+bool probe_tells_populated(const struct probe *probe)
+{
+	return probe->tells_populated;
 }
 
 bool probe_sees_talks(const struct probe *probe)

@@ -79,6 +79,8 @@ void probe_close(struct probe *probe);
 bool probe_sees_talks(const struct probe *probe);
 /* Are signals to a group told (PFUSE_EV_SIGNAL)? */
 bool probe_tells_signals(const struct probe *probe);
+/* Is a group told that empties or fills (PFUSE_EV_EMPTY, PFUSE_EV_POPULATED)? */
+bool probe_tells_populated(const struct probe *probe);
 
 /* Watch group `id` as `slot` (1 .. slots); its counters start from what the slot holds. */
 int probe_manage(struct probe *probe, uint32_t slot, uint64_t id, uint32_t high_water_permille);

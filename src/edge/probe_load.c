@@ -376,6 +376,7 @@ static int load(const struct probe_config *config, uint32_t ncpus, const struct 
 	}
 	loaded->sees_talks = talks_are_seen(hooks);
 	loaded->tells_signals = probe_find_hook(hooks, "on_signal")->used;
+	loaded->tells_populated = probe_find_hook(hooks, "on_populated")->used;
 	return 0;
 
 fail:

@@ -60,6 +60,7 @@ struct probe_loaded {
 	int page_programs[PROBE_LATER_PROGRAMS]; /* likewise */
 	bool sees_talks;
 	bool tells_signals;
+	bool tells_populated;
 	uint32_t heard; /* bits 1 << enum pfuse_reach_kind: objects whose writes are told */
 	int switch_links[PROBE_SWITCH_PROGRAMS]; /* likewise; -1: not attached */
 	uint64_t switch_bytes; /* of memory_bytes: what a replacement gives back */

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-# pid:N: into a group of its own and back, in place where it is alone, and whom we refuse.
+# Whose processes are managed. pid:N: into a group of its own and back, in place where it is alone, and whom we
+# refuse; and who enters a group while the daemon starts.
 set -euo pipefail
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -52,6 +53,22 @@ for pid in "$subject" "$first" "$second"; do
 done
 [ ! -e "$memory/pfuse/pid-$subject" ] || fail "the group is left"
 [ ! -e "$ledger" ] || fail "a ledger is left"
+
+say "a process that enters while the daemon starts, after its first look at the group"
+new_group late
+(
+	until [ -s "$ledger" ]; do :; done # old values are recorded before any program is loaded
+	enter late
+	exec sleep 1000
+) <&0 &
+late=$!
+pids+=("$late")
+start_daemon -c "$(quick_config)" "$(group late)"
+must_come "$(fast 10 60)" "stop of the late process" grep -q "$(group late)  stop  running -> stopped" "$tmp/out"
+stop_daemon
+expect_that "the late process runs" not is_signalled "$late"
+kill "$late"
+must_come "$(fast 5 30)" "its end" is_dead "$late"
 
 say "a process that ends meanwhile"
 spawn busy sleep 1000
