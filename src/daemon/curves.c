@@ -17,7 +17,7 @@
 #define EMPTY_NS 5000000000ull /* nobody is there: looked for again after so long */
 #define ERROR_MAX 0.1	       /* of the hit ratio */
 #define MISSES_MAX 32	       /* per second */
-#define SETTLING_MAX_NS 30000000000ull
+#define SETTLING_MAX_NS 60000000000ull
 #define NEWS_SHARE 10 /* a knee that moved by less is not worth a line */
 
 struct watched {
@@ -199,16 +199,16 @@ static void tell(struct daemon *daemon, uint32_t slot, uint64_t now_ns)
 }
 
 /*
- * How long until what is below the knee has been touched again: of n pages of which t are touched in each epoch,
- * all but one in 50 are after 4 * n / t epochs.
+ * How long until what is below the knee has been touched again: of n pages that are touched r times a second in
+ * all, all but one in 50 are after 4 * n / r. Not by the pages per epoch: epochs become shorter and longer.
  */
-static uint64_t settling_ns(const struct watched *w)
+static uint64_t settling_ns(const struct cvhrc_curve *curve)
 {
-	const struct cvhrc_curve *curve = &w->result->curve;
-	double epochs = 4.0 * (double)curve->knee_bytes /
-			(double)arith_max(curve->resolution_bytes, curve->page_bytes);
+	double pages = (double)curve->knee_bytes / (double)curve->page_bytes;
 
-	return arith_min(arith_from_double(epochs * (double)w->measure->advice.epoch_ns),
+	if (!(curve->refs_per_s > 0))
+		return SETTLING_MAX_NS;
+	return arith_min(arith_from_double(4 * pages / curve->refs_per_s * 1e9),
 			 SETTLING_MAX_NS);
 }
 
@@ -226,7 +226,7 @@ static void settle(struct daemon *daemon, uint32_t slot, uint64_t now_ns)
 	    fcb->res[FCB_RAM].usage <= w->least_bytes)
 		return;
 	if (age_open(daemon->machine.tree.proc_fd, daemon->members.at[slot].group.fd, &w->age) == 0)
-		w->tell_ns += settling_ns(w);
+		w->tell_ns += settling_ns(&w->result->curve);
 	await(daemon, slot, true, now_ns);
 }
 
