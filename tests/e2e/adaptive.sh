@@ -85,7 +85,7 @@ if [ "$swap" -lt $((300 * MiB)) ]; then
 	mkswap -q "$zram" >/dev/null
 	swapon "$zram"
 fi
-hot=$((200 * MiB / 5)) # the rest is touched by 20 references of 1,000 a second
+hot=$((200 * MiB / 5)) # the rest is touched by one reference in 50
 names=(hot load file)
 # What is read from tmpfs is in no page cache that a curve could see, and a guest has nothing else (or an overlay of it).
 if [ -n "${PFUSE_GUEST:-}" ] || [ "$(stat -f -c %T "$tmp")" = tmpfs ]; then
@@ -102,10 +102,10 @@ started=$(now_ms)
 start_daemon -c "$tmp/adaptive.yaml" --summary "$tmp/s.json" "${groups[@]}"
 spawn load "$bin/hog" 4 "$(fast 64 100)" "$(fast 10 4)" 0 1000 >"$tmp/load.hog"
 loader=$spawned
-spawn hot "$bin/touch" 200 1000 >"$tmp/touch"
+spawn hot "$bin/touch" 200 2000 >"$tmp/touch"
 subjects=("$spawned")
 if has_file; then
-	spawn file "$bin/touch" 200 5000 "$tmp" >"$tmp/touch.file" # not memory but a file, by read(2)
+	spawn file "$bin/touch" 200 10000 "$tmp" >"$tmp/touch.file" # not memory but a file, by read(2)
 	subjects+=("$spawned")
 fi
 loaded() { [ "$(usage_of "$1")" -ge $((200 * MiB)) ]; }
@@ -114,8 +114,8 @@ must_come "$(fast 10 60)" "the memory of the program, while it loads" loaded hot
 must_come "$(fast 30 100)" "the end of a load phase" grep -q '^at [61]' "$tmp/load.hog"
 expect_no_line "$tmp/out" "$(group load)  .*(needs no more|small step)"
 curve_of() { grep -qE "$(group "$1")  curve  knee .* by page tables$2" "$tmp/out"; }
-must_come "$(fast 60 300)" "the curve of memory" curve_of hot ','
-! has_file || must_come "$(fast 60 300)" "the curve of a file" curve_of file '.*, file reads'
+must_come "$(fast 150 300)" "the curve of memory" curve_of hot ','
+! has_file || must_come "$(fast 150 300)" "the curve of a file" curve_of file '.*, file reads'
 large_step() { grep -qE "$(group "$1")  reclaim  .*needs no more.*knee .* by page tables.* ago, error .*done in" "$tmp/out"; }
 steps() { grep -cE "$(group "$1")  reclaim  .*needs no more.*done" "$tmp/out" || true; }
 # Its target is a quarter above the knee; a window that shows harm ends a step early.
