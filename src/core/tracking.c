@@ -22,8 +22,11 @@
 #define REST_NS (30 * NS_PER_S)
 #define SAME_SHARE 10
 
-/* Whatever happens: a group that is reclaimed from has refaults all the time. */
-#define REST_LEAST_NS (5 * NS_PER_S)
+/*
+ * Whatever happens: a group that is reclaimed from has refaults all the time, and no step is taken while a session
+ * is on. So many seconds are ten steps.
+ */
+#define REST_LEAST_NS (20 * NS_PER_S)
 
 /* What is no change: an eighth more in use, or one page in 64 that came back. */
 #define GROWN_SHARE 8
@@ -103,6 +106,12 @@ static void rest(struct tracking *t, uint64_t for_ns, uint64_t now_ns)
 void tracking_stop(struct tracking *t, uint64_t for_ns, uint64_t now_ns)
 {
 	rest(t, for_ns, now_ns);
+}
+
+void tracking_rest_from(struct tracking *t, uint64_t now_ns)
+{
+	if (t->phase == TRACKING_REST)
+		rest(t, arith_sub(t->until_ns, t->since_ns), now_ns);
 }
 
 static bool is_near(uint64_t a, uint64_t b, uint64_t share)

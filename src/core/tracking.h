@@ -79,6 +79,9 @@ struct tracking_answer tracking_turn(struct tracking *t, const struct tracking_s
 				     const struct cvhrc_curve *curve, uint64_t spent_ns,
 				     uint64_t now_ns);
 
+/* The rest that has begun counts from now on: what came after the session took its time. */
+void tracking_rest_from(struct tracking *t, uint64_t now_ns);
+
 /* The next session may begin after for_ns. */
 void tracking_stop(struct tracking *t, uint64_t for_ns, uint64_t now_ns);
 

@@ -26,6 +26,7 @@ struct watched {
 	struct age *age;	 /* after a session; NULL: that is done */
 	uint64_t aged_ns;	 /* CPU time of it */
 	uint64_t tell_ns;	 /* when the core is to hear of the last session; 0: it has */
+	bool news;		 /* a result that it has not heard of */
 	struct curves_result *result;
 	uint64_t said_bytes; /* the knee */
 	uint64_t measured_ns;
@@ -151,6 +152,7 @@ static void keep_result(struct watched *w, const struct cvhrc_curve *curve, uint
 		w->result = calloc(1, sizeof(*w->result));
 	if (!w->result)
 		return;
+	w->news = true;
 	*w->result = (struct curves_result){ .curve = *curve,
 					     .source = measure_source(w->measure),
 					     .time_ns = now_ns };
@@ -173,7 +175,10 @@ static void say_result(struct daemon *daemon, uint32_t slot, uint64_t usage_byte
 		 say_duration(w->measured_ns, c));
 }
 
-/* Steps that feel their way are no use while somebody looks. */
+/*
+ * No step while somebody looks: one that feels its way is no use, and any would take what is hot of the sample,
+ * which has just been cleared.
+ */
 static void await(struct daemon *daemon, uint32_t slot, bool awaited, uint64_t now_ns)
 {
 	struct watched *w = &daemon->curves->at[slot];
@@ -189,10 +194,16 @@ static void tell(struct daemon *daemon, uint32_t slot, uint64_t now_ns)
 {
 	struct watched *w = &daemon->curves->at[slot];
 	uint64_t usage = daemon->members.fcbs[slot].res[FCB_RAM].usage;
-	struct adaptive_need need = need_of(&w->result->curve, unseen_of(daemon, slot, usage));
+	struct adaptive_need need;
 
 	w->tell_ns = 0;
-	w->awaited = false;
+	tracking_rest_from(&w->tracking, now_ns);
+	if (!w->news) {
+		await(daemon, slot, false, now_ns);
+		return;
+	}
+	need = need_of(&w->result->curve, unseen_of(daemon, slot, usage));
+	w->awaited = w->news = false;
 	tap_need(daemon, slot, &need, now_ns);
 	say_result(daemon, slot, usage);
 	tap_flush(daemon);
@@ -216,7 +227,8 @@ static uint64_t settling_ns(const struct cvhrc_curve *curve)
  * A session leaves its sample looking colder than the rest, and reclaim would take what is hot of it: so all
  * is made to look the same, and nothing is asked for until what is hot has been touched again.
  */
-static void settle(struct daemon *daemon, uint32_t slot, uint64_t now_ns)
+static void settle(struct daemon *daemon, uint32_t slot, const struct cvhrc_curve *curve,
+		   uint64_t now_ns)
 {
 	const struct fcb *fcb = &daemon->members.fcbs[slot];
 	struct watched *w = &daemon->curves->at[slot];
@@ -226,7 +238,8 @@ static void settle(struct daemon *daemon, uint32_t slot, uint64_t now_ns)
 	    fcb->res[FCB_RAM].usage <= w->least_bytes)
 		return;
 	if (age_open(daemon->machine.tree.proc_fd, daemon->members.at[slot].group.fd, &w->age) == 0)
-		w->tell_ns += settling_ns(&w->result->curve);
+		w->tell_ns += settling_ns(curve);
+	w->awaited = false; /* anew: that is given up after a while */
 	await(daemon, slot, true, now_ns);
 }
 
@@ -293,10 +306,12 @@ static void turn(struct daemon *daemon, uint32_t slot, uint64_t now_ns)
 		measure_put_off(w->measure, answer.not_before_ns);
 		if (answer.tell)
 			keep_result(w, &curve, now_ns);
-		if (answer.tell && answer.rest && w->result)
-			settle(daemon, slot, now_ns);
 		/* Of one that uses next to nothing, no more can come back than a step may cost. */
-		if (is_known && curve.refs_per_s > MISSES_MAX && !w->result && !answer.rest)
+		bool is_used = is_known && (answer.tell || curve.refs_per_s > MISSES_MAX);
+
+		if (is_used && answer.rest)
+			settle(daemon, slot, &curve, now_ns);
+		else if (is_used)
 			await(daemon, slot, true, now_ns);
 	}
 	if (w->tracking.phase == TRACKING_ON)

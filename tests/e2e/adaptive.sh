@@ -133,6 +133,10 @@ if has_file; then
 	say "where memory is short, the steeper curve gets more"
 	# Not enough for both hot sets, and a page of the file's is read five times as often.
 	kill "$loader"
+	must_come "$(fast 5 30)" "the end of what loaded" is_dead "$loader"
+	unloaded() { [ "$(usage_of load)" -le $((4 * MiB)) ]; }
+	must_come "$(fast 5 30)" "its memory" unloaded
+	nap 1 # and that is seen, at the next interval
 	sed -i '1a memory: { total: 64M }' "$tmp/adaptive.yaml"
 	kill -HUP "$daemon"
 	must_come "$(fast 30 100)" "a word of that" grep -q 'memory is short: 64.0 MiB for ' "$tmp/out"

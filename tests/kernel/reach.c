@@ -320,6 +320,13 @@ static bool terminal_waits(void *context)
 	return found && found->waiting;
 }
 
+static bool terminal_rests(void *context)
+{
+	const struct pfuse_reach_finding *found = look(PFUSE_REACH_TTY, *(const uint64_t *)context);
+
+	return found && found->compared && !found->moved && !found->waiting;
+}
+
 static long job_type_line(long fd)
 {
 	return write((int)fd, "x\n", 2) == 2 ? 0 : -errno;
@@ -357,10 +364,7 @@ Test(reach, a_terminal_moves_when_somebody_types_or_prints)
 	cr_assert_eq(worker_do(theirs, job_type_line, master), 0);
 	cr_expect(poll_until(terminal_waits, &number), "typed");
 	cr_assert_eq(worker_do(ours, job_read_line, slave), 0);
-	sleep_ms(20); /* the echo */
-	look(PFUSE_REACH_TTY, number);
-	found = look(PFUSE_REACH_TTY, number);
-	cr_expect(found->compared && !found->moved && !found->waiting, "read, and silent again");
+	cr_expect(poll_until(terminal_rests, &number), "read, and silent again after the echo");
 }
 
 /* eventfds */

@@ -185,7 +185,7 @@ Test(tracking, what_changes_a_working_set_ends_a_rest)
 	rig_session(&r);
 	rig_sample(&r, SECOND);
 	r.view.usage_bytes = 60 * MIB;
-	for (unsigned i = 0; i < 8; i++)
+	for (unsigned i = 0; i < 18; i++)
 		cr_expect(!rig_sample(&r, SECOND), "less is what was reclaimed");
 	r.view.usage_bytes = 66 * MIB;
 	cr_expect(!rig_sample(&r, SECOND), "a tenth more");
@@ -198,7 +198,22 @@ Test(tracking, what_changes_a_working_set_ends_a_rest)
 	rig_sample(&r, SECOND);
 	r.view.refaults += 200 * MIB / 4096 / 64 + 1;
 	cr_expect(!rig_sample(&r, SECOND), "not at once, whatever it is");
-	cr_expect(rig_sample(&r, 4 * SECOND), "pages come back");
+	cr_expect(!rig_sample(&r, 17 * SECOND), "there is time for some steps");
+	cr_expect(rig_sample(&r, SECOND), "pages come back");
+}
+
+Test(tracking, a_rest_can_begin_later)
+{
+	struct rig r;
+
+	rig_open(&r);
+	rig_session(&r);
+	r.now_ns += 50 * SECOND;
+	tracking_rest_from(&r.t, r.now_ns);
+	cr_expect_eq(rig_rest(&r), 30, "as long as before, from then on");
+	tracking_begin(&r.t, r.now_ns);
+	tracking_rest_from(&r.t, r.now_ns + 1);
+	cr_expect_eq(r.t.phase, TRACKING_ON, "a session is no rest");
 }
 
 Test(tracking, the_budget_holds_on_average)
