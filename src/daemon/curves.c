@@ -17,7 +17,7 @@
 #define EMPTY_NS 5000000000ull /* nobody is there: looked for again after so long */
 #define ERROR_MAX 0.1	       /* of the hit ratio */
 #define MISSES_MAX 32	       /* per second */
-#define SETTLING_MAX_NS 60000000000ull
+#define SETTLING_MAX_NS 30000000000ull
 #define NEWS_SHARE 10 /* a knee that moved by less is not worth a line */
 
 struct watched {
@@ -211,7 +211,7 @@ static void tell(struct daemon *daemon, uint32_t slot, uint64_t now_ns)
 
 /*
  * How long until what is below the knee has been touched again: of n pages that are touched r times a second in
- * all, all but one in 50 are after 4 * n / r. Not by the pages per epoch: epochs become shorter and longer.
+ * all, all but one in 20 are after 3 * n / r. Not by the pages per epoch: epochs become shorter and longer.
  */
 static uint64_t settling_ns(const struct cvhrc_curve *curve)
 {
@@ -219,7 +219,7 @@ static uint64_t settling_ns(const struct cvhrc_curve *curve)
 
 	if (!(curve->refs_per_s > 0))
 		return SETTLING_MAX_NS;
-	return arith_min(arith_from_double(4 * pages / curve->refs_per_s * 1e9),
+	return arith_min(arith_from_double(3 * pages / curve->refs_per_s * 1e9),
 			 SETTLING_MAX_NS);
 }
 
