@@ -25,6 +25,7 @@
 #include "daemon/scarce.h"
 #include "daemon/split.h"
 #include "daemon/squeeze.h"
+#include "daemon/step.h"
 #include "daemon/tap.h"
 #include "edge/group.h"
 
@@ -502,7 +503,7 @@ static void leave_members(struct daemon *daemon)
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
 		unsigned n = tap_exit(daemon, slot, now_ns, verdicts);
 
-		daemon_carry_out(daemon, slot, verdicts, n, now_ns);
+		step_carry_out(daemon, slot, verdicts, n, now_ns);
 	}
 }
 

@@ -121,8 +121,4 @@ const struct config_group *daemon_entry(const struct daemon *daemon, const struc
 /* After SIGHUP: every group's policy anew. */
 void daemon_apply_policies(struct daemon *daemon);
 
-/* Carries the core's verdicts out, tells the core how that went, and says so. */
-void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_verdict *verdicts,
-		      unsigned count, uint64_t since_ns);
-
 #endif

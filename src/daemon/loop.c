@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The life of an event from ring to line: what comes in (ring, timer, signals, children) is handed to
- * the core with the time of this turn, and the core's verdicts are carried out and said.
+ * What comes in (ring, timer, signals, children) is handed to the core with the time of this turn; what follows
+ * from it is daemon/step.h.
  */
 #include <errno.h>
 #include <signal.h>
@@ -12,10 +12,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/crc32.h"
-#include "daemon/curves.h"
+#include "core/arith.h"
 #include "daemon/daemon.h"
-#include "daemon/paging.h"
 #include "daemon/place.h"
 #include "daemon/probing.h"
 #include "daemon/report.h"
@@ -23,18 +21,13 @@
 #include "daemon/scarce.h"
 #include "daemon/split.h"
 #include "daemon/squeeze.h"
+#include "daemon/step.h"
 #include "daemon/stopping.h"
 #include "daemon/tap.h"
 
 /* The kernel may merge our wake-ups with others that near. */
 #define TIMER_ACCURACY_NS 1000000
-#define DUE_AGAIN_NS 1000000
 #define KEEPERS_MAX 32 /* somebody who kills it that often means it: say so and go on */
-
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 static void begin_turn(struct daemon *daemon)
 {
@@ -45,7 +38,7 @@ static void begin_turn(struct daemon *daemon)
 static int set_timer(struct daemon *daemon)
 {
 	struct loop *loop = &daemon->loop;
-	uint64_t next_ns = earlier(loop->next_tick_ns, loop->due_ns);
+	uint64_t next_ns = arith_min(loop->next_tick_ns, loop->due_ns);
 
 	tap_flush(daemon);
 	if (next_ns == FCB_NEVER)
@@ -53,200 +46,6 @@ static int set_timer(struct daemon *daemon)
 	int err = sd_event_source_set_time(loop->timer, next_ns / 1000 + 1);
 
 	return err < 0 ? err : sd_event_source_set_enabled(loop->timer, SD_EVENT_ONESHOT);
-}
-
-/* The group is sampled each interval from now on. */
-static void awaken(struct daemon *daemon, struct member *member)
-{
-	struct loop *loop = &daemon->loop;
-
-	member->awake = true;
-	if (loop->next_tick_ns == FCB_NEVER)
-		loop->next_tick_ns = loop->now_ns + daemon_config(daemon)->interval_ns;
-}
-
-/*
- * After the core was asked anything about a slot: when does it want to be asked again? What is due still
- * (a sample that could not be taken) is asked again a little later: this loop must never spin.
- */
-static void note_due(struct daemon *daemon, uint32_t slot)
-{
-	struct loop *loop = &daemon->loop;
-	uint64_t due_ns = orchestrator_due(&daemon->core, slot);
-
-	if (due_ns <= loop->now_ns)
-		due_ns = loop->now_ns + DUE_AGAIN_NS;
-	loop->due_ns = earlier(loop->due_ns, due_ns);
-}
-
-static void forget_member(struct daemon *daemon, uint32_t slot)
-{
-	struct member *member = &daemon->members.at[slot];
-	struct ledger_restore how = { .path = member->group.path,
-				      .proc_fd = daemon->machine.tree.proc_fd };
-	struct ledger_counts counts;
-
-	if (!orchestrator_fcb(&daemon->core, slot) || daemon->members.fcbs[slot].removed)
-		return;
-	struct pfuse_event gone = { .kind = PFUSE_EV_REMOVED,
-				    .slot = slot,
-				    .group_id = member->group.id,
-				    .time_ns = daemon->loop.now_ns };
-	struct pfuse_verdict none[PFUSE_CONTROLS];
-
-	tap_event(daemon, &gone, daemon->loop.now_ns, none);
-	member_leave_probe(&daemon->machine, member, slot); /* its id never comes back */
-	paging_end(member);
-	squeeze_end(daemon, slot);
-	curves_end(daemon, slot);
-	if (daemon->machine.ledger)
-		(void)ledger_restore(daemon->machine.ledger, &how, &counts); /* forgets it */
-	member->awake = false;
-	daemon->members.live--;
-	say_note(daemon->out, member->name, "the group was removed");
-	if (!daemon->members.live && !daemon->options->argv)
-		sd_event_exit(daemon->loop.event, 0);
-}
-
-static void after_ram(struct daemon *daemon, uint32_t slot, const struct pfuse_verdict *verdict,
-		      enum orchestrator_outcome outcome)
-{
-	if (outcome == ORCHESTRATOR_DRY)
-		probe_shadow_limit(daemon->machine.probe, slot, verdict->to);
-	if (outcome != ORCHESTRATOR_FAILED && verdict->reason != PFUSE_WHY_CEILING)
-		probe_arm(daemon->machine.probe, slot, PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT);
-}
-
-static void take_sample(struct daemon *daemon, uint32_t slot);
-
-/*
- * What was said to a group between the sample that found it silent and its stop raised no event: TALK
- * was not armed. From here on it is, and the counter tells the rest.
- */
-static void look_again(struct daemon *daemon, uint32_t slot)
-{
-	probe_arm(daemon->machine.probe, slot, PFUSE_ARM_TALK);
-	take_sample(daemon, slot);
-}
-
-/* A limit of I/O for a group without a disk goes down to the floor step by step, where nobody sees it. */
-static bool goes_on_in_thought(const struct say_decision *said)
-{
-	uint32_t control = said->verdict->control;
-
-	return said->outcome == ORCHESTRATOR_APPLIED && said->why[0] &&
-	       (control == PFUSE_CTL_IO_READ || control == PFUSE_CTL_IO_WRITE) &&
-	       said->verdict->from != PFUSE_UNLIMITED;
-}
-
-/* What comes at a bad moment is counted only, and a refusal is said once: both come again and again. */
-static bool is_worth_saying(struct member *member, const struct say_decision *said)
-{
-	if (said->outcome == ORCHESTRATOR_BUSY || goes_on_in_thought(said))
-		return false;
-	if (said->outcome != ORCHESTRATOR_REFUSED) {
-		if (said->verdict->control == PFUSE_CTL_STOP)
-			member->refusal = 0;
-		return true;
-	}
-	uint32_t refusal = crc32_of(0, said->why, strlen(said->why)) | 1;
-	bool is_new = member->refusal != refusal;
-
-	member->refusal = refusal;
-	return is_new;
-}
-
-static bool has_stopped(const struct pfuse_verdict *verdict, enum orchestrator_outcome outcome)
-{
-	return verdict->control == PFUSE_CTL_STOP && verdict->to && outcome == ORCHESTRATOR_APPLIED;
-}
-
-/* Of a group that runs: nothing follows from it at once, but it counts. */
-static void tell_core(struct daemon *daemon, const struct pfuse_event *event)
-{
-	struct pfuse_verdict none[PFUSE_CONTROLS];
-
-	(void)tap_event(daemon, event, daemon->loop.now_ns, none);
-}
-
-void daemon_carry_out(struct daemon *daemon, uint32_t slot, const struct pfuse_verdict *verdicts,
-		      unsigned count, uint64_t since_ns)
-{
-	struct member *member = &daemon->members.at[slot];
-	struct fcb *fcb = orchestrator_fcb(&daemon->core, slot);
-
-	for (unsigned i = 0; i < count; i++) {
-		struct carried carried;
-
-		if (verdicts[i].control == PFUSE_CTL_RECLAIM) {
-			squeeze_begin(daemon, slot, &verdicts[i], since_ns);
-			continue;
-		}
-		if (verdicts[i].control == PFUSE_CTL_RAM)
-			squeeze_let_go(daemon, slot);
-		member_carry_out(&daemon->machine, member, &verdicts[i], since_ns, &carried);
-		struct say_decision said = { .name = member->name,
-					     .verdict = &verdicts[i],
-					     .outcome = carried.outcome,
-					     .err = carried.err,
-					     .why = carried.why.text,
-					     .flag = &fcb->flag };
-		uint64_t done_ns = clock_now_ns();
-		struct say_curve room;
-
-		said.curve = curves_say(daemon, slot, done_ns, &room);
-		said.took_ns = done_ns > since_ns ? done_ns - since_ns : 0;
-		tap_applied(daemon, &said, done_ns);
-		if (verdicts[i].control == PFUSE_CTL_RAM)
-			after_ram(daemon, slot, &verdicts[i], said.outcome);
-		if (said.err == -ENODEV)
-			forget_member(daemon, slot);
-		else if (is_worth_saying(member, &said))
-			say_decision(daemon->out, &said);
-		if (has_stopped(&verdicts[i], said.outcome))
-			look_again(daemon, slot);
-		if (member->guarded)
-			paging_begin(daemon, slot);
-		else
-			paging_end(member);
-		if (carried.talk.kind)
-			tell_core(daemon, &carried.talk);
-	}
-	/* A group that went on by its timer may have slept here, with its limit not yet settled. */
-	if (count && orchestrator_fcb(&daemon->core, slot) &&
-	    !orchestrator_quiet(&daemon->core, slot))
-		awaken(daemon, member);
-	note_due(daemon, slot);
-}
-
-static void take_sample(struct daemon *daemon, uint32_t slot)
-{
-	struct member *member = &daemon->members.at[slot];
-	struct pfuse_verdict verdicts[PFUSE_CONTROLS];
-	struct pfuse_sample sample;
-	uint64_t now_ns = daemon->loop.now_ns;
-
-	if (squeeze_holds_limit(daemon, slot))
-		return; /* tried again at the next interval */
-	int err = member_sample(&daemon->machine, member, slot, &sample);
-
-	if (err == -ENODEV)
-		forget_member(daemon, slot);
-	if (err)
-		return; /* tried again at the next interval */
-	squeeze_fill(daemon, slot, &sample);
-	curves_sample(daemon, slot, &sample);
-	const struct fcb_control *ram = &daemon->members.fcbs[slot].control[PFUSE_CTL_RAM];
-	bool theirs = ram->let_go;
-	unsigned n = tap_sample(daemon, slot, &sample, now_ns, verdicts);
-
-	if (ram->let_go && !theirs) {
-		member->foreign++;
-		say_note(daemon->out, member->name,
-			 "its memory limit was changed by somebody else, and from now on it is "
-			 "theirs");
-	}
-	daemon_carry_out(daemon, slot, verdicts, n, now_ns);
 }
 
 /*
@@ -261,7 +60,7 @@ static void tick_member(struct daemon *daemon, uint32_t slot)
 	uint32_t talks = daemon->members.fcbs[slot].last.talks;
 
 	probe_arm(probe, slot, PFUSE_ARM_ACTIVE | PFUSE_ARM_HIGH_WATER | PFUSE_ARM_LIMIT_HIT);
-	take_sample(daemon, slot);
+	step_sample(daemon, slot);
 	if (daemon->members.fcbs[slot].last.talks == talks)
 		probe_arm(probe, slot, PFUSE_ARM_TALK); /* silent since the last sample */
 	member->awake = member->awake && !orchestrator_quiet(&daemon->core, slot);
@@ -314,11 +113,11 @@ static void ring_due(struct daemon *daemon)
 		if (is_due && orchestrator_quiet(&daemon->core, slot)) {
 			unsigned n = tap_timer(daemon, slot, now_ns, verdicts);
 
-			daemon_carry_out(daemon, slot, verdicts, n, now_ns);
+			step_carry_out(daemon, slot, verdicts, n, now_ns);
 		} else if (is_due) {
-			take_sample(daemon, slot);
+			step_sample(daemon, slot);
 		}
-		note_due(daemon, slot);
+		step_note_due(daemon, slot);
 	}
 }
 
@@ -375,17 +174,17 @@ static void on_event(const struct pfuse_event *event, void *context)
 	if (event->slot >= daemon->members.count || member->group.id != event->group_id)
 		return;
 	if (event->kind == PFUSE_EV_REMOVED) {
-		forget_member(daemon, event->slot);
+		step_forget(daemon, event->slot);
 		return;
 	}
 	note_event(daemon, member, event);
-	awaken(daemon, member);
+	step_awaken(daemon, member);
 	struct pfuse_event marked = *event;
 
 	probing_mark(daemon, member, &marked);
 	unsigned n = tap_event(daemon, &marked, daemon->loop.now_ns, verdicts);
 
-	daemon_carry_out(daemon, event->slot, verdicts, n, event->time_ns);
+	step_carry_out(daemon, event->slot, verdicts, n, event->time_ns);
 	probing_listen_on(daemon, &marked);
 	if (event->kind == PFUSE_EV_WAIT)
 		split_late(daemon, event->slot, event->time_ns);
@@ -481,11 +280,11 @@ static void reconsider_all(struct daemon *daemon)
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
 		if (daemon->members.fcbs[slot].removed)
 			continue;
-		awaken(daemon, &daemon->members.at[slot]);
-		note_due(daemon, slot);
+		step_awaken(daemon, &daemon->members.at[slot]);
+		step_note_due(daemon, slot);
 	}
 	loop->next_tick_ns =
-		earlier(loop->next_tick_ns, loop->now_ns + daemon_config(daemon)->interval_ns);
+		arith_min(loop->next_tick_ns, loop->now_ns + daemon_config(daemon)->interval_ns);
 }
 
 /* Before everything else that is ready: somebody waits for an answer. */
@@ -534,8 +333,8 @@ static void continue_all(struct daemon *daemon)
 	for (uint32_t slot = 1; slot < daemon->members.count; slot++) {
 		unsigned n = tap_request(daemon, slot, false, daemon->loop.now_ns, verdicts);
 
-		daemon_carry_out(daemon, slot, verdicts, n, daemon->loop.now_ns);
-		awaken(daemon, &daemon->members.at[slot]);
+		step_carry_out(daemon, slot, verdicts, n, daemon->loop.now_ns);
+		step_awaken(daemon, &daemon->members.at[slot]);
 	}
 }
 
