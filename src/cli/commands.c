@@ -102,7 +102,7 @@ static const struct option_info restore_options[] = {
 
 static const char *const curve_formats[] = { "text", "csv", "json", "svg", NULL };
 
-static const char *const curve_sources[] = { "auto", "page-tables", "mglru", NULL };
+static const char *const curve_sources[] = { "auto", "page-tables", "mglru", "damon", NULL };
 
 static const struct option_info curve_options[] = {
 	{ .name = "for",
@@ -121,8 +121,9 @@ static const struct option_info curve_options[] = {
 	  .type = OPT_ENUM,
 	  .offset = AT(source),
 	  .words = curve_sources,
-	  .help = "what tells which pages are used: the page tables, or the kernel's multi-gen LRU, "
-		  "which is coarse; auto (the default): the first that this kernel allows" },
+	  .help = "what tells which pages are used: the page tables, the kernel's multi-gen LRU, "
+		  "which is coarse, or DAMON, which gives a size and no curve; auto (the default): "
+		  "the first that this kernel allows" },
 	{ .name = "output",
 	  .letter = 'o',
 	  .placeholder = "FILE",

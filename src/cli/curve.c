@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/num.h"
+#include "cli/curve_size.h"
 #include "daemon/measure.h"
 #include "edge/cgroup.h"
 #include "edge/procs.h"
@@ -30,7 +31,8 @@ struct session {
 	struct cgroup group;
 	struct pagescan_target target;
 	struct probe *probe;
-	struct measure *measure;
+	struct measure *measure; /* NULL: by size */
+	struct curve_size size;
 	struct cvhrc_curve curve;
 	sigset_t signals; /* that end it */
 	int output;	  /* -1: standard output */
@@ -137,19 +139,35 @@ static int open_generations(struct session *session, struct err *err)
 	return measure_open_lru(&target, &(struct cvhrc_setup){ 0 }, &session->measure, err);
 }
 
-/* A kernel that refuses BPF altogether may still have the other source. */
+static bool takes_size(const struct session *session)
+{
+	return session->options->format == CURVE_TEXT || session->options->format == CURVE_JSON;
+}
+
+static int open_size(struct session *session, struct err *err)
+{
+	if (!takes_size(session))
+		return err_set(err, -EINVAL,
+			       "DAMON gives a size, no curve; use --format text or json");
+	return curve_size_open(&session->size, &session->target, clock_now_ns(), err);
+}
+
+/* A kernel that refuses BPF altogether may still have the others. */
 static int open_measure(struct session *session, struct err *err)
 {
 	struct err none = { "" };
 
 	if (session->options->source == CURVE_MGLRU)
 		return open_generations(session, err);
+	if (session->options->source == CURVE_DAMON)
+		return open_size(session, err);
 	int r = open_probe(session, err);
 
 	if (r == 0)
 		return measure_open(session->probe, &session->target, &(struct cvhrc_setup){ 0 },
 				    &session->measure, err);
-	if (session->options->source == CURVE_AUTO && open_generations(session, &none) == 0)
+	if (session->options->source == CURVE_AUTO &&
+	    (open_generations(session, &none) == 0 || open_size(session, &none) == 0))
 		return 0;
 	return r;
 }
@@ -179,6 +197,7 @@ static enum exit_status open_session(struct session *session, struct err *err)
 static void close_session(struct session *session, enum exit_status status)
 {
 	measure_close(session->measure);
+	curve_size_close(&session->size);
 	probe_close(session->probe);
 	cgroup_close(&session->group);
 	cgroup_tree_close(&session->tree);
@@ -202,7 +221,10 @@ static void put_progress(const struct session *session, uint64_t passed_ns, uint
 	memset(bar, ' ', PROGRESS_CELLS);
 	memset(bar, '=', cells);
 	bar[PROGRESS_CELLS] = '\0';
-	if (measure_curve(session->measure, &curve))
+	if (!session->measure)
+		snprintf(knee, sizeof(knee), "  in use %s",
+			 curve_size_text((double)curve_size_bytes(&session->size), size));
+	else if (measure_curve(session->measure, &curve))
 		snprintf(knee, sizeof(knee), "  knee %s%s",
 			 curve.knee_below_resolution ? "<= " : "",
 			 curve_size_text((double)curve.knee_bytes, size));
@@ -231,21 +253,31 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+static uint64_t due_of(const struct session *session)
+{
+	return session->measure ? measure_due_ns(session->measure) : session->size.due_ns;
+}
+
+static int look(struct session *session, uint64_t now_ns, struct err *err)
+{
+	return session->measure ? measure_turn(session->measure, now_ns, err)
+				: curve_size_look(&session->size, now_ns, err);
+}
+
 /* Until the time is over, a signal comes, or nobody is left. -errno: before anything was measured. */
 static int measure_for(struct session *session, uint64_t for_ns, struct err *err)
 {
-	struct measure *measure = session->measure;
 	uint64_t start_ns = clock_now_ns(), now_ns = start_ns;
 	int r = 0;
 
 	while (now_ns < start_ns + for_ns) {
-		if (now_ns >= measure_due_ns(measure)) {
-			r = measure_turn(measure, now_ns, err);
+		if (now_ns >= due_of(session)) {
+			r = look(session, now_ns, err);
 			if (r < 0)
 				break;
 		}
 		put_progress(session, now_ns - start_ns, for_ns);
-		uint64_t until_ns = earlier(measure_due_ns(measure), start_ns + for_ns);
+		uint64_t until_ns = earlier(due_of(session), start_ns + for_ns);
 
 		if (session->progress)
 			until_ns = earlier(until_ns, now_ns + PROGRESS_NS);
@@ -254,7 +286,9 @@ static int measure_for(struct session *session, uint64_t for_ns, struct err *err
 		now_ns = clock_now_ns();
 	}
 	end_progress(session);
-	return r == -ESRCH && measure->turns > 1 ? 0 : r;
+	uint32_t looks = session->measure ? session->measure->turns : session->size.looks;
+
+	return r == -ESRCH && looks > 1 ? 0 : r;
 }
 
 /* The end */
@@ -269,6 +303,11 @@ static unsigned int columns_of(int fd)
 static int print(const struct session *session, FILE *out)
 {
 	const struct measure *measure = session->measure;
+
+	if (!measure)
+		return session->options->format == CURVE_JSON
+			       ? curve_size_json(&session->size, out)
+			       : curve_size_text_out(&session->size, out);
 	double seconds = (double)(measure->cleared_ns - measure->begun_ns) / 1e9;
 	const struct curve_report report = {
 		.group = session->options->groups[0],
@@ -331,10 +370,13 @@ static enum exit_status measure_and_print(struct session *session, struct err *e
 
 	if (r < 0)
 		return failed(r);
-	if (!measure_curve(session->measure, &session->curve)) {
+	bool known = session->measure ? measure_curve(session->measure, &session->curve)
+				      : session->size.looks > 0;
+
+	if (!known) {
 		err_set(err, -ENODATA,
 			"%s: no curve: it touched no page, or the time was too short (two epochs "
-			"of a quarter of a second are the least)",
+			"of a quarter of a second are the least; DAMON takes a second)",
 			err_quote(options->groups[0], quoted));
 		return EXIT_FAILED;
 	}

@@ -335,7 +335,7 @@ static bool reads_page_tables(const struct doctor_facts *facts)
 #endif
 }
 
-/* What `curve` takes, the best first; DAMON is named where it is all there is: it gives a size, no curve. */
+/* What `curve` takes, the best first; DAMON, which gives a size and no curve, is the last resort. */
 static void report_curve_source(struct report *report, const struct doctor_facts *facts)
 {
 	bool reads = has_hook(facts, "on_pages_read") || has_hook(facts, "on_file_read");
@@ -352,7 +352,7 @@ static void report_curve_source(struct report *report, const struct doctor_facts
 			"use a kernel on x86-64 that takes programs at iter/task");
 	else
 		explain(add(report, "curve", "source", MARK_LACKS, "none%s",
-			    facts->damon ? "; DAMON is there, and not used" : ""),
+			    facts->damon ? "; DAMON gives `curve` a size" : ""),
 			"no curve is measured",
 			"echo y > /sys/kernel/mm/lru_gen/enabled and mount debugfs, if the kernel "
 			"has them");

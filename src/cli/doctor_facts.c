@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "cli/doctor.h"
+#include "edge/damon.h"
 #include "edge/keeper.h"
 #include "edge/ledger.h"
 #include "edge/lrugen.h"
@@ -29,7 +30,7 @@ static int gather(struct doctor_facts *facts, struct probe_hook hooks[PROBE_HOOK
 	if (r < 0)
 		return r;
 	facts->generations = lrugen_probe(root, &err) == 0;
-	facts->damon = faccessat(root, "sys/kernel/mm/damon/admin", F_OK, 0) == 0;
+	facts->damon = damon_probe(root, &err) == 0;
 	if (trees)
 		facts->page_out = pages_find_how(tree.hierarchies[tree.anchor].fd);
 	r = probe_hooks(hooks);

@@ -68,6 +68,7 @@ enum curve_source {
 	CURVE_AUTO = 0,
 	CURVE_PAGE_TABLES,
 	CURVE_MGLRU,
+	CURVE_DAMON,
 };
 
 struct options {

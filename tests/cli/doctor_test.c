@@ -264,7 +264,7 @@ static const struct {
 	{ 4, true, false, "note", "page tables" },
 #endif
 	{ 3, true, true, "note", "mglru" },
-	{ 3, false, true, "lacks", "none; DAMON is there, and not used" },
+	{ 3, false, true, "lacks", "none; DAMON gives `curve` a size" },
 	{ 1, false, false, "lacks", "none" },
 };
 

@@ -91,6 +91,28 @@ else
 fi
 refused 3 'knows groups only' --source mglru "pid:$subject"
 
+say "DAMON's size"
+damon=/sys/kernel/mm/damon/admin/kdamonds
+of_damon() { "$pfuse" curve --source damon --for "$(fast 6s 12s)" "$@" >"$tmp/out" 2>"$tmp/err" || status=$?; }
+status=0
+of_damon --format json "$(group busy)"
+if [ ! -e $damon/nr_kdamonds ]; then
+	expect_line "$tmp/err" 'this kernel has no DAMON'
+	expect "exit status" 3 "$status"
+elif [ "$status" != 0 ]; then # another user's, or one that knows no processes
+	expect_line "$tmp/err" 'somebody uses DAMON|watches no processes'
+else
+	expect "source" damon "$(json "$tmp/out" source)"
+	expect "is it to be believed" false "$(json "$tmp/out" confident)"
+	# Regions, not pages; and what is touched of the rest within a second is used as well.
+	size=$(json "$tmp/out" working_set_bytes)
+	expect_that "a size of $((size / MiB)) MiB, of which $((hot / MiB)) are hot" [ "$size" -ge $((hot / 4)) ]
+	expect_that "a size of $((size / MiB)) MiB, of 256" [ "$size" -le $((300 * MiB)) ]
+	say "   $((size / MiB)) MiB"
+	refused 1 'a size, no curve' --source damon --format svg "$(group busy)"
+	expect "monitors of DAMON afterwards" 0 "$(cat $damon/nr_kdamonds)"
+fi
+
 say "an early end, into a file"
 # Nothing tells from outside when there is a curve: if it ended too early, once more, for longer.
 for seconds in $(fast '1.5 3 6' '15 40 100'); do
