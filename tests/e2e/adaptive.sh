@@ -102,7 +102,7 @@ started=$(now_ms)
 start_daemon -c "$tmp/adaptive.yaml" --summary "$tmp/s.json" "${groups[@]}"
 spawn load "$bin/hog" 4 "$(fast 64 100)" "$(fast 10 4)" 0 1000 >"$tmp/load.hog"
 loader=$spawned
-spawn hot "$bin/touch" 200 2000 >"$tmp/touch"
+spawn hot "$bin/touch" 200 "$(fast 2000 1000)" >"$tmp/touch"
 subjects=("$spawned")
 if has_file; then
 	spawn file "$bin/touch" 200 10000 "$tmp" >"$tmp/touch.file" # not memory but a file, by read(2)

@@ -70,8 +70,13 @@ must_come "$(fast 10 200)" "the file in memory" has_read
 "$pfuse" curve --for "$(fast 6s 15s)" --format json "$(group reader)" >"$tmp/out" 2>"$tmp/err"
 # Of so small a process, libraries that others map too may be most: then there is more in the name.
 expect "end of the source" ", file reads" "$(json "$tmp/out" source | grep -o ', file reads$')"
-expect "is the knee below the resolution" false "$(json "$tmp/out" knee_below_resolution)"
-near "the knee" $((64 * MiB / 5)) "$(json "$tmp/out" knee_bytes)" "$(fast 15 25)"
+knee=$(json "$tmp/out" knee_bytes)
+if [ "$(json "$tmp/out" knee_below_resolution)" = false ]; then
+	near "the knee" $((64 * MiB / 5)) "$knee" "$(fast 15 25)"
+else # where a turn takes long, an epoch touches most of what is hot: an upper bound then
+	expect_that "an epoch that is short enough" [ -n "$slow" ]
+	expect_that "the knee, $knee or less" [ "$knee" -ge $((64 * MiB / 5 * 75 / 100)) ]
+fi
 kill "$reader"
 must_come "$(fast 10 60)" "the end of the reader" is_dead "$reader"
 
