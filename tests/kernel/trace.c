@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -184,7 +185,7 @@ Test(trace, every_switch_of_a_thread_is_told_once, .init = rig_init)
 	struct worker *worker = worker_start(group);
 	struct seen *of = begin(0, group, PFUSE_TR_BIT(PFUSE_TR_SWITCH), TRACER_RING_BYTES);
 	struct switches before = settled(worker);
-	struct pfuse_trace last;
+	struct pfuse_trace last = { 0 };
 
 	look(of);
 	of->count = 0;
@@ -206,7 +207,7 @@ Test(trace, every_switch_of_a_thread_is_told_once, .init = rig_init)
 	cr_expect_eq(last.slot, 1);
 	cr_expect_eq(last.tgid, (uint32_t)worker->pid);
 	cr_expect_eq(last.next.state, 1, "S");
-	cr_expect_eq(last.next.prio, 120);
+	cr_expect_eq(last.next.prio, 120 + getpriority(PRIO_PROCESS, (id_t)worker->pid));
 }
 
 static void expect_order(const struct seen *of)
