@@ -264,8 +264,16 @@ follows io-read 3 1000 "$jumped" $ended "${low[1]}" "${high[1]}"
 follows io-write 4 1000 "$jumped" $ended "${low[2]}" "${high[2]}"
 close_to "bytes per second that fio read, low" "${low[1]}" "$(fio_says 0 read bw_bytes)"
 close_to "bytes per second that fio wrote, low" "${low[2]}" "$(fio_says 1 write bw_bytes)"
-close_to "bytes per second that fio read, high" "${high[1]}" "$(fio_says 4 read bw_bytes)"
-close_to "bytes per second that fio wrote, high" "${high[2]}" "$(fio_says 5 write bw_bytes)"
+# What a slow guest's disk can do is not ours: there it is to be more than before, and no limit in its way (above).
+high_is_met() { # WHAT LOW HIGH SEEN
+	if [ -n "$slow" ] && [ "$4" -lt "$3" ]; then
+		expect_that "$1: $4, more than $2" [ "$4" -gt $(($2 * 5 / 4)) ]
+	else
+		close_to "$1" "$3" "$4"
+	fi
+}
+high_is_met "bytes per second that fio read, high" "${low[1]}" "${high[1]}" "$(fio_says 4 read bw_bytes)"
+high_is_met "bytes per second that fio wrote, high" "${low[2]}" "${high[2]}" "$(fio_says 5 write bw_bytes)"
 # Whether the burner gets its share depends on who else wants the CPU; whether it is throttled, on us.
 awk -v from="${starts[2]}" '$1 >= from { if (!n++) { p = $5; t = $6 }; periods = $5 - p; throttled = $6 - t }
 	END { printf "   cpu: throttled in %d of %d periods after that\n", throttled, periods
