@@ -17,7 +17,7 @@
 #define EMPTY_NS 5000000000ull /* nobody is there: looked for again after so long */
 #define ERROR_MAX 0.1	       /* of the hit ratio */
 #define MISSES_MAX 32	       /* per second */
-#define SETTLING_MAX_NS 12000000000ull /* what is touched so seldom is little harm in the window of a step */
+#define SETTLING_MAX_NS 30000000000ull
 #define NEWS_SHARE 10 /* a knee that moved by less is not worth a line */
 
 struct watched {
