@@ -393,6 +393,7 @@ enum exit_status cmd_curve(const struct options *options)
 	sigemptyset(&session.signals);
 	sigaddset(&session.signals, SIGINT);
 	sigaddset(&session.signals, SIGTERM);
+	sigaddset(&session.signals, SIGHUP); /* what was set up (DAMON) goes with us */
 	sigprocmask(SIG_BLOCK, &session.signals, NULL);
 	enum exit_status status = open_session(&session, &err);
 
